@@ -1,0 +1,45 @@
+// What a protected operation is told about the call it serves: until when, and whether it is still wanted.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <stop_token>
+
+#include <fusebox/core/clock.hpp>
+
+namespace fusebox {
+
+/// A deadline on a monotonic clock and a stop token (R32). A value: copy it freely.
+///
+/// Every client of fusebox passes the deadline down to its socket, query or transfer and gives up early when the token
+/// is triggered. Without a deadline `remaining` is empty.
+class CallContext {
+public:
+    CallContext() = default;
+    /// `clock` must outlive the context.
+    CallContext(const Clock& clock, std::optional<TimePoint> deadline, std::stop_token stop = {})
+        : clock_(&clock), deadline_(deadline), stop_(std::move(stop)) {}
+
+    /// A context that ends `timeout` from now on `clock`.
+    [[nodiscard]] static CallContext with_timeout(Duration timeout, const Clock& clock = steady_clock(),
+                                                  std::stop_token stop = {}) {
+        return {clock, clock.now() + timeout, std::move(stop)};
+    }
+
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept { return deadline_; }
+    [[nodiscard]] const std::stop_token& stop_token() const noexcept { return stop_; }
+    /// Time left, never negative; empty without a deadline.
+    [[nodiscard]] std::optional<Duration> remaining() const noexcept {
+        if (!deadline_) return std::nullopt;
+        return std::max(Duration::zero(), Duration{*deadline_ - clock_->now()});
+    }
+    [[nodiscard]] bool expired() const noexcept { return deadline_ && clock_->now() >= *deadline_; }
+    [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
+
+private:
+    const Clock* clock_ = &steady_clock();
+    std::optional<TimePoint> deadline_;
+    std::stop_token stop_;
+};
+
+}  // namespace fusebox

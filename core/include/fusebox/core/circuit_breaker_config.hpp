@@ -1,0 +1,134 @@
+// Everything that can be set on a circuit breaker, its builder and its validation.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <fusebox/core/clock.hpp>
+
+namespace fusebox {
+
+/// Judge the outcomes of the last `duration`, forgotten a slice at a time (R13).
+struct TimeWindow {
+    Duration duration{std::chrono::seconds{60}};  ///< 1 ms … 1 day; default 60 s
+    std::uint32_t slices{10};                     ///< 1 … 60; default 10. More slices forget more evenly and cost memory
+    bool operator==(const TimeWindow&) const = default;
+};
+/// Judge exactly the last `size` outcomes (R13).
+struct CountWindow {
+    std::uint32_t size{100};  ///< 1 … 65536
+    bool operator==(const CountWindow&) const = default;
+};
+using Window = std::variant<TimeWindow, CountWindow>;
+
+/// How the open time grows while probes keep failing (R26–R28).
+struct Backoff {
+    enum class Kind : std::uint8_t { fixed, linear, exponential };
+    Kind kind{Kind::fixed};
+    Duration increment{};                                     ///< linear: added per failed attempt; ≥ 0
+    double multiplier{2.0};                                   ///< exponential: factor per failed attempt; 1 … 100
+    Duration max_open_timeout{std::chrono::minutes{10}};      ///< cap of the computed open time; ≥ open_timeout
+    double jitter{0.0};                                       ///< spread of ± this ratio; [0, 1)
+    bool operator==(const Backoff&) const = default;
+
+    [[nodiscard]] static Backoff fixed() { return {}; }
+    [[nodiscard]] static Backoff linear(Duration increment) { return {.kind = Kind::linear, .increment = increment}; }
+    [[nodiscard]] static Backoff exponential(double multiplier) {
+        return {.kind = Kind::exponential, .multiplier = multiplier};
+    }
+};
+
+/// When probes close the circuit (R20, R21).
+struct HalfOpenRate {
+    std::uint32_t minimum_probes{5};  ///< judged after this many probes; ≥ 1
+    double success_rate{0.6};         ///< closes at or above; (0, 1]
+    bool operator==(const HalfOpenRate&) const = default;
+};
+
+/// A value. Aggregate: set the fields by name, or use `CircuitBreakerConfigBuilder`. Defaults are the contract's §3.
+struct CircuitBreakerConfig {
+    bool enabled{true};                                ///< off: the breaker starts `disabled`
+    std::uint32_t consecutive_failure_threshold{5};    ///< failures in a row that trip; 0 = off
+    double failure_rate_threshold{0.5};                ///< share of failures that trips; (0, 1], 0 = off
+    std::optional<Duration> slow_call_duration_threshold{};  ///< a call at least this long is slow; > 0, none = off
+    double slow_call_rate_threshold{1.0};              ///< share of slow calls that trips; (0, 1]
+    std::uint32_t minimum_requests{10};                ///< outcomes in the window before a rate is judged; ≥ 1
+    Window window{TimeWindow{}};
+    Duration open_timeout{std::chrono::seconds{30}};   ///< how long open rejects before the first probe; > 0
+    Backoff backoff{};
+    std::uint32_t half_open_max_concurrent{5};         ///< probes in flight at once; 1 … 1024
+    std::uint32_t success_threshold{3};                ///< consecutive good probes that close; ≥ 1 (strict mode)
+    std::optional<HalfOpenRate> half_open_rate{};      ///< none = strict mode, set = rate mode
+    Duration probe_lease{std::chrono::seconds{60}};    ///< an unsettled probe counts as failed after this; ≥ operation_timeout (R24)
+    std::optional<Duration> operation_timeout{std::chrono::seconds{10}};  ///< deadline handed to the operation; > 0, none = off
+    bool count_timeout_as_failure{true};
+    std::optional<Duration> hung_call_threshold{};     ///< a call in flight this long counts as a slow failure; > 0 (R17)
+
+    bool operator==(const CircuitBreakerConfig&) const = default;
+};
+
+/// One field that is out of range.
+struct ConfigError {
+    std::string field;    ///< as configuration files spell it: `failure_rate_threshold`
+    std::string message;  ///< value and range: "is 1.5, must be in (0, 1] or 0 for off"
+};
+
+/// Every bad field of `config`, in declaration order; empty when it is good.
+[[nodiscard]] std::vector<ConfigError> validate(const CircuitBreakerConfig& config);
+
+/// Thrown once, at construction; its text names every bad field with value and range.
+class InvalidConfig : public std::invalid_argument {
+public:
+    explicit InvalidConfig(std::vector<ConfigError> errors);
+    [[nodiscard]] std::span<const ConfigError> errors() const noexcept { return errors_; }
+
+private:
+    std::vector<ConfigError> errors_;
+};
+
+/// Fluent form of `CircuitBreakerConfig`; `build` validates.
+///
+///     auto config = fusebox::CircuitBreakerConfigBuilder{}
+///                       .consecutive_failures(3)
+///                       .open_timeout(std::chrono::seconds{5})
+///                       .exponential_backoff(2.0, std::chrono::minutes{2})
+///                       .build();
+class CircuitBreakerConfigBuilder {
+public:
+    CircuitBreakerConfigBuilder() = default;
+    /// Starts from a preset or any other configuration.
+    explicit CircuitBreakerConfigBuilder(CircuitBreakerConfig base) : config_(base) {}
+
+    CircuitBreakerConfigBuilder& enabled(bool on);
+    CircuitBreakerConfigBuilder& consecutive_failures(std::uint32_t threshold);
+    CircuitBreakerConfigBuilder& failure_rate(double threshold);
+    CircuitBreakerConfigBuilder& slow_calls(Duration duration_threshold, double rate_threshold = 1.0);
+    CircuitBreakerConfigBuilder& minimum_requests(std::uint32_t count);
+    CircuitBreakerConfigBuilder& time_window(Duration duration, std::uint32_t slices = 10);
+    CircuitBreakerConfigBuilder& count_window(std::uint32_t size);
+    CircuitBreakerConfigBuilder& open_timeout(Duration timeout);
+    CircuitBreakerConfigBuilder& linear_backoff(Duration increment, Duration max_open_timeout);
+    CircuitBreakerConfigBuilder& exponential_backoff(double multiplier, Duration max_open_timeout);
+    CircuitBreakerConfigBuilder& jitter(double ratio);
+    CircuitBreakerConfigBuilder& half_open_max_concurrent(std::uint32_t probes);
+    CircuitBreakerConfigBuilder& success_threshold(std::uint32_t successes);
+    CircuitBreakerConfigBuilder& half_open_rate(std::uint32_t minimum_probes, double success_rate);
+    CircuitBreakerConfigBuilder& probe_lease(Duration lease);
+    CircuitBreakerConfigBuilder& operation_timeout(std::optional<Duration> timeout);
+    CircuitBreakerConfigBuilder& count_timeout_as_failure(bool on);
+    CircuitBreakerConfigBuilder& hung_call_threshold(std::optional<Duration> threshold);
+
+    /// Throws `InvalidConfig` naming every bad field.
+    [[nodiscard]] CircuitBreakerConfig build() const;
+
+private:
+    CircuitBreakerConfig config_;
+};
+
+}  // namespace fusebox

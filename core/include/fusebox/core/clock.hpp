@@ -1,0 +1,43 @@
+// The two clocks of a process: a monotonic one that decides, a wall clock that is only shown.
+#pragma once
+
+#include <chrono>
+
+namespace fusebox {
+
+/// All durations of fusebox. Signed, so that a difference of two time points never wraps.
+using Duration = std::chrono::nanoseconds;
+/// A point on the monotonic clock; its epoch means nothing.
+using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
+/// A point in calendar time, UTC; for display only.
+using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
+
+/// Where every policy reads the time. Implementations must be safe to read from any thread.
+///
+/// `now` decides (R30); `wall_now` only labels what people read (R31). Use `SteadyClock` in programs and `ManualClock` in
+/// tests.
+class Clock {
+public:
+    Clock() = default;
+    Clock(const Clock&) = delete;
+    Clock& operator=(const Clock&) = delete;
+    virtual ~Clock() = default;
+
+    /// Monotonic: never goes back, whatever happens to the calendar.
+    [[nodiscard]] virtual TimePoint now() const noexcept = 0;
+    [[nodiscard]] virtual WallTime wall_now() const noexcept = 0;
+};
+
+/// The real clocks of the machine. Stateless; `steady_clock()` hands out the one instance everybody shares.
+class SteadyClock final : public Clock {
+public:
+    [[nodiscard]] TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+    [[nodiscard]] WallTime wall_now() const noexcept override {
+        return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    }
+};
+
+/// The process-wide `SteadyClock`; lives until exit.
+[[nodiscard]] const Clock& steady_clock() noexcept;
+
+}  // namespace fusebox

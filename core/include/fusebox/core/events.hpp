@@ -1,0 +1,44 @@
+// What a breaker tells its listeners (R36).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include <fusebox/core/call_error.hpp>
+#include <fusebox/core/clock.hpp>
+#include <fusebox/core/outcome.hpp>
+#include <fusebox/core/state.hpp>
+#include <fusebox/core/transition_report.hpp>
+
+namespace fusebox {
+
+struct StateTransitionEvent {
+    TransitionReport report;  ///< from, to, reason, sequence, time and why
+};
+struct RequestExecutedEvent {
+    State state{};
+    Outcome outcome{};
+    bool slow{};
+    Duration duration{};
+};
+struct RequestRejectedEvent {
+    Rejection rejection;
+};
+struct FallbackExecutedEvent {
+    bool failed{};  ///< the fallback failed as well
+};
+struct ConfigChangedEvent {
+    std::uint64_t config_version{};
+    std::string actor;
+    std::string note;
+};
+/// metrics_only: what closed would have done now (the transition was not made).
+struct WouldHaveTrippedEvent {
+    TransitionReport report;
+};
+
+using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent, FallbackExecutedEvent,
+                                  ConfigChangedEvent, WouldHaveTrippedEvent>;
+
+}  // namespace fusebox

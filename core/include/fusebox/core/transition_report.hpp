@@ -1,0 +1,58 @@
+// Why a breaker changed its state: the rule that fired and what it saw (R40).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <fusebox/core/clock.hpp>
+#include <fusebox/core/state.hpp>
+
+namespace fusebox {
+
+/// The rule behind a transition.
+enum class TransitionReason : std::uint8_t {
+    consecutive_failures,   ///< R12: failures in a row reached the threshold
+    failure_rate,           ///< R12: share of failures in the window reached the threshold
+    slow_call_rate,         ///< R12: share of slow calls in the window reached the threshold
+    open_timeout_elapsed,   ///< R3: the first admission at or after the retry time
+    probe_failed,           ///< R20: a probe failed, timed out or was slow
+    probe_lease_expired,    ///< R24: a probe did not settle in time
+    probe_success_rate,     ///< R21: the probes' success rate was judged, either way
+    success_threshold_met,  ///< R20: enough probes in a row succeeded
+    operator_request,       ///< R50: reset, force_open, trip, disable, metrics_only
+    configuration,          ///< R51: `enabled` was turned on or off
+    restored,               ///< R52: the state was loaded from a store
+};
+[[nodiscard]] std::string_view to_string(TransitionReason reason) noexcept;
+
+/// The window at the moment of the judgement.
+struct WindowCounts {
+    std::uint64_t total{};     ///< successes + failures
+    std::uint64_t failures{};  ///< failures and counted timeouts
+    std::uint64_t slow{};      ///< slow calls, successes and failures
+    bool operator==(const WindowCounts&) const = default;
+};
+
+/// One transition, complete enough to answer "why did it open?".
+struct TransitionReport {
+    std::uint64_t sequence{};   ///< 1, 2, 3 … per breaker; equals the generation that the transition began
+    State from{};
+    State to{};
+    TransitionReason reason{};
+    double threshold{};         ///< what the rule compares with (count, rate or seconds)
+    double observed{};          ///< what it saw
+    WindowCounts window{};
+    std::uint32_t consecutive_failures{};
+    Duration open_for{};        ///< to == open: time until the first probe may be admitted
+    std::uint32_t attempt{};    ///< R26: failed recoveries since the circuit was last closed
+    std::uint64_t config_version{};
+    TimePoint at{};
+    WallTime wall_time{};       ///< for display only
+    std::string actor;          ///< who asked, for operator_request
+    std::string note;           ///< why, in the operator's words; or the last failure's short message
+};
+/// One sentence: "closed → open: 5 consecutive failures (threshold 5)".
+[[nodiscard]] std::string describe(const TransitionReport& report);
+
+}  // namespace fusebox
