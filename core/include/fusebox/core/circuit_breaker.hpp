@@ -94,13 +94,22 @@ struct CallOptions {
 /// When `call_with_fallback` runs its fallback.
 enum class FallbackOn : std::uint8_t { rejection, any_failure };
 
+/// What a breaker is built with besides its configuration. All optional.
+struct BreakerOptions {
+    const Clock* clock{&steady_clock()};   ///< must outlive the breaker
+    std::optional<std::uint64_t> seed{};   ///< of the jitter generator (R28); default: random
+    /// Judges exceptions of operations that throw; default: every exception is a failure.
+    std::function<Outcome(const std::exception_ptr&)> classify_exception{};
+    std::size_t report_capacity{16};       ///< reports kept (R40); 1 … 1024
+};
+
 /// One circuit breaker. Thread contract: every member function may be called from any thread at any time, listeners
 /// included. Not movable; the registry hands out `std::shared_ptr<CircuitBreaker>`.
 ///
 /// `op` is called as `op(const CallContext&)` or `op()` and returns either
 ///   - `std::expected<T, E>`: an error value is judged by `Outcome outcome_of(const E&)` where argument-dependent
 ///     look-up finds one, else it is a failure; or
-///   - `T`, and throws: then `E` is `std::exception_ptr`, judged by `Options::classify_exception`, else a failure.
+///   - `T`, and throws: then `E` is `std::exception_ptr`, judged by `BreakerOptions::classify_exception`, else a failure.
 ///     An operation that returns `expected` and still throws: the exception is recorded as a failure and passes through.
 ///
 ///     fusebox::CircuitBreaker breaker{"payments"};
@@ -108,16 +117,8 @@ enum class FallbackOn : std::uint8_t { rejection, any_failure };
 ///     if (!answer && answer.error().is_circuit_protection()) return queue_for_later(card);
 class CircuitBreaker {
 public:
-    struct Options {
-        const Clock* clock{&steady_clock()};   ///< must outlive the breaker
-        std::optional<std::uint64_t> seed{};   ///< of the jitter generator (R28); default: random
-        /// Judges exceptions of operations that throw; default: every exception is a failure.
-        std::function<Outcome(const std::exception_ptr&)> classify_exception{};
-        std::size_t report_capacity{16};       ///< reports kept (R40); 1 … 1024
-    };
-
     /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes.
-    explicit CircuitBreaker(std::string name, const CircuitBreakerConfig& config = {}, Options options = {});
+    explicit CircuitBreaker(std::string name, const CircuitBreakerConfig& config = {}, BreakerOptions options = {});
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
     ~CircuitBreaker();
