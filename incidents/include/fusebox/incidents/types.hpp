@@ -1,0 +1,42 @@
+// Small types that the whole domain shares.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace fusebox::incidents {
+
+/// Calendar time, UTC. Incidents are about when things happened, not about how long they took.
+using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
+/// Ordered, so that two equal sets print and hash alike.
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+/// P0 is the worst.
+enum class Severity : std::uint8_t { p0, p1, p2, p3, p4 };
+/// "P0" … "P4".
+[[nodiscard]] std::string_view to_string(Severity severity) noexcept;
+/// Accepts "P0" … "P4" in either case, and the words that alerts use: critical → P0, error and high → P1, warning and
+/// medium → P2, info and low → P3, none → P4. Empty for anything else.
+[[nodiscard]] std::optional<Severity> severity_from_string(std::string_view text) noexcept;
+
+/// Until when an answer is wanted, handed to every port; an implementation passes it down to its query or transfer.
+struct RequestContext {
+    std::optional<std::chrono::steady_clock::time_point> deadline{};
+    std::stop_token stop{};
+};
+
+/// RFC 3339 in UTC with microseconds where they are not zero: "2026-01-01T00:00:00Z".
+[[nodiscard]] std::string to_rfc3339(WallTime time);
+/// Any RFC 3339 time with zone; empty if `text` is not one.
+[[nodiscard]] std::optional<WallTime> from_rfc3339(std::string_view text);
+
+/// A new identifier "prefix_" + 26 characters that sort by `now` (48 bits of milliseconds, 80 random bits; Crockford
+/// base 32, as ULID). Safe from any thread; two calls never give the same.
+[[nodiscard]] std::string new_id(std::string_view prefix, WallTime now);
+
+}  // namespace fusebox::incidents
