@@ -1,0 +1,37 @@
+// The Prometheus families of the breakers (R42), collected on scrape.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fusebox/registry/registry.hpp>
+
+namespace fusebox {
+
+struct MetricsOptions {
+    std::string prefix{"llm_incident_manager_circuit_breaker_"};
+    std::size_t max_names{1000};  ///< more breakers than this are summed into `name="other"` (R63)
+};
+
+/// A further family that a service adds to its own scrape.
+struct MetricSample {
+    std::vector<std::pair<std::string, std::string>> labels;
+    double value{};
+};
+struct MetricFamily {
+    enum class Kind { counter, gauge };
+    std::string name;
+    std::string help;
+    Kind kind{Kind::gauge};
+    std::vector<MetricSample> samples;
+};
+
+/// Prometheus text format 0.0.4, serialised by prometheus-cpp: the breakers of `registry`, then `more`. Reads snapshots;
+/// the call path pays nothing.
+[[nodiscard]] std::string prometheus_text(const Registry& registry, const MetricsOptions& options = {},
+                                          const std::vector<MetricFamily>& more = {});
+
+}  // namespace fusebox
