@@ -1,0 +1,11 @@
+// The one `main` of all test executables.
+#define CATCH_CONFIG_RUNNER
+#if __has_include(<catch2/catch_session.hpp>)
+#include <catch2/catch_session.hpp>
+#else
+#include <catch2/catch.hpp>
+#endif
+
+int main(int argc, char** argv) {
+    return Catch::Session().run(argc, argv);
+}
