@@ -51,9 +51,9 @@ class CallError {
 public:
     using Variant = std::variant<Rejection, TimeoutError, OperationFailed<E>, InternalError>;
 
-    CallError(Rejection rejection) : variant_(rejection) {}             // NOLINT(google-explicit-constructor)
-    CallError(TimeoutError timeout) : variant_(timeout) {}              // NOLINT(google-explicit-constructor)
-    CallError(InternalError internal) : variant_(std::move(internal)) {}  // NOLINT(google-explicit-constructor)
+    CallError(Rejection rejection) : variant_(rejection) {}                // NOLINT(google-explicit-constructor)
+    CallError(TimeoutError timeout) : variant_(timeout) {}                 // NOLINT(google-explicit-constructor)
+    CallError(InternalError internal) : variant_(std::move(internal)) {}   // NOLINT(google-explicit-constructor)
     CallError(OperationFailed<E> failed) : variant_(std::move(failed)) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] const Variant& variant() const& noexcept { return variant_; }

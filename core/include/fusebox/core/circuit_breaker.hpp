@@ -96,11 +96,11 @@ enum class FallbackOn : std::uint8_t { rejection, any_failure };
 
 /// What a breaker is built with besides its configuration. All optional.
 struct BreakerOptions {
-    const Clock* clock{&steady_clock()};   ///< must outlive the breaker
-    std::optional<std::uint64_t> seed{};   ///< of the jitter generator (R28); default: random
+    const Clock* clock{&steady_clock()};  ///< must outlive the breaker
+    std::optional<std::uint64_t> seed{};  ///< of the jitter generator (R28); default: random
     /// Judges exceptions of operations that throw; default: every exception is a failure.
     std::function<Outcome(const std::exception_ptr&)> classify_exception{};
-    std::size_t report_capacity{16};       ///< reports kept (R40); 1 … 1024
+    std::size_t report_capacity{16};  ///< reports kept (R40); 1 … 1024
 };
 
 /// One circuit breaker. Thread contract: every member function may be called from any thread at any time, listeners

@@ -17,7 +17,7 @@ namespace fusebox {
 /// Judge the outcomes of the last `duration`, forgotten a slice at a time (R13).
 struct TimeWindow {
     Duration duration{std::chrono::seconds{60}};  ///< 1 ms … 1 day; default 60 s
-    std::uint32_t slices{10};                     ///< 1 … 60; default 10. More slices forget more evenly and cost memory
+    std::uint32_t slices{10};  ///< 1 … 60; default 10. More slices forget more evenly and cost memory
     bool operator==(const TimeWindow&) const = default;
 };
 /// Judge exactly the last `size` outcomes (R13).
@@ -31,10 +31,10 @@ using Window = std::variant<TimeWindow, CountWindow>;
 struct Backoff {
     enum class Kind : std::uint8_t { fixed, linear, exponential };
     Kind kind{Kind::fixed};
-    Duration increment{};                                     ///< linear: added per failed attempt; ≥ 0
-    double multiplier{2.0};                                   ///< exponential: factor per failed attempt; 1 … 100
-    Duration max_open_timeout{std::chrono::minutes{10}};      ///< cap of the computed open time; ≥ open_timeout
-    double jitter{0.0};                                       ///< spread of ± this ratio; [0, 1)
+    Duration increment{};                                 ///< linear: added per failed attempt; ≥ 0
+    double multiplier{2.0};                               ///< exponential: factor per failed attempt; 1 … 100
+    Duration max_open_timeout{std::chrono::minutes{10}};  ///< cap of the computed open time; ≥ open_timeout
+    double jitter{0.0};                                   ///< spread of ± this ratio; [0, 1)
     bool operator==(const Backoff&) const = default;
 
     [[nodiscard]] static Backoff fixed() { return {}; }
@@ -53,22 +53,24 @@ struct HalfOpenRate {
 
 /// A value. Aggregate: set the fields by name, or use `CircuitBreakerConfigBuilder`. Defaults are the contract's §3.
 struct CircuitBreakerConfig {
-    bool enabled{true};                                ///< off: the breaker starts `disabled`
-    std::uint32_t consecutive_failure_threshold{5};    ///< failures in a row that trip; 0 = off
-    double failure_rate_threshold{0.5};                ///< share of failures that trips; (0, 1], 0 = off
+    bool enabled{true};                                      ///< off: the breaker starts `disabled`
+    std::uint32_t consecutive_failure_threshold{5};          ///< failures in a row that trip; 0 = off
+    double failure_rate_threshold{0.5};                      ///< share of failures that trips; (0, 1], 0 = off
     std::optional<Duration> slow_call_duration_threshold{};  ///< a call at least this long is slow; > 0, none = off
-    double slow_call_rate_threshold{1.0};              ///< share of slow calls that trips; (0, 1]
-    std::uint32_t minimum_requests{10};                ///< outcomes in the window before a rate is judged; ≥ 1
+    double slow_call_rate_threshold{1.0};                    ///< share of slow calls that trips; (0, 1]
+    std::uint32_t minimum_requests{10};                      ///< outcomes in the window before a rate is judged; ≥ 1
     Window window{TimeWindow{}};
-    Duration open_timeout{std::chrono::seconds{30}};   ///< how long open rejects before the first probe; > 0
+    Duration open_timeout{std::chrono::seconds{30}};  ///< how long open rejects before the first probe; > 0
     Backoff backoff{};
-    std::uint32_t half_open_max_concurrent{5};         ///< probes in flight at once; 1 … 1024
-    std::uint32_t success_threshold{3};                ///< consecutive good probes that close; ≥ 1 (strict mode)
-    std::optional<HalfOpenRate> half_open_rate{};      ///< none = strict mode, set = rate mode
-    Duration probe_lease{std::chrono::seconds{60}};    ///< an unsettled probe counts as failed after this; ≥ operation_timeout (R24)
-    std::optional<Duration> operation_timeout{std::chrono::seconds{10}};  ///< deadline handed to the operation; > 0, none = off
+    std::uint32_t half_open_max_concurrent{5};     ///< probes in flight at once; 1 … 1024
+    std::uint32_t success_threshold{3};            ///< consecutive good probes that close; ≥ 1 (strict mode)
+    std::optional<HalfOpenRate> half_open_rate{};  ///< none = strict mode, set = rate mode
+    Duration probe_lease{
+        std::chrono::seconds{60}};  ///< an unsettled probe counts as failed after this; ≥ operation_timeout (R24)
+    std::optional<Duration> operation_timeout{
+        std::chrono::seconds{10}};  ///< deadline handed to the operation; > 0, none = off
     bool count_timeout_as_failure{true};
-    std::optional<Duration> hung_call_threshold{};     ///< a call in flight this long counts as a slow failure; > 0 (R17)
+    std::optional<Duration> hung_call_threshold{};  ///< a call in flight this long counts as a slow failure; > 0 (R17)
 
     bool operator==(const CircuitBreakerConfig&) const = default;
 };

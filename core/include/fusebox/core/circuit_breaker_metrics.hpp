@@ -12,7 +12,7 @@
 namespace fusebox {
 
 /// Upper bounds of the duration histogram, in seconds (R42); a last, unbounded bucket follows.
-inline constexpr std::array duration_bucket_bounds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+inline constexpr std::array duration_bucket_bounds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1,  0.25,
                                                    0.5,   1.0,   2.5,  5.0,   10.0, 30.0, 60.0};
 
 /// How long settled calls took. `buckets[i]` counts calls no longer than bound i and longer than bound i-1.
@@ -29,20 +29,20 @@ struct DurationHistogram {
 
 /// Counters since the breaker was made; none ever goes back, resets and transitions included (R16).
 struct LifetimeTotals {
-    std::uint64_t requests{};   ///< settled calls + rejections
-    std::uint64_t admitted{};   ///< settled calls: successes + failures + timeouts + ignored + abandoned
+    std::uint64_t requests{};  ///< settled calls + rejections
+    std::uint64_t admitted{};  ///< settled calls: successes + failures + timeouts + ignored + abandoned
     std::uint64_t successes{};
-    std::uint64_t failures{};   ///< without timeouts
+    std::uint64_t failures{};  ///< without timeouts
     std::uint64_t timeouts{};
     std::uint64_t ignored{};
     std::uint64_t abandoned{};
-    std::uint64_t stale{};      ///< of the settled calls, those admitted by an older generation (R8)
-    std::uint64_t slow{};       ///< of the settled calls, those that were slow
-    std::uint64_t rejected{};   ///< rejected_open + rejected_probes
+    std::uint64_t stale{};     ///< of the settled calls, those admitted by an older generation (R8)
+    std::uint64_t slow{};      ///< of the settled calls, those that were slow
+    std::uint64_t rejected{};  ///< rejected_open + rejected_probes
     std::uint64_t rejected_open{};
     std::uint64_t rejected_probes{};
     std::uint64_t fallbacks{};
-    std::uint64_t probes{};     ///< calls admitted in half-open
+    std::uint64_t probes{};           ///< calls admitted in half-open
     std::uint64_t listener_errors{};  ///< listeners that threw (R37)
 };
 

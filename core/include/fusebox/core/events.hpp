@@ -38,7 +38,7 @@ struct WouldHaveTrippedEvent {
     TransitionReport report;
 };
 
-using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent, FallbackExecutedEvent,
-                                  ConfigChangedEvent, WouldHaveTrippedEvent>;
+using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
+                                  FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent>;
 
 }  // namespace fusebox

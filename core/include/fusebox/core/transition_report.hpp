@@ -36,21 +36,21 @@ struct WindowCounts {
 
 /// One transition, complete enough to answer "why did it open?".
 struct TransitionReport {
-    std::uint64_t sequence{};   ///< 1, 2, 3 … per breaker; equals the generation that the transition began
+    std::uint64_t sequence{};  ///< 1, 2, 3 … per breaker; equals the generation that the transition began
     State from{};
     State to{};
     TransitionReason reason{};
-    double threshold{};         ///< what the rule compares with (count, rate or seconds)
-    double observed{};          ///< what it saw
+    double threshold{};  ///< what the rule compares with (count, rate or seconds)
+    double observed{};   ///< what it saw
     WindowCounts window{};
     std::uint32_t consecutive_failures{};
-    Duration open_for{};        ///< to == open: time until the first probe may be admitted
-    std::uint32_t attempt{};    ///< R26: failed recoveries since the circuit was last closed
+    Duration open_for{};      ///< to == open: time until the first probe may be admitted
+    std::uint32_t attempt{};  ///< R26: failed recoveries since the circuit was last closed
     std::uint64_t config_version{};
     TimePoint at{};
-    WallTime wall_time{};       ///< for display only
-    std::string actor;          ///< who asked, for operator_request
-    std::string note;           ///< why, in the operator's words; or the last failure's short message
+    WallTime wall_time{};  ///< for display only
+    std::string actor;     ///< who asked, for operator_request
+    std::string note;      ///< why, in the operator's words; or the last failure's short message
 };
 /// One sentence: "closed → open: 5 consecutive failures (threshold 5)".
 [[nodiscard]] std::string describe(const TransitionReport& report);

@@ -9,14 +9,14 @@
 namespace fusebox::incidents {
 
 struct Alert {
-    std::string source;           ///< who says so: "prometheus", "alertmanager", "sentinel", a native caller's own word
-    std::string title;            ///< one line for people
-    Labels labels;                ///< identity: equal labels are the same alert
-    Labels annotations;           ///< description, runbook …; not part of the identity
+    std::string source;  ///< who says so: "prometheus", "alertmanager", "sentinel", a native caller's own word
+    std::string title;   ///< one line for people
+    Labels labels;       ///< identity: equal labels are the same alert
+    Labels annotations;  ///< description, runbook …; not part of the identity
     std::optional<Severity> severity{};  ///< none: derived from the `severity` label, else P3
-    WallTime starts_at{};         ///< since when it fires; with the fingerprint this makes a repeat recognisable
+    WallTime starts_at{};                ///< since when it fires; with the fingerprint this makes a repeat recognisable
     std::optional<WallTime> ends_at{};   ///< when it stopped, or is expected to time out
-    bool resolved{};              ///< said to be resolved, or `ends_at` has passed when it was received
+    bool resolved{};                     ///< said to be resolved, or `ends_at` has passed when it was received
     std::string generator_url;
 };
 

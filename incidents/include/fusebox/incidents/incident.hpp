@@ -41,11 +41,11 @@ struct Incident {
     std::string fingerprint;
     WallTime created_at{};
     WallTime updated_at{};
-    WallTime alert_starts_at{};              ///< of the newest firing seen
+    WallTime alert_starts_at{};  ///< of the newest firing seen
     std::optional<WallTime> resolved_at{};
-    std::uint64_t alert_count{};             ///< firings and resolves received, repeats included
-    std::uint64_t version{};                 ///< grows by one with each stored change; 0 = never stored
-    std::vector<TimelineEvent> timeline;     ///< oldest first
+    std::uint64_t alert_count{};          ///< firings and resolves received, repeats included
+    std::uint64_t version{};              ///< grows by one with each stored change; 0 = never stored
+    std::vector<TimelineEvent> timeline;  ///< oldest first
     bool operator==(const Incident&) const = default;
 };
 

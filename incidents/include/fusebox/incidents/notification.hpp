@@ -35,11 +35,12 @@ struct DeliveryError {
     NextMove next_move{NextMove::retry};
     /// For the breaker: true for connect, DNS, reset, timeout, 5xx; false is neutral (external-systems.md, first table).
     bool counts_as_failure{};
-    std::string error_class;  ///< stable word: connect, dns, timeout, tls, http_5xx, http_4xx, rate_limited, circuit_open …
-    std::string message;      ///< one sentence, no secrets
+    std::string
+        error_class;      ///< stable word: connect, dns, timeout, tls, http_5xx, http_4xx, rate_limited, circuit_open …
+    std::string message;  ///< one sentence, no secrets
     std::optional<int> status{};  ///< HTTP or SMTP code
     std::optional<std::chrono::milliseconds> retry_after{};
-    bool disable_destination{};   ///< 410: nothing more is to be sent there
+    bool disable_destination{};  ///< 410: nothing more is to be sent there
 };
 
 /// One try to deliver.
@@ -54,29 +55,29 @@ struct DeliveryAttempt {
 
 /// What is to be sent, before it is stored.
 struct NotificationDraft {
-    std::string id;           ///< "msg_…": the idempotency key, the same for every retry and replay
+    std::string id;  ///< "msg_…": the idempotency key, the same for every retry and replay
     std::string incident_id;
     std::string destination;
-    std::string kind;         ///< "incident.triggered" …
+    std::string kind;  ///< "incident.triggered" …
     Severity severity{};
-    std::string payload;      ///< to_json(Incident) at the time of the change
+    std::string payload;  ///< to_json(Incident) at the time of the change
     WallTime created_at{};
-    std::string fallback_for; ///< id of the notification this one stands in for; empty otherwise
+    std::string fallback_for;  ///< id of the notification this one stands in for; empty otherwise
 };
 
 struct Notification {
     NotificationDraft draft;
-    std::uint64_t sequence{};         ///< order of storing; a later row of the same incident and destination waits for it
+    std::uint64_t sequence{};  ///< order of storing; a later row of the same incident and destination waits for it
     NotificationState state{NotificationState::pending};
-    std::uint32_t attempts{};         ///< tries that reached out
-    std::uint32_t deferrals{};        ///< times it was put off without a try
+    std::uint32_t attempts{};   ///< tries that reached out
+    std::uint32_t deferrals{};  ///< times it was put off without a try
     WallTime next_attempt_at{};
     std::optional<WallTime> delivered_at{};
     std::optional<WallTime> first_failed_at{};  ///< of the current run of failures
-    std::string lease_token;          ///< leased: who holds it
+    std::string lease_token;                    ///< leased: who holds it
     std::optional<WallTime> lease_until{};
     std::optional<DeliveryError> last_error{};
-    std::vector<DeliveryAttempt> attempt_log;   ///< the last 20, oldest first
+    std::vector<DeliveryAttempt> attempt_log;  ///< the last 20, oldest first
 };
 
 }  // namespace fusebox::incidents

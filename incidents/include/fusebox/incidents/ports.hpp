@@ -39,22 +39,22 @@ using StoreResult = std::expected<T, StoreError>;
 
 /// One incident change and the notifications that it causes; stored together or not at all.
 struct IncidentWrite {
-    Incident incident;                          ///< `version` is the version that was read; 0 = must not exist yet
+    Incident incident;  ///< `version` is the version that was read; 0 = must not exist yet
     std::vector<NotificationDraft> notifications;
 };
 
 struct IncidentQuery {
-    std::vector<IncidentState> states;          ///< any of these; empty = all
-    std::vector<Severity> severities;           ///< any of these; empty = all
-    Labels labels;                              ///< all of these
-    std::string text;                           ///< in the title, case-insensitive
-    std::size_t limit{50};                      ///< 1 … 500
-    std::string cursor;                         ///< opaque, from the page before
+    std::vector<IncidentState> states;  ///< any of these; empty = all
+    std::vector<Severity> severities;   ///< any of these; empty = all
+    Labels labels;                      ///< all of these
+    std::string text;                   ///< in the title, case-insensitive
+    std::size_t limit{50};              ///< 1 … 500
+    std::string cursor;                 ///< opaque, from the page before
 };
 template <class T>
 struct Page {
     std::vector<T> items;
-    std::optional<std::string> next_cursor;     ///< none: this was the last page
+    std::optional<std::string> next_cursor;  ///< none: this was the last page
 };
 
 /// Thread contract of every port: all members may be called from any thread.
@@ -64,7 +64,8 @@ public:
     /// All writes in one transaction, durable when this returns (a power cut included). `conflict` if any version is not
     /// current or a second open incident of one fingerprint would arise; then nothing is stored. Returns the incidents
     /// as stored, with their new version.
-    virtual StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes, const RequestContext& context) = 0;
+    virtual StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes,
+                                                      const RequestContext& context) = 0;
     virtual StoreResult<Incident> get(std::string_view id, const RequestContext& context) = 0;
     /// The newest incident of this fingerprint, open or not.
     virtual StoreResult<std::optional<Incident>> latest_by_fingerprint(std::string_view fingerprint,
@@ -78,9 +79,9 @@ public:
 
 struct NotificationQuery {
     std::optional<NotificationState> state{};
-    std::string incident_id;                    ///< empty = any
-    std::string destination;                    ///< empty = any
-    std::size_t limit{50};                      ///< 1 … 500
+    std::string incident_id;  ///< empty = any
+    std::string destination;  ///< empty = any
+    std::size_t limit{50};    ///< 1 … 500
     std::string cursor;
 };
 
@@ -89,8 +90,8 @@ struct DeliveryResult {
     enum class Kind : std::uint8_t { delivered, retry, defer, dead };
     Kind kind{};
     WallTime at{};
-    WallTime next_attempt_at{};                 ///< retry, defer
-    std::optional<DeliveryError> error{};       ///< retry, defer, dead
+    WallTime next_attempt_at{};            ///< retry, defer
+    std::optional<DeliveryError> error{};  ///< retry, defer, dead
     std::chrono::milliseconds took{};
 };
 
@@ -108,16 +109,19 @@ public:
     virtual StoreResult<void> settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
                                      const RequestContext& context) = 0;
     /// Earliest time at which a row of `destination` is due or a lease ends; none when nothing waits.
-    virtual StoreResult<std::optional<WallTime>> next_due(std::string_view destination, const RequestContext& context) = 0;
+    virtual StoreResult<std::optional<WallTime>> next_due(std::string_view destination,
+                                                          const RequestContext& context) = 0;
     virtual StoreResult<Notification> get_notification(std::string_view id, const RequestContext& context) = 0;
     /// Newest first.
-    virtual StoreResult<Page<Notification>> list_notifications(const NotificationQuery& query, const RequestContext& context) = 0;
+    virtual StoreResult<Page<Notification>> list_notifications(const NotificationQuery& query,
+                                                               const RequestContext& context) = 0;
     /// A dead row becomes pending and due now, with the same id; `invalid` for a row that is not dead.
     virtual StoreResult<Notification> replay(std::string_view id, WallTime now, const RequestContext& context) = 0;
     /// One more row outside an incident change (a fallback); storing the same draft id twice does nothing.
     virtual StoreResult<void> enqueue(const NotificationDraft& draft, const RequestContext& context) = 0;
     /// Rows by destination and state.
-    virtual StoreResult<std::map<std::string, std::map<NotificationState, std::uint64_t>>> counts(const RequestContext& context) = 0;
+    virtual StoreResult<std::map<std::string, std::map<NotificationState, std::uint64_t>>> counts(
+        const RequestContext& context) = 0;
 };
 
 /// Sends one notification to one destination. Blocking; keeps the deadline of `context`.
@@ -125,7 +129,8 @@ class NotificationSender {
 public:
     virtual ~NotificationSender() = default;
     [[nodiscard]] virtual std::string_view destination() const noexcept = 0;
-    virtual std::expected<void, DeliveryError> send(const Notification& notification, const RequestContext& context) = 0;
+    virtual std::expected<void, DeliveryError> send(const Notification& notification,
+                                                    const RequestContext& context) = 0;
 };
 
 }  // namespace fusebox::incidents

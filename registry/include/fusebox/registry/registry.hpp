@@ -43,15 +43,15 @@ struct BreakerHealth {
     std::string name;
     State state{};
     Criticality criticality{};
-    std::string why;      ///< one sentence; empty when closed
+    std::string why;  ///< one sentence; empty when closed
     Duration retry_after{};
 };
 struct RegistryHealth {
     std::size_t total{};
-    std::size_t closed{};      ///< closed, disabled and metrics_only
-    std::size_t open{};        ///< open and forced open
+    std::size_t closed{};  ///< closed, disabled and metrics_only
+    std::size_t open{};    ///< open and forced open
     std::size_t half_open{};
-    bool healthy{true};        ///< no breaker open
+    bool healthy{true};                   ///< no breaker open
     std::vector<BreakerHealth> breakers;  ///< by name
 };
 
@@ -82,7 +82,7 @@ public:
 
     [[nodiscard]] RegistryHealth health_check() const;
     [[nodiscard]] std::vector<std::string> list_names() const;
-    [[nodiscard]] std::vector<std::shared_ptr<CircuitBreaker>> all() const;   ///< by name
+    [[nodiscard]] std::vector<std::shared_ptr<CircuitBreaker>> all() const;  ///< by name
     [[nodiscard]] std::map<std::string, CircuitBreakerMetrics> get_all_stats() const;
     [[nodiscard]] std::map<State, std::size_t> get_state_counts() const;
     [[nodiscard]] bool has_open_circuits() const;

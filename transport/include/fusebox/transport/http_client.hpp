@@ -22,8 +22,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
     std::string method{"GET"};
-    std::string url;           ///< http or https; anything else is refused as `bad_request`
-    Headers headers;           ///< control characters in a name or value are refused as `bad_request`
+    std::string url;  ///< http or https; anything else is refused as `bad_request`
+    Headers headers;  ///< control characters in a name or value are refused as `bad_request`
     std::string body;
 };
 
@@ -37,20 +37,20 @@ struct HttpResponse {
 
 struct HttpError {
     enum class Kind {
-        bad_request,         ///< never sent: bad URL, scheme or header; neutral
-        blocked_address,     ///< the guard refused the connected address; neutral
-        resolve,             ///< DNS
+        bad_request,      ///< never sent: bad URL, scheme or header; neutral
+        blocked_address,  ///< the guard refused the connected address; neutral
+        resolve,          ///< DNS
         connect,
-        tls,                 ///< handshake failed for a passing reason
-        certificate,         ///< verification failed: a matter of configuration; neutral
-        timeout,             ///< the deadline passed
-        reset,               ///< the peer closed or broke the protocol
+        tls,          ///< handshake failed for a passing reason
+        certificate,  ///< verification failed: a matter of configuration; neutral
+        timeout,      ///< the deadline passed
+        reset,        ///< the peer closed or broke the protocol
         response_too_large,
-        cancelled,           ///< the stop token was triggered; neutral
-        internal,            ///< libcurl could not do its part
+        cancelled,  ///< the stop token was triggered; neutral
+        internal,   ///< libcurl could not do its part
     };
     Kind kind{};
-    std::string message;       ///< one sentence; host and port at most, never path, query or credentials
+    std::string message;  ///< one sentence; host and port at most, never path, query or credentials
 };
 [[nodiscard]] std::string_view to_string(HttpError::Kind kind) noexcept;
 /// What a breaker should hold of it; see external-systems.md, first table.
@@ -60,14 +60,14 @@ struct HttpError {
 [[nodiscard]] std::optional<Duration> parse_retry_after(std::string_view value, WallTime now);
 
 struct HttpClientConfig {
-    Duration timeout{std::chrono::seconds{10}};          ///< whole request, where the context has no earlier deadline; > 0
-    Duration connect_timeout{std::chrono::seconds{5}};   ///< > 0
-    std::size_t max_response_bytes{4U << 20U};           ///< more is `response_too_large`
-    std::size_t max_idle_handles{8};                     ///< kept for reuse; each keeps its connections alive
-    int max_redirects{0};                                ///< 0: a 3xx is handed to the caller
-    AddressPolicy addresses{};                           ///< what may be connected to
-    std::string ca_file;                                 ///< PEM; empty: the system's
-    std::string client_certificate_file;                 ///< PEM, for mutual TLS; with client_key_file
+    Duration timeout{std::chrono::seconds{10}};  ///< whole request, where the context has no earlier deadline; > 0
+    Duration connect_timeout{std::chrono::seconds{5}};  ///< > 0
+    std::size_t max_response_bytes{4U << 20U};          ///< more is `response_too_large`
+    std::size_t max_idle_handles{8};                    ///< kept for reuse; each keeps its connections alive
+    int max_redirects{0};                               ///< 0: a 3xx is handed to the caller
+    AddressPolicy addresses{};                          ///< what may be connected to
+    std::string ca_file;                                ///< PEM; empty: the system's
+    std::string client_certificate_file;                ///< PEM, for mutual TLS; with client_key_file
     std::string client_key_file;
     std::string user_agent{"fusebox"};
 };
