@@ -1,0 +1,75 @@
+"""Installs the built tree into an empty prefix, then builds and runs a separate project against it.
+
+The consumer is built once per combination of components that somebody is likely to ask for; `core` alone must work
+where no other library can be found.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+options = None
+
+
+def run(*command, **more):
+    finished = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+    if finished.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}\n{finished.stdout}{finished.stderr}")
+    return finished.stdout
+
+
+class InstallTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="fusebox-install-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.prefix = cls.folder / "prefix"
+        run(options.cmake, "--install", os.environ["FUSEBOX_BUILD_DIR"], "--prefix", cls.prefix)
+
+    def configure(self, components, *arguments):
+        build = self.folder / ("build-" + "-".join(components))
+        run(
+            options.cmake, "-S", HERE / "consumer", "-B", build, "-G", options.generator,
+            f"-DCMAKE_CXX_COMPILER={options.compiler}", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+            "-DCOMPONENTS=" + ";".join(components), *arguments,
+        )  # fmt: skip
+        return build
+
+    def build_and_run(self, components, *arguments):
+        build = self.configure(components, *arguments)
+        run(options.cmake, "--build", build)
+        self.assertIn("admitted", run(build / "consumer"))
+
+    def test_core_alone_needs_no_other_library(self):
+        absent = ["CURL", "tomlplusplus", "prometheus-cpp", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig", "spdlog"]
+        self.build_and_run(["core"], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
+
+    def test_a_component_brings_those_below_it(self):
+        if "registry" not in options.components:
+            return
+        self.build_and_run(["registry"])
+
+    def test_all_components_can_be_asked_for_at_once(self):
+        self.build_and_run(["core", *sorted(set(options.components) - {"core"})])
+
+    def test_an_unknown_component_is_named(self):
+        with self.assertRaisesRegex(AssertionError, "without the component 'flux_capacitor'"):
+            self.configure(["core", "flux_capacitor"])
+
+    def test_no_private_header_is_installed(self):
+        roots = sorted(path.name for path in (self.prefix / "include").iterdir())
+        self.assertEqual(roots, ["fusebox"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("cmake", "generator", "compiler", "components"):
+        parser.add_argument("--" + name, required=True)
+    options = parser.parse_args()
+    options.components = options.components.split(";")
+    unittest.main(argv=[__file__, "-v"])
