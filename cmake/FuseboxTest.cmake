@@ -1,5 +1,6 @@
 # Tests. Every test is one ctest entry, labelled with its module and with what it needs:
-# `unit` (nothing outside) or the suffix of its name: `e2e`, `postgres`, `redis`, `smtp`, `browser`.
+# `unit` (an executable that needs nothing outside), `script` (likewise in another language), or the suffix of its name:
+# `e2e`, `postgres`, `redis`, `smtp`, `browser`. The sanitizers run what is labelled `unit`.
 
 set(FUSEBOX_TEST_SUPPORT_DIR "${CMAKE_CURRENT_SOURCE_DIR}/tests/support")
 
@@ -11,8 +12,8 @@ if(FUSEBOX_SANITIZE)
 endif()
 
 # Sets `kind` and `module` in the caller from the test's name and the folder that declares it.
-macro(_fusebox_classify name)
-    set(kind unit)
+macro(_fusebox_classify name default)
+    set(kind ${default})
     if("${name}" MATCHES "_(e2e|postgres|redis|smtp|browser)_test$")
         set(kind ${CMAKE_MATCH_1})
     elseif(NOT "${name}" MATCHES "_test$")
@@ -25,7 +26,7 @@ endmacro()
 function(_fusebox_test_properties name kind module timeout serial)
     if(NOT timeout)
         set(timeout 120)
-        if(NOT kind STREQUAL "unit")
+        if(NOT kind MATCHES "^(unit|script)$")
             set(timeout 300)
         endif()
     endif()
@@ -61,7 +62,7 @@ function(fusebox_test name)
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "fusebox_test(${name}): what is '${arg_UNPARSED_ARGUMENTS}'?")
     endif()
-    _fusebox_classify(${name})
+    _fusebox_classify(${name} unit)
     _fusebox_require_dependencies("${name}" ${arg_LINKS})
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE fusebox_build_flags fusebox_test_support ${arg_LINKS})
@@ -89,7 +90,7 @@ function(fusebox_script_test name)
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "fusebox_script_test(${name}): what is '${arg_UNPARSED_ARGUMENTS}'?")
     endif()
-    _fusebox_classify(${name})
+    _fusebox_classify(${name} script)
     add_test(NAME ${name} COMMAND ${arg_COMMAND})
     _fusebox_test_properties(${name} ${kind} "${module}" "${arg_TIMEOUT}" ${arg_SERIAL})
 endfunction()

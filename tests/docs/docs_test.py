@@ -47,7 +47,7 @@ class DocsTest(unittest.TestCase):
             name = module.parent.name
             if (module.parent / "include" / "fusebox").is_dir():
                 with self.subTest(module=name):
-                    self.assertIn(f"[{name}]({name})", table)
+                    self.assertRegex(table, rf"\n\| (`{name}`|\[{name}\]\({name}\)) \|")
 
 
 if __name__ == "__main__":
