@@ -22,15 +22,15 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
     std::string method{"GET"};
-    std::string url;  ///< http or https; anything else is refused as `bad_request`
-    Headers headers;  ///< control characters in a name or value are refused as `bad_request`
-    std::string body;
+    std::string url{};  ///< http or https; anything else is refused as `bad_request`
+    Headers headers{};  ///< control characters in a name or value are refused as `bad_request`
+    std::string body{};
 };
 
 struct HttpResponse {
     int status{};
-    Headers headers;
-    std::string body;
+    Headers headers{};
+    std::string body{};
     /// First value of a header, by name without case; empty when absent.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
 };
@@ -50,7 +50,7 @@ struct HttpError {
         internal,   ///< libcurl could not do its part
     };
     Kind kind{};
-    std::string message;  ///< one sentence; host and port at most, never path, query or credentials
+    std::string message{};  ///< one sentence; host and port at most, never path, query or credentials
 };
 [[nodiscard]] std::string_view to_string(HttpError::Kind kind) noexcept;
 /// What a breaker should hold of it; see external-systems.md, first table.
@@ -66,9 +66,9 @@ struct HttpClientConfig {
     std::size_t max_idle_handles{8};                    ///< kept for reuse; each keeps its connections alive
     int max_redirects{0};                               ///< 0: a 3xx is handed to the caller
     AddressPolicy addresses{};                          ///< what may be connected to
-    std::string ca_file;                                ///< PEM; empty: the system's
-    std::string client_certificate_file;                ///< PEM, for mutual TLS; with client_key_file
-    std::string client_key_file;
+    std::string ca_file{};                              ///< PEM; empty: the system's
+    std::string client_certificate_file{};              ///< PEM, for mutual TLS; with client_key_file
+    std::string client_key_file{};
     std::string user_agent{"fusebox"};
 };
 
