@@ -1,0 +1,231 @@
+"""The API as a user walks through it; every answer is held to docs/api/incidentd.openapi.yaml by the support module."""
+
+import json
+import time
+from datetime import datetime, timedelta, timezone
+
+from e2e import API, Case, main, wait_until
+
+
+def ago(seconds):
+    return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+class Inputs(Case):
+    def setUp(self):
+        super().setUp()
+        self.service = self.incidentd()
+
+    def one(self):
+        incidents = self.service.incidents()
+        self.assertEqual(len(incidents), 1)
+        return self.service.get(f"/v1/incidents/{incidents[0]['id']}").json
+
+    def test_native_alert_creates_updates_resolves_and_reopens(self):
+        alert = {'title': 'Checkout answers 500', 'severity': 'critical', 'labels': {'service': 'checkout'},
+                 'description': 'since the last release', 'source': 'curl', 'starts_at': ago(60)}
+        first = self.service.post('/v1/alerts', alert).json
+        self.assertEqual((first['status'], first['degraded']), ('created', False))
+        self.assertEqual(self.service.post('/v1/alerts', alert).json, {**first, 'status': 'updated'})
+        incident = self.one()
+        self.assertEqual((incident['severity'], incident['state'], incident['title'], incident['source']),
+                         ('P0', 'detected', 'Checkout answers 500', 'curl'))
+        self.assertEqual(incident['annotations']['description'], 'since the last release')
+        self.assertEqual(incident['alert_count'], 2)
+        resolve = {**alert, 'status': 'resolved'}
+        self.assertEqual(self.service.post('/v1/alerts', resolve).json['status'], 'resolved')
+        self.assertEqual(self.service.post('/v1/alerts', resolve).json['status'], 'unchanged')
+        self.assertEqual(self.service.post('/v1/alerts', alert).json['status'], 'unchanged', 'a late repeat reopens nothing')
+        again = {**alert, 'starts_at': ago(0)}
+        self.assertEqual(self.service.post('/v1/alerts', again).json, {**first, 'status': 'updated'})
+        incident = self.one()
+        self.assertEqual(incident['state'], 'detected')
+        self.assertEqual([e['kind'] for e in incident['timeline']], ['created', 'resolved', 'reopened'])
+
+    def test_a_resolve_of_nothing_is_no_incident(self):
+        answer = self.service.post('/v1/alerts', {'title': 'x', 'status': 'resolved'}).json
+        self.assertEqual(answer, {'incident_id': None, 'status': 'unchanged', 'degraded': False})
+        self.assertEqual(self.service.incidents(), [])
+
+    def test_alertmanager_v2_takes_what_prometheus_sends(self):
+        alert = {'labels': {'alertname': 'HighLatency', 'severity': 'warning', 'instance': 'a:1'},
+                 'annotations': {'summary': 'p99 over 2 s'}, 'startsAt': ago(30), 'endsAt': ago(-240),
+                 'generatorURL': 'http://prometheus/graph'}
+        for _ in range(3):  # it sends again every minute
+            self.assertEqual(self.service.post('/api/v2/alerts', [alert]).status, 200)
+        incident = self.one()
+        self.assertEqual((incident['severity'], incident['state'], incident['alert_count']), ('P2', 'detected', 3))
+        for _ in range(3):  # and resolved ones for a quarter of an hour
+            self.assertEqual(self.service.post('/api/v2/alerts', [{**alert, 'endsAt': ago(1)}]).status, 200)
+        incident = self.one()
+        self.assertEqual(incident['state'], 'resolved')
+        self.assertEqual([n['kind'] for n in reversed(self.service.notifications())],
+                         ['incident.triggered', 'incident.resolved'])
+        self.assertEqual(self.service.post('/api/v2/alerts', []).status, 200)
+
+    def test_alertmanager_webhook_takes_old_and_new_versions(self):
+        alert = {'labels': {'alertname': 'Disk', 'severity': 'error'}, 'annotations': {}, 'startsAt': ago(30),
+                 'endsAt': '0001-01-01T00:00:00Z', 'generatorURL': '', 'fingerprint': '0123', 'status': 'firing'}
+        whole = {'version': '4', 'groupKey': '{}:{}', 'truncatedAlerts': 0, 'status': 'firing', 'receiver': 'x',
+                 'groupLabels': {}, 'commonLabels': {}, 'commonAnnotations': {}, 'externalURL': 'http://am',
+                 'alerts': [alert]}
+        self.assertEqual(self.service.post('/v1/webhooks/alertmanager', whole).json['results'][0]['status'], 'created')
+        old = {'status': 'resolved', 'alerts': [{'labels': alert['labels'], 'startsAt': alert['startsAt'], 'endsAt': ago(1)}]}
+        self.assertEqual(self.service.post('/v1/webhooks/alertmanager', old).json['results'][0]['status'], 'resolved')
+
+    def test_text_of_any_language_survives(self):
+        title = 'Ошибка 🚨 "quoted" \\ <script>alert(1)</script> \u0007'
+        self.service.post('/v1/alerts', {'title': title, 'labels': {'größe': 'ñ'}})
+        incident = self.one()
+        self.assertEqual((incident['title'], incident['labels']['größe']), (title, 'ñ'))
+
+
+class Incidents(Case):
+    def setUp(self):
+        super().setUp()
+        self.service = self.incidentd()
+
+    def test_lists_filter_and_page_newest_first(self):
+        for n in range(25):
+            self.service.post('/v1/alerts', {'title': f'Alert number {n}', 'severity': f'P{n % 5}',
+                                             'labels': {'n': str(n), 'team': 'ab'[n % 2]}})
+        newest_first = [i['labels']['n'] for i in self.service.incidents()]
+        self.assertEqual(newest_first, [str(n) for n in reversed(range(25))])
+        first = self.service.get('/v1/incidents?limit=10').json
+        self.service.post('/v1/alerts', {'title': 'arrives between two pages', 'labels': {'n': '25'}})
+        rest, cursor = [], first['next_cursor']
+        while cursor:
+            page = self.service.get(f'/v1/incidents?limit=10&cursor={cursor}').json
+            rest += page['incidents']
+            cursor = page['next_cursor']
+        self.assertEqual([i['labels']['n'] for i in first['incidents'] + rest], newest_first)
+        count = lambda query: len(self.service.all(f'/v1/incidents?{query}', 'incidents'))
+        self.assertEqual(count('severity=P0'), 5)
+        self.assertEqual(count('severity=P0,P1'), 10)
+        self.assertEqual(count('label.team=a'), 13)
+        self.assertEqual(count('label.team=a&severity=P0'), 3)
+        self.assertEqual(count('q=NUMBER%202'), 6)
+        self.assertEqual(count('q=%25'), 0)
+        self.assertEqual(count('state=detected'), 26)
+        self.assertEqual(count('state=resolved,closed'), 0)
+
+    def test_an_operator_acknowledges_notes_and_resolves(self):
+        id = self.service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
+        path = f'/v1/incidents/{id}'
+        taken = self.service.post(f'{path}/acknowledge', {'actor': 'ada', 'note': 'looking'}).json
+        self.assertEqual(taken['state'], 'triaged')
+        self.service.post(f'{path}/notes', {'actor': 'ada', 'note': 'a bad disk'})
+        done = self.service.post(f'{path}/resolve', {'actor': 'ada'}).json
+        self.assertEqual(done['state'], 'resolved')
+        self.assertEqual([(e['kind'], e['actor']) for e in done['timeline'][1:]],
+                         [('acknowledged', 'ada'), ('note', 'ada'), ('resolved', 'ada')])
+        for action in ('acknowledge', 'resolve'):
+            refused = self.service.post(f'{path}/{action}', {})
+            self.assertEqual(refused.status, 409, refused)
+        self.assertEqual(self.service.get(path).json, done)
+        wait_until(lambda: all(n['state'] == 'delivered' for n in self.service.notifications()), 10, 'the log has them')
+        kinds = [n['kind'] for n in reversed(self.service.get(f'{path}/notifications').json['notifications'])]
+        self.assertEqual(kinds, ['incident.triggered', 'incident.acknowledged', 'incident.resolved'])
+
+
+class Delivery(Case):
+    def test_a_dead_letter_says_why_and_goes_out_again(self):
+        receiver = self.receiver().set(404)
+        service = self.incidentd(f'''
+[[destinations]]
+name = "hook"
+type = "webhook"
+url = "{receiver.url}"
+secret_env = "HOOK_SECRET"
+allow_private_addresses = true
+[[routes]]
+to = ["hook"]
+''')
+        service.post('/v1/alerts', {'title': 'x'})
+        dead = wait_until(lambda: service.get('/v1/notifications?state=dead').json['notifications'], 15, 'a dead letter')[0]
+        self.assertEqual((dead['attempts'], dead['last_error']['status'], dead['next_attempt_at']), (1, 404, None))
+        self.assertIn('404', dead['last_error']['message'])
+        self.assertEqual(service.breaker('notify:hook')['state'], 'closed', 'a configuration error is neutral')
+        receiver.set(200)
+        back = service.post(f"/v1/notifications/{dead['id']}/replay", admin=True)
+        self.assertEqual((back.status, back.json['state']), (200, 'pending'))
+        done = wait_until(lambda: service.get('/v1/notifications?state=delivered').json['notifications'], 15, 'delivered')[0]
+        self.assertEqual((done['id'], done['attempts']), (dead['id'], 2))
+        self.assertEqual([r['headers']['webhook-id'] for r in receiver.requests], [dead['id']] * 2)
+        self.assertEqual(service.post(f"/v1/notifications/{dead['id']}/replay", admin=True).status, 409)
+
+    def test_an_open_breaker_burns_no_attempt_and_a_slow_destination_delays_no_other(self):
+        slow, fast = self.receiver().set('hang'), self.receiver()
+        service = self.incidentd(''.join(f'''
+[[destinations]]
+name = "{name}"
+type = "webhook"
+url = "{r.url}"
+secret_env = "HOOK_SECRET"
+allow_private_addresses = true
+max_in_flight = 1
+''' for name, r in (('slow', slow), ('fast', fast))) + '[[routes]]\nto = ["slow", "fast"]\n')
+        for n in range(20):
+            service.post('/v1/alerts', {'title': f'alert {n}'})
+        wait_until(lambda: len(fast.accepted()) == 20, 10, 'the fast one has all twenty')
+        self.assertEqual(slow.accepted(), [])
+        service.post('/v1/circuit-breakers/notify:slow/open', {'reason': 'test', 'actor': 'ada'}, admin=True)
+        slow.set(200)
+        time.sleep(1.5)  # long enough for many useless tries, if it made any
+        waiting = service.get('/v1/notifications?destination=slow&limit=100').json['notifications']
+        self.assertLessEqual(sum(n['attempts'] for n in waiting), 1)
+        service.post('/v1/circuit-breakers/notify:slow/reset', {'reason': 'test'}, admin=True)
+        wait_until(lambda: len(slow.accepted()) == 20, 40, 'the slow one has all twenty')
+
+
+class Breakers(Case):
+    def test_an_operator_controls_a_breaker_and_the_report_says_who_and_why(self):
+        service = self.incidentd()
+        names = [b['name'] for b in service.get('/v1/circuit-breakers').json['circuit_breakers']]
+        self.assertEqual(names, sorted(names))
+        self.assertIn('store', names)
+        self.assertIn('notify:log', names)
+        path = '/v1/circuit-breakers/notify:log'
+        for action, state in (('open', 'forced_open'), ('reset', 'closed'), ('trip', 'open'), ('disable', 'disabled'),
+                              ('metrics-only', 'metrics_only'), ('reset', 'closed')):
+            answer = service.post(f'{path}/{action}', {'reason': 'a drill', 'actor': 'ada'}, admin=True)
+            self.assertEqual((answer.status, answer.json['state']), (200, state))
+            report = service.get(f'{path}/reports').json['reports'][0]
+            self.assertEqual((report['to'], report['reason'], report['actor'], report['note']),
+                             (state, 'operator_request', 'ada', 'a drill'))
+            self.assertEqual(answer.json['last_report'], report)
+        service.post(f'{path}/open', admin=True)
+        health = service.get('/v1/circuit-breakers/health').json
+        self.assertEqual((health['healthy'], health['open']), (False, 1))
+        everything = service.post('/v1/circuit-breakers/reset', {'reason': 'over'}, admin=True).json
+        self.assertEqual({b['state'] for b in everything['circuit_breakers']}, {'closed'})
+
+    def test_an_open_store_breaker_refuses_alerts_honestly(self):
+        service = self.incidentd()
+        service.post('/v1/circuit-breakers/store/open', admin=True)
+        response = service.post('/v1/alerts', {'title': 'x'})
+        self.assertEqual(response.status, 503)
+        self.assertEqual(service.get('/readyz').status, 503)
+        self.assertEqual(service.get('/livez').status, 200)
+        self.assertEqual(service.get('/health').status, 503)
+        service.post('/v1/circuit-breakers/store/reset', admin=True)
+        self.assertEqual(service.incidents(), [])
+        self.assertEqual(service.get('/readyz').status, 200)
+        self.assertEqual(service.post('/v1/alerts', {'title': 'x'}).status, 200)
+
+
+class ZDocument(Case):
+    """Last by name: what the tests above have seen, against what the document promises."""
+
+    def test_every_operation_of_the_document_was_answered_well(self):
+        service = self.incidentd()
+        for path in ('/livez', '/readyz', '/health', '/metrics'):
+            self.assertEqual(service.get(path).status, 200)
+        wanted = {(path, method.upper()) for path, item in API.document['paths'].items() for method in item
+                  if method != 'parameters'}
+        answered = {(path, method) for path, method, status in API.seen if status.startswith('2')}
+        self.assertEqual(wanted - answered, set())
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,68 @@
+"""The fusebox command against a running incidentd."""
+
+import json
+import os
+import subprocess
+
+from e2e import ADMIN_TOKEN, FUSEBOX, Case, main, wait_until
+
+
+class Command(Case):
+    def setUp(self):
+        super().setUp()
+        self.service = self.incidentd()
+        self.token = self.folder / 'token'
+        self.token.write_text(ADMIN_TOKEN + '\n')
+        self.token.chmod(0o600)
+
+    def fusebox(self, *arguments, code=0, token=False):
+        options = ['--url', self.service.url] + (['--token-file', str(self.token)] if token else [])
+        result = subprocess.run([FUSEBOX, *options, *arguments], capture_output=True, text=True, timeout=20,
+                                cwd=self.folder, env={k: v for k, v in os.environ.items() if k != 'FUSEBOX_TOKEN'})
+        self.assertEqual(result.returncode, code, f'{arguments}: {result.stdout}{result.stderr}')
+        self.assertNotIn('\x1b', result.stdout + result.stderr, 'no colours where there is no terminal')
+        self.assertNotIn(ADMIN_TOKEN, result.stdout + result.stderr)
+        return result
+
+    def test_it_lists_shows_opens_and_resets_breakers(self):
+        self.assertRegex(self.fusebox('list').stdout, r'store\s+closed')
+        self.assertEqual([b['name'] for b in json.loads(self.fusebox('--json', 'list').stdout)['circuit_breakers']],
+                         ['notify:log', 'store'])
+        self.assertIn('closed', self.fusebox('show', 'store').stdout)
+        self.fusebox('health')
+        refused = self.fusebox('open', 'notify:log', code=2)
+        self.assertIn('--token-file', refused.stderr)
+        self.fusebox('open', 'notify:log', token=True)
+        self.assertEqual(self.service.breaker('notify:log')['state'], 'forced_open')
+        self.assertIn('forced_open', self.fusebox('list', code=1).stdout)
+        self.assertIn('notify:log', self.fusebox('health', code=1).stdout)
+        self.assertEqual(json.loads(self.fusebox('--json', 'show', 'notify:log', code=1).stdout)['state'], 'forced_open')
+        self.fusebox('reset', 'notify:log', 'store', token=True)
+        self.fusebox('list')
+        unknown = self.fusebox('show', 'nobody', code=2)
+        self.assertIn('nobody', unknown.stderr)
+
+    def test_it_shows_incidents_and_replays_notifications(self):
+        id = self.service.post('/v1/alerts', {'title': 'Checkout is down', 'severity': 'P0'}).json['incident_id']
+        table = self.fusebox('incidents').stdout
+        self.assertIn('Checkout is down', table)
+        self.assertIn(id, table)
+        self.assertEqual(json.loads(self.fusebox('--json', 'incidents').stdout)['incidents'][0]['id'], id)
+        wait_until(lambda: self.service.notifications()[0]['state'] == 'delivered', 10, 'delivered')
+        message = self.service.notifications()[0]['id']
+        self.assertIn(message, self.fusebox('notifications').stdout)
+        self.assertNotIn(message, self.fusebox('notifications', '--dead').stdout)
+        self.assertIn('delivered', self.fusebox('replay-notification', message, code=2, token=True).stderr)
+
+    def test_check_config_needs_no_server(self):
+        good, bad = self.folder / 'good.toml', self.folder / 'bad.toml'
+        good.write_text('[server]\nlisten = "127.0.0.1:9000"\n')
+        bad.write_text('[server]\nlisten = "127.0.0.1:9000"\nlisten_adress = 1\n')
+        self.service.stop()
+        self.fusebox('check-config', str(good))
+        self.assertIn('bad.toml:3', self.fusebox('check-config', str(bad), code=2).stderr)
+        self.assertIn('127.0.0.1', self.fusebox('list', code=2).stderr)
+
+
+if __name__ == '__main__':
+    main()

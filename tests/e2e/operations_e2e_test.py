@@ -1,0 +1,124 @@
+"""Starting, stopping, reloading, refusing a bad configuration: the operator's side of incidentd."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from e2e import INCIDENTD, WEBHOOK_SECRET, Case, http, main, wait_until
+
+HOOK = '''
+[[destinations]]
+name = "hook"
+type = "webhook"
+url = "{url}"
+secret_env = "HOOK_SECRET"
+allow_private_addresses = true
+[[routes]]
+to = ["hook"]
+'''
+
+
+class Operations(Case):
+    def run_incidentd(self, *arguments, config=None, env=None):
+        if config is not None:
+            (self.folder / 'bad.toml').write_text(config)
+            arguments = ('--config', self.folder / 'bad.toml', *arguments)
+        return subprocess.run([INCIDENTD, *map(str, arguments)], capture_output=True, text=True, timeout=20,
+                              cwd=self.folder, env={**os.environ, **(env or {})})
+
+    def test_it_runs_with_no_configuration_at_all(self):
+        where = self.folder / 'listen'
+        daemon = self.daemon('incidentd', [INCIDENTD, '--listen', '127.0.0.1:0', '--listen-file', where], cwd=self.folder)
+        address = wait_until(lambda: where.exists() and where.read_text().strip(), 15, 'it is ready')
+        self.assertEqual(http('POST', f'http://{address}/v1/alerts', {'title': 'first'}).status, 200)
+        self.assertTrue((self.folder / 'data' / 'incidentd.db').exists())
+        for word in ('/v1/alerts', '/health', '/metrics', 'curl'):
+            self.assertIn(word, daemon.output())
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_sigterm_drains_and_stops_within_ten_seconds(self):
+        receiver = self.receiver().set('hang')
+        service = self.incidentd(HOOK.format(url=receiver.url))
+        service.post('/v1/alerts', {'title': 'x'})
+        wait_until(lambda: receiver.requests, 10, 'a delivery is in flight')
+        started = time.monotonic()
+        self.assertEqual(service.stop(), 0)
+        self.assertLess(time.monotonic() - started, 10)
+        receiver.set(200)
+        service.start()
+        wait_until(receiver.accepted, 10, 'the delivery goes on after the restart')
+        self.assertEqual(len({r['headers']['webhook-id'] for r in receiver.requests}), 1)
+
+    def test_sighup_takes_a_good_file_and_refuses_a_bad_one(self):
+        receiver = self.receiver()
+        service = self.incidentd('[breakers."store"]\nopen_timeout = "7s"\n')
+        service.config.write_text(HOOK.format(url=receiver.url))
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: 'notify:hook' in service.get('/v1/circuit-breakers').body.decode(), 10, 'the new destination')
+        service.post('/v1/alerts', {'title': 'after the reload'})
+        wait_until(receiver.accepted, 10, 'it is delivered')
+        service.config.write_text(HOOK.format(url=receiver.url) + '[server]\nlisten = 5\nlisen = "x"\n')
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: 'lisen' in service.daemon.output(), 10, 'the refusal is logged')
+        self.assertTrue(service.daemon.alive())
+        service.post('/v1/alerts', {'title': 'still running'})
+        wait_until(lambda: len(receiver.accepted()) == 2, 10, 'and still delivering')
+
+    def test_a_bad_configuration_exits_2_naming_every_line_and_field(self):
+        result = self.run_incidentd('--check', config='''[server]
+listen = "nowhere"
+max_body_bytes = -1
+[stor]
+url = "sqlite:x"
+[[destinations]]
+name = "a"
+type = "webhok"
+[breakers."store"]
+open_timeout = "soon"
+''')
+        self.assertEqual(result.returncode, 2)
+        for line, field in ((2, 'server.listen'), (3, 'server.max_body_bytes'), (4, 'stor'), (8, 'type'), (10, 'open_timeout')):
+            self.assertRegex(result.stdout + result.stderr, rf'bad\.toml:{line}:.*{field}')
+        self.assertEqual(self.run_incidentd('--config', 'missing.toml').returncode, 2)
+        self.assertEqual(self.run_incidentd(config='this is not TOML').returncode, 2)
+        self.assertEqual(self.run_incidentd('--nonsense').returncode, 2)
+
+    def test_a_public_address_without_an_ingest_token_is_refused(self):
+        result = self.run_incidentd('--check', config='[server]\nlisten = "0.0.0.0:8080"\n')
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('ingest', result.stdout + result.stderr)
+
+    def test_check_prints_the_effective_configuration_without_secrets(self):
+        result = self.run_incidentd('--check', config=HOOK.format(url='https://user:hunter2@hooks.example/T0/secret-path'),
+                                    env={'HOOK_SECRET': WEBHOOK_SECRET, 'INCIDENTD_ADMIN_TOKEN': 'the-admin-token'})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for word in ('listen', '127.0.0.1:8080', 'sqlite:data/incidentd.db', 'hook'):
+            self.assertIn(word, result.stdout)
+        for secret in (WEBHOOK_SECRET, 'the-admin-token', 'hunter2', 'secret-path'):
+            self.assertNotIn(secret, result.stdout + result.stderr)
+
+    def test_a_taken_port_is_named(self):
+        with socket.socket() as taken:
+            taken.bind(('127.0.0.1', 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            result = self.run_incidentd('--listen', f'127.0.0.1:{port}')
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(str(port), result.stderr + result.stdout)
+
+    def test_the_log_never_holds_a_secret(self):
+        receiver = self.receiver().set(500)
+        service = self.incidentd(HOOK.format(url=receiver.url + '/path-that-is-secret'))
+        service.post('/v1/alerts', {'title': 'x'})
+        service.post('/v1/circuit-breakers/store/open', {}, headers={'Authorization': 'Bearer guessed-token'})
+        wait_until(lambda: receiver.requests, 10, 'a failed delivery')
+        wait_until(lambda: service.notifications()[0]['last_error'], 10, 'its error is shown')
+        seen = service.daemon.output() + str(service.notifications())
+        for secret in (WEBHOOK_SECRET, 'path-that-is-secret', 'guessed-token', 'admin-token-for-tests'):
+            self.assertNotIn(secret, seen)
+
+
+if __name__ == '__main__':
+    main()
