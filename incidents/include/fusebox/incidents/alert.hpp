@@ -20,13 +20,12 @@ struct Alert {
     std::string generator_url;
 };
 
-/// SHA-256 (hex) over the sorted labels, each name and value length-prefixed, so that no two label sets collide by
+/// SHA-256 (hex) over the sorted labels, each name and each value as "LENGTH:BYTES", so that no two label sets collide by
 /// concatenation.
 [[nodiscard]] std::string fingerprint(const Labels& labels);
-/// `alert.severity`, else by the `severity` label, else P3.
+/// `alert.severity`, else by the `severity` label; none when the alert says nothing that is understood.
+[[nodiscard]] std::optional<Severity> stated_severity(const Alert& alert);
+/// `stated_severity`, else P3.
 [[nodiscard]] Severity effective_severity(const Alert& alert);
-
-/// Pulls alerts from a service that is polled (Sentinel); implemented in integrations/.
-class AlertSource;
 
 }  // namespace fusebox::incidents

@@ -18,7 +18,7 @@ enum class NotificationState : std::uint8_t { pending, leased, delivered, dead }
 [[nodiscard]] std::optional<NotificationState> notification_state_from_string(std::string_view text) noexcept;
 
 /// "incident.triggered", "incident.acknowledged", "incident.resolved", "incident.reopened", "incident.updated".
-/// Repeats of a firing and notes notify nobody.
+/// Whether anybody hears of one change is `Change::notify`; none, noted and state_changed notify nobody.
 [[nodiscard]] std::optional<std::string_view> notification_kind(ChangeKind change) noexcept;
 
 /// What the sender's failure asks for next.
@@ -35,9 +35,9 @@ struct DeliveryError {
     NextMove next_move{NextMove::retry};
     /// For the breaker: true for connect, DNS, reset, timeout, 5xx; false is neutral (external-systems.md, first table).
     bool counts_as_failure{};
-    std::string
-        error_class;      ///< stable word: connect, dns, timeout, tls, http_5xx, http_4xx, rate_limited, circuit_open …
-    std::string message;  ///< one sentence, no secrets
+    /// A stable word: connect, dns, timeout, tls, http_5xx, http_4xx, rate_limited, circuit_open …
+    std::string error_class;
+    std::string message;          ///< one sentence, no secrets
     std::optional<int> status{};  ///< HTTP or SMTP code
     std::optional<std::chrono::milliseconds> retry_after{};
     bool disable_destination{};  ///< 410: nothing more is to be sent there
@@ -60,7 +60,7 @@ struct NotificationDraft {
     std::string destination;
     std::string kind;  ///< "incident.triggered" …
     Severity severity{};
-    std::string payload;  ///< to_json(Incident) at the time of the change
+    std::string payload;  ///< to_json(Incident) as of the change, its timeline cut to 20 events
     WallTime created_at{};
     std::string fallback_for;  ///< id of the notification this one stands in for; empty otherwise
 };

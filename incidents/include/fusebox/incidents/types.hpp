@@ -20,7 +20,7 @@ using Labels = std::map<std::string, std::string, std::less<>>;
 enum class Severity : std::uint8_t { p0, p1, p2, p3, p4 };
 /// "P0" … "P4".
 [[nodiscard]] std::string_view to_string(Severity severity) noexcept;
-/// Accepts "P0" … "P4" in either case, and the words that alerts use: critical → P0, error and high → P1, warning and
+/// Accepts "P0" … "P4" and the words that alerts use, in any case: critical → P0, error and high → P1, warning and
 /// medium → P2, info and low → P3, none → P4. Empty for anything else.
 [[nodiscard]] std::optional<Severity> severity_from_string(std::string_view text) noexcept;
 
@@ -30,13 +30,14 @@ struct RequestContext {
     std::stop_token stop{};
 };
 
-/// RFC 3339 in UTC with microseconds where they are not zero: "2026-01-01T00:00:00Z".
+/// RFC 3339 in UTC with microseconds where they are not zero: "2026-01-01T00:00:00Z". What lies outside the years
+/// 0001 … 9999, which RFC 3339 cannot write, is brought to the nearest end.
 [[nodiscard]] std::string to_rfc3339(WallTime time);
-/// Any RFC 3339 time with zone; empty if `text` is not one.
+/// Any RFC 3339 time with zone, digits below the microsecond cut off; empty if `text` is not one.
 [[nodiscard]] std::optional<WallTime> from_rfc3339(std::string_view text);
 
 /// A new identifier "prefix_" + 26 characters that sort by `now` (48 bits of milliseconds, 80 random bits; Crockford
-/// base 32, as ULID). Safe from any thread; two calls never give the same.
+/// base 32, as ULID). Safe from any thread; the random bits are the kernel's, so no two processes meet either.
 [[nodiscard]] std::string new_id(std::string_view prefix, WallTime now);
 
 }  // namespace fusebox::incidents
