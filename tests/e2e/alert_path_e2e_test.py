@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 import unittest
@@ -100,7 +99,6 @@ alerting:
         self.daemon('prometheus', ['prometheus', f'--config.file={config}', f'--storage.tsdb.path={self.folder}/tsdb',
                                    f'--web.listen-address=127.0.0.1:{port}', '--rules.alert.resend-delay=2s'])
 
-    @unittest.skipUnless(shutil.which('prometheus'), 'no prometheus here (./dev test installs it)')
     def test_an_alert_survives_every_way_a_receiver_can_fail(self):
         receiver = self.receiver().down()
         service = self.incidentd(CONFIG.format(url=receiver.url))
