@@ -1,0 +1,65 @@
+// A store behind a circuit breaker.
+#pragma once
+
+#include <memory>
+
+#include <fusebox/core/outcome.hpp>
+#include <fusebox/storage/store.hpp>
+
+namespace fusebox {
+class CircuitBreaker;
+}
+
+namespace fusebox::storage {
+
+/// What a breaker thinks of a store's answer: `unavailable` and `corrupt` are failures, `timeout` is a timeout; with
+/// every other error the store has answered, which is neutral.
+[[nodiscard]] Outcome outcome_of(const incidents::StoreError& error) noexcept;
+
+/// Decorates any store; itself a store. While the breaker refuses, every call answers `rejected` at once, with
+/// `retry_after`. The breaker's deadline is passed down unless the caller's own is earlier. A call that its caller
+/// cancelled is neutral.
+class CircuitBreakerStore final : public Store {
+public:
+    /// Throws `std::invalid_argument` when either is null.
+    CircuitBreakerStore(std::shared_ptr<Store> store, std::shared_ptr<CircuitBreaker> breaker);
+    ~CircuitBreakerStore() override;
+
+    incidents::StoreResult<std::vector<incidents::Incident>> commit(std::span<const incidents::IncidentWrite> writes,
+                                                                    const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::Incident> get(std::string_view id,
+                                                    const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::optional<incidents::Incident>> latest_by_fingerprint(
+        std::string_view fingerprint, const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::Page<incidents::Incident>> list(
+        const incidents::IncidentQuery& query, const incidents::RequestContext& context) override;
+    incidents::StoreResult<void> check_writable(const incidents::RequestContext& context) override;
+
+    incidents::StoreResult<std::vector<incidents::Notification>> lease(
+        std::string_view destination, incidents::WallTime now, std::chrono::milliseconds lease_for, std::size_t limit,
+        const incidents::RequestContext& context) override;
+    incidents::StoreResult<void> settle(std::string_view id, std::string_view lease_token,
+                                        const incidents::DeliveryResult& result,
+                                        const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::optional<incidents::WallTime>> next_due(
+        std::string_view destination, const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::Notification> get_notification(std::string_view id,
+                                                                     const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::Page<incidents::Notification>> list_notifications(
+        const incidents::NotificationQuery& query, const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::Notification> replay(std::string_view id, incidents::WallTime now,
+                                                           const incidents::RequestContext& context) override;
+    incidents::StoreResult<void> enqueue(const incidents::NotificationDraft& draft,
+                                         const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::map<std::string, std::map<incidents::NotificationState, std::uint64_t>>> counts(
+        const incidents::RequestContext& context) override;
+
+private:
+    template <class Member, class... Args>
+    auto forward(Member member, const incidents::RequestContext& context, const Args&... args);
+
+    std::shared_ptr<Store> store_;
+    std::shared_ptr<CircuitBreaker> breaker_;
+};
+
+}  // namespace fusebox::storage

@@ -1,0 +1,294 @@
+#include <fusebox/storage/memory_store.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "rules.hpp"
+
+namespace fusebox::storage {
+
+using namespace fusebox::incidents;
+
+namespace {
+
+/// Sorts incidents as lists show them, oldest first.
+using Age = std::pair<WallTime, std::string>;
+
+Age age_of(const Incident& incident) { return {incident.created_at, incident.id}; }
+
+template <class T>
+bool is_any_of(const std::vector<T>& wanted, const T& value) {
+    return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
+}
+
+bool matches(const Incident& incident, const IncidentQuery& query, std::string_view folded_text) {
+    return is_any_of(query.states, incident.state) && is_any_of(query.severities, incident.severity) &&
+           std::ranges::all_of(query.labels,
+                               [&](const auto& label) {
+                                   const auto found = incident.labels.find(label.first);
+                                   return found != incident.labels.end() && found->second == label.second;
+                               }) &&
+           rules::fold_case(incident.title).find(folded_text) != std::string::npos;
+}
+
+}  // namespace
+
+struct MemoryStore::Data {
+    std::mutex mutex;  ///< guards everything below
+    std::map<std::string, Incident, std::less<>> incidents;
+    std::set<Age> by_age;
+    std::map<std::string, std::set<Age>, std::less<>> by_fingerprint;
+    std::map<std::uint64_t, Notification> outbox;  ///< by sequence
+    std::map<std::string, std::uint64_t, std::less<>> sequences;
+    std::map<std::string, std::set<std::uint64_t>, std::less<>> waiting;  ///< by destination
+    std::uint64_t last_sequence{};
+
+    void put(const Incident& incident) {
+        remove(incident.id);
+        by_age.insert(age_of(incident));
+        by_fingerprint[incident.fingerprint].insert(age_of(incident));
+        incidents.emplace(incident.id, incident);
+    }
+
+    void remove(std::string_view id) {
+        const auto found = incidents.find(id);
+        if (found == incidents.end()) return;
+        by_age.erase(age_of(found->second));
+        by_fingerprint[found->second.fingerprint].erase(age_of(found->second));
+        incidents.erase(found);
+    }
+
+    [[nodiscard]] bool another_is_open(const Incident& incident) const {
+        const auto found = by_fingerprint.find(incident.fingerprint);
+        return found != by_fingerprint.end() && std::ranges::any_of(found->second, [&](const Age& age) {
+                   return age.second != incident.id && is_open(incidents.find(age.second)->second.state);
+               });
+    }
+
+    void append(const NotificationDraft& draft) {
+        Notification row = rules::new_row(draft);
+        row.sequence = ++last_sequence;
+        sequences.emplace(draft.id, row.sequence);
+        waiting[draft.destination].insert(row.sequence);
+        outbox.emplace(row.sequence, std::move(row));
+    }
+
+    /// Rows of `destination` that no earlier row keeps waiting, oldest first, until `visit` answers false.
+    template <class Visit>
+    void for_each_head(std::string_view destination, Visit visit) {
+        const auto found = waiting.find(destination);
+        if (found == waiting.end()) return;
+        std::set<std::string_view> seen;
+        for (const auto sequence : found->second) {
+            auto& row = outbox.at(sequence);
+            if (seen.insert(row.draft.incident_id).second && !visit(row)) return;
+        }
+    }
+
+    StoreResult<Notification*> find(std::string_view id) {
+        const auto found = sequences.find(id);
+        if (found == sequences.end()) return std::unexpected(rules::no_such_notification(id));
+        return &outbox.at(found->second);
+    }
+
+    void update_waiting(const Notification& row) {
+        auto& rows = waiting[row.draft.destination];
+        if (rules::is_waiting(row.state)) {
+            rows.insert(row.sequence);
+        } else {
+            rows.erase(row.sequence);
+        }
+    }
+
+    StoreResult<Incident> apply(const IncidentWrite& write) {
+        if (auto bad = rules::check(write)) return std::unexpected(*std::move(bad));
+        Incident next = write.incident;
+        const auto found = incidents.find(next.id);
+        if ((found == incidents.end() ? 0 : found->second.version) != next.version)
+            return std::unexpected(rules::version_conflict(next));
+        if (is_open(next.state) && another_is_open(next)) return std::unexpected(rules::second_open_incident(next));
+        ++next.version;
+        put(next);
+        return next;
+    }
+};
+
+MemoryStore::MemoryStore() : data_(std::make_unique<Data>()) {}
+MemoryStore::~MemoryStore() = default;
+
+StoreResult<std::vector<Incident>> MemoryStore::commit(std::span<const IncidentWrite> writes,
+                                                       const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::vector<std::pair<std::string, std::optional<Incident>>> undo;
+    const auto roll_back = [&] {
+        for (auto step = undo.rbegin(); step != undo.rend(); ++step) {
+            if (step->second) {
+                data_->put(*step->second);
+            } else {
+                data_->remove(step->first);
+            }
+        }
+    };
+
+    std::vector<Incident> stored;
+    std::set<std::string_view> new_notifications;
+    for (const auto& write : writes) {
+        const auto before = data_->incidents.find(write.incident.id);
+        std::optional<Incident> previous;
+        if (before != data_->incidents.end()) previous = before->second;
+        auto result = data_->apply(write);
+        if (result) {
+            undo.emplace_back(write.incident.id, std::move(previous));
+            for (const auto& draft : write.notifications)
+                if (data_->sequences.contains(draft.id) || !new_notifications.insert(draft.id).second)
+                    result = std::unexpected(rules::duplicate_notification(draft.id));
+        }
+        if (!result) {
+            roll_back();
+            return std::unexpected(std::move(result.error()));
+        }
+        stored.push_back(*std::move(result));
+    }
+    for (const auto& write : writes)
+        for (const auto& draft : write.notifications) data_->append(draft);
+    return stored;
+}
+
+StoreResult<Incident> MemoryStore::get(std::string_view id, const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    const auto found = data_->incidents.find(id);
+    if (found == data_->incidents.end()) return std::unexpected(rules::no_such_incident(id));
+    return found->second;
+}
+
+StoreResult<std::optional<Incident>> MemoryStore::latest_by_fingerprint(std::string_view fingerprint,
+                                                                        const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    const auto found = data_->by_fingerprint.find(fingerprint);
+    if (found == data_->by_fingerprint.end() || found->second.empty()) return std::nullopt;
+    return data_->incidents.find(found->second.rbegin()->second)->second;
+}
+
+StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const RequestContext& /*context*/) {
+    const auto start = rules::start_of(query);
+    if (!start) return std::unexpected(start.error());
+    const std::string text = rules::fold_case(query.text);
+
+    const std::lock_guard lock{data_->mutex};
+    Page<Incident> page;
+    auto next = *start ? data_->by_age.lower_bound({(*start)->created_at, (*start)->id}) : data_->by_age.end();
+    while (next != data_->by_age.begin()) {
+        --next;
+        const Incident& incident = data_->incidents.find(next->second)->second;
+        if (!matches(incident, query, text)) continue;
+        if (page.items.size() == query.limit) {
+            page.next_cursor = rules::cursor_after(page.items.back());
+            break;
+        }
+        page.items.push_back(incident);
+        page.items.back().timeline.clear();
+    }
+    return page;
+}
+
+StoreResult<void> MemoryStore::check_writable(const RequestContext& /*context*/) { return {}; }
+
+StoreResult<std::vector<Notification>> MemoryStore::lease(std::string_view destination, WallTime now,
+                                                          std::chrono::milliseconds lease_for, std::size_t limit,
+                                                          const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::vector<Notification> leased;
+    if (limit == 0) return leased;
+    const std::string token = new_id("lease", now);
+    data_->for_each_head(destination, [&](Notification& row) {
+        if (rules::due_at(row) > now) return true;
+        row.state = NotificationState::leased;
+        row.lease_token = token;
+        row.lease_until = now + lease_for;
+        leased.push_back(row);
+        return leased.size() < limit;
+    });
+    return leased;
+}
+
+StoreResult<void> MemoryStore::settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
+                                      const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    const auto row = data_->find(id);
+    if (!row) return std::unexpected(row.error());
+    auto settled = rules::settle(**row, lease_token, result);
+    data_->update_waiting(**row);
+    return settled;
+}
+
+StoreResult<std::optional<WallTime>> MemoryStore::next_due(std::string_view destination,
+                                                           const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::optional<WallTime> earliest;
+    data_->for_each_head(destination, [&](const Notification& row) {
+        earliest = std::min(earliest.value_or(WallTime::max()), rules::due_at(row));
+        return true;
+    });
+    return earliest;
+}
+
+StoreResult<Notification> MemoryStore::get_notification(std::string_view id, const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    const auto row = data_->find(id);
+    if (!row) return std::unexpected(row.error());
+    return **row;
+}
+
+StoreResult<Page<Notification>> MemoryStore::list_notifications(const NotificationQuery& query,
+                                                                const RequestContext& /*context*/) {
+    const auto start = rules::start_of(query);
+    if (!start) return std::unexpected(start.error());
+
+    const std::lock_guard lock{data_->mutex};
+    Page<Notification> page;
+    auto next = *start ? data_->outbox.lower_bound(**start) : data_->outbox.end();
+    while (next != data_->outbox.begin()) {
+        --next;
+        const Notification& row = next->second;
+        if ((query.state && row.state != *query.state) ||
+            (!query.incident_id.empty() && row.draft.incident_id != query.incident_id) ||
+            (!query.destination.empty() && row.draft.destination != query.destination))
+            continue;
+        if (page.items.size() == query.limit) {
+            page.next_cursor = rules::cursor_after(page.items.back());
+            break;
+        }
+        page.items.push_back(row);
+    }
+    return page;
+}
+
+StoreResult<Notification> MemoryStore::replay(std::string_view id, WallTime now, const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    const auto row = data_->find(id);
+    if (!row) return std::unexpected(row.error());
+    if (auto replayed = rules::replay(**row, now); !replayed) return std::unexpected(replayed.error());
+    data_->update_waiting(**row);
+    return **row;
+}
+
+StoreResult<void> MemoryStore::enqueue(const NotificationDraft& draft, const RequestContext& /*context*/) {
+    if (auto bad = rules::check(draft)) return std::unexpected(*std::move(bad));
+    const std::lock_guard lock{data_->mutex};
+    if (data_->sequences.contains(draft.id)) return {};
+    if (!data_->incidents.contains(draft.incident_id)) return std::unexpected(rules::about_no_incident(draft));
+    data_->append(draft);
+    return {};
+}
+
+StoreResult<std::map<std::string, std::map<NotificationState, std::uint64_t>>> MemoryStore::counts(
+    const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::map<std::string, std::map<NotificationState, std::uint64_t>> counts;
+    for (const auto& [sequence, row] : data_->outbox) ++counts[row.draft.destination][row.state];
+    return counts;
+}
+
+}  // namespace fusebox::storage

@@ -1,0 +1,185 @@
+#include "rules.hpp"
+
+#include <charconv>
+#include <string>
+#include <utility>
+
+namespace fusebox::storage::rules {
+
+using namespace fusebox::incidents;
+using Kind = StoreError::Kind;
+
+namespace {
+
+constexpr std::size_t max_page = 500;
+constexpr std::size_t max_attempt_log = 20;
+
+std::optional<StoreError> check_limit(std::size_t limit) {
+    if (limit >= 1 && limit <= max_page) return std::nullopt;
+    return error(Kind::invalid, "limit is " + std::to_string(limit) + ", must be 1 to " + std::to_string(max_page));
+}
+
+StoreError bad_cursor() { return error(Kind::invalid, "cursor is not one that this list gave out"); }
+
+/// The number that `text` begins with; cuts it off.
+template <class Integer>
+std::optional<Integer> take_number(std::string_view& text) {
+    Integer value{};
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failure != std::errc{}) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return value;
+}
+
+bool take_prefix(std::string_view& text, std::string_view prefix) {
+    if (!text.starts_with(prefix)) return false;
+    text.remove_prefix(prefix.size());
+    return true;
+}
+
+void log_attempt(Notification& row, const DeliveryResult& result) {
+    ++row.attempts;
+    DeliveryAttempt attempt{.at = result.at, .took = result.took, .delivered = false, .error_class = {}, .message = {}};
+    attempt.delivered = result.kind == DeliveryResult::Kind::delivered;
+    if (result.error) {
+        attempt.error_class = result.error->error_class;
+        attempt.message = result.error->message;
+        attempt.status = result.error->status;
+    }
+    row.attempt_log.push_back(std::move(attempt));
+    if (row.attempt_log.size() > max_attempt_log) row.attempt_log.erase(row.attempt_log.begin());
+    if (result.kind != DeliveryResult::Kind::delivered && !row.first_failed_at) row.first_failed_at = result.at;
+}
+
+}  // namespace
+
+StoreError error(Kind kind, std::string message) {
+    return {.kind = kind, .message = std::move(message), .retry_after = std::nullopt};
+}
+StoreError version_conflict(const Incident& incident) {
+    return error(Kind::conflict, incident.version == 0 ? "incident " + incident.id + " exists already"
+                                                       : "incident " + incident.id + " is no longer at version " +
+                                                             std::to_string(incident.version));
+}
+StoreError second_open_incident(const Incident& incident) {
+    return error(Kind::conflict, "another incident of the fingerprint of " + incident.id + " is open");
+}
+StoreError no_such_incident(std::string_view id) { return error(Kind::not_found, "no incident " + std::string{id}); }
+StoreError no_such_notification(std::string_view id) {
+    return error(Kind::not_found, "no notification " + std::string{id});
+}
+StoreError duplicate_notification(std::string_view id) {
+    return error(Kind::conflict, "notification " + std::string{id} + " exists already");
+}
+StoreError about_no_incident(const NotificationDraft& draft) {
+    return error(Kind::invalid,
+                 "notification " + draft.id + " is about " + draft.incident_id + ", which does not exist");
+}
+
+std::optional<StoreError> check(const NotificationDraft& draft) {
+    if (draft.id.empty()) return error(Kind::invalid, "a notification has no id");
+    if (draft.incident_id.empty()) return error(Kind::invalid, "notification " + draft.id + " names no incident");
+    if (draft.destination.empty()) return error(Kind::invalid, "notification " + draft.id + " has no destination");
+    return std::nullopt;
+}
+
+std::optional<StoreError> check(const IncidentWrite& write) {
+    if (write.incident.id.empty()) return error(Kind::invalid, "an incident has no id");
+    if (write.incident.fingerprint.empty())
+        return error(Kind::invalid, "incident " + write.incident.id + " has no fingerprint");
+    for (const auto& draft : write.notifications) {
+        if (auto bad = check(draft)) return bad;
+        if (draft.incident_id != write.incident.id)
+            return error(Kind::invalid, "notification " + draft.id + " is about " + draft.incident_id + ", not about " +
+                                            write.incident.id + " with which it was to be stored");
+    }
+    return std::nullopt;
+}
+
+std::string cursor_after(const Incident& incident) {
+    return "i" + std::to_string(incident.created_at.time_since_epoch().count()) + "." + incident.id;
+}
+std::string cursor_after(const Notification& notification) { return "n" + std::to_string(notification.sequence); }
+
+StoreResult<std::optional<IncidentPosition>> start_of(const IncidentQuery& query) {
+    if (auto bad = check_limit(query.limit)) return std::unexpected(*std::move(bad));
+    if (query.cursor.empty()) return std::nullopt;
+    std::string_view text = query.cursor;
+    if (!take_prefix(text, "i")) return std::unexpected(bad_cursor());
+    const auto created_at = take_number<WallTime::rep>(text);
+    if (!created_at || !take_prefix(text, ".") || text.empty()) return std::unexpected(bad_cursor());
+    return IncidentPosition{WallTime{WallTime::duration{*created_at}}, std::string{text}};
+}
+
+StoreResult<std::optional<std::uint64_t>> start_of(const NotificationQuery& query) {
+    if (auto bad = check_limit(query.limit)) return std::unexpected(*std::move(bad));
+    if (query.cursor.empty()) return std::nullopt;
+    std::string_view text = query.cursor;
+    if (!take_prefix(text, "n")) return std::unexpected(bad_cursor());
+    const auto sequence = take_number<std::uint64_t>(text);
+    if (!sequence || !text.empty()) return std::unexpected(bad_cursor());
+    return sequence;
+}
+
+std::string fold_case(std::string_view text) {
+    std::string folded{text};
+    for (char& c : folded)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return folded;
+}
+
+Notification new_row(const NotificationDraft& draft) {
+    Notification row;
+    row.draft = draft;
+    row.next_attempt_at = draft.created_at;
+    return row;
+}
+
+WallTime due_at(const Notification& row) {
+    return row.state == NotificationState::leased && row.lease_until ? *row.lease_until : row.next_attempt_at;
+}
+
+StoreResult<void> settle(Notification& row, std::string_view lease_token, const DeliveryResult& result) {
+    if (row.state != NotificationState::leased || row.lease_token != lease_token)
+        return std::unexpected(
+            error(Kind::conflict, "notification " + row.draft.id + " is no longer held under this lease"));
+    row.lease_token.clear();
+    row.lease_until.reset();
+    if (result.error) row.last_error = result.error;
+    switch (result.kind) {
+        case DeliveryResult::Kind::delivered:
+            log_attempt(row, result);
+            row.state = NotificationState::delivered;
+            row.delivered_at = result.at;
+            row.first_failed_at.reset();
+            break;
+        case DeliveryResult::Kind::retry:
+            log_attempt(row, result);
+            row.state = NotificationState::pending;
+            row.next_attempt_at = result.next_attempt_at;
+            break;
+        case DeliveryResult::Kind::defer:
+            ++row.deferrals;
+            row.state = NotificationState::pending;
+            row.next_attempt_at = result.next_attempt_at;
+            break;
+        case DeliveryResult::Kind::dead:
+            log_attempt(row, result);
+            row.state = NotificationState::dead;
+            break;
+    }
+    return {};
+}
+
+StoreResult<void> replay(Notification& row, WallTime now) {
+    if (row.state != NotificationState::dead)
+        return std::unexpected(error(Kind::invalid, "notification " + row.draft.id + " is " +
+                                                        std::string{to_string(row.state)} +
+                                                        ": only a dead one can be replayed"));
+    row.state = NotificationState::pending;
+    row.next_attempt_at = now;
+    row.first_failed_at.reset();
+    return {};
+}
+
+}  // namespace fusebox::storage::rules

@@ -1,0 +1,51 @@
+// What every store does alike, whatever it keeps its rows in.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <fusebox/incidents/ports.hpp>
+
+namespace fusebox::storage::rules {
+
+[[nodiscard]] incidents::StoreError error(incidents::StoreError::Kind kind, std::string message);
+[[nodiscard]] incidents::StoreError version_conflict(const incidents::Incident& incident);
+[[nodiscard]] incidents::StoreError second_open_incident(const incidents::Incident& incident);
+[[nodiscard]] incidents::StoreError no_such_incident(std::string_view id);
+[[nodiscard]] incidents::StoreError no_such_notification(std::string_view id);
+[[nodiscard]] incidents::StoreError duplicate_notification(std::string_view id);
+[[nodiscard]] incidents::StoreError about_no_incident(const incidents::NotificationDraft& draft);
+
+/// Why a write can never be stored.
+[[nodiscard]] std::optional<incidents::StoreError> check(const incidents::IncidentWrite& write);
+[[nodiscard]] std::optional<incidents::StoreError> check(const incidents::NotificationDraft& draft);
+
+/// The last row of a page; the next one goes on below it.
+struct IncidentPosition {
+    incidents::WallTime created_at{};
+    std::string id;
+};
+[[nodiscard]] std::string cursor_after(const incidents::Incident& incident);
+[[nodiscard]] std::string cursor_after(const incidents::Notification& notification);
+/// Where a query begins: nothing = at the newest. `invalid` for a bad cursor or limit.
+[[nodiscard]] incidents::StoreResult<std::optional<IncidentPosition>> start_of(const incidents::IncidentQuery& query);
+[[nodiscard]] incidents::StoreResult<std::optional<std::uint64_t>> start_of(const incidents::NotificationQuery& query);
+
+/// ASCII letters only, as SQLite's lower().
+[[nodiscard]] std::string fold_case(std::string_view text);
+
+/// The row that a draft becomes; due at once.
+[[nodiscard]] incidents::Notification new_row(const incidents::NotificationDraft& draft);
+/// When the row can be leased: its next attempt, or the end of its lease.
+[[nodiscard]] incidents::WallTime due_at(const incidents::Notification& row);
+/// Waits for delivery, and keeps later rows of its incident and destination waiting.
+[[nodiscard]] constexpr bool is_waiting(incidents::NotificationState state) noexcept {
+    return state == incidents::NotificationState::pending || state == incidents::NotificationState::leased;
+}
+/// `conflict` when `lease_token` is not the current lease; else the row as it is afterwards.
+[[nodiscard]] incidents::StoreResult<void> settle(incidents::Notification& row, std::string_view lease_token,
+                                                  const incidents::DeliveryResult& result);
+/// `invalid` for a row that is not dead.
+[[nodiscard]] incidents::StoreResult<void> replay(incidents::Notification& row, incidents::WallTime now);
+
+}  // namespace fusebox::storage::rules

@@ -1,0 +1,186 @@
+#include "sqlite/connection.hpp"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace fusebox::storage::sqlite {
+
+using namespace fusebox::incidents;
+using Kind = StoreError::Kind;
+using SteadyClock = std::chrono::steady_clock;
+
+namespace {
+
+/// Statements kept prepared per connection; lists with many filters come in many shapes.
+constexpr std::size_t max_cached_statements = 64;
+
+Kind kind_of(int code, bool time_is_up) {
+    switch (code) {
+        case SQLITE_CONSTRAINT_UNIQUE:
+        case SQLITE_CONSTRAINT_PRIMARYKEY:
+        case SQLITE_CONSTRAINT_ROWID:
+            return Kind::conflict;
+        default:
+            break;
+    }
+    switch (code & 0xff) {
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+            return Kind::corrupt;
+        case SQLITE_CONSTRAINT:
+        case SQLITE_MISMATCH:
+        case SQLITE_TOOBIG:
+            return Kind::invalid;
+        case SQLITE_INTERRUPT:
+            return Kind::timeout;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+            return time_is_up ? Kind::timeout : Kind::unavailable;
+        default:
+            return Kind::unavailable;  // FULL, IOERR, CANTOPEN, READONLY, NOMEM, PROTOCOL …
+    }
+}
+
+}  // namespace
+
+Failure::Failure(Kind kind, std::string message)
+    : error_{.kind = kind, .message = std::move(message), .retry_after = std::nullopt} {}
+
+Statement::~Statement() {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+    if (connection_.statements_.size() < max_cached_statements) connection_.statements_.insert(std::move(node_));
+}
+
+Statement& Statement::bind(std::string_view text) {
+    const int code = sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    if (code != SQLITE_OK) throw connection_.failure(code);
+    return *this;
+}
+
+Statement& Statement::bind(std::int64_t number) {
+    const int code = sqlite3_bind_int64(statement_, ++bound_, number);
+    if (code != SQLITE_OK) throw connection_.failure(code);
+    return *this;
+}
+
+Statement& Statement::bind_null() {
+    const int code = sqlite3_bind_null(statement_, ++bound_);
+    if (code != SQLITE_OK) throw connection_.failure(code);
+    return *this;
+}
+
+bool Statement::step() {
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    throw connection_.failure(code);
+}
+
+bool Statement::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
+std::string_view Statement::text(int column) const {
+    const auto* begin = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return begin ? std::string_view{begin, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))}
+                 : std::string_view{};
+}
+
+std::int64_t Statement::number(int column) const { return sqlite3_column_int64(statement_, column); }
+
+WallTime Statement::time(int column) const { return WallTime{WallTime::duration{number(column)}}; }
+
+std::optional<WallTime> Statement::optional_time(int column) const {
+    return is_null(column) ? std::nullopt : std::optional{time(column)};
+}
+
+void Connection::Close::operator()(sqlite3* handle) const noexcept { sqlite3_close(handle); }
+void Finalize::operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+
+Connection::Connection(const std::filesystem::path& path, Mode mode, std::chrono::milliseconds busy_timeout)
+    : name_(path.string()), busy_timeout_(busy_timeout) {
+    sqlite3* handle = nullptr;
+    // NOMUTEX: this class is used by one thread at a time.
+    const int code = sqlite3_open_v2(name_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    handle_.reset(handle);  // also after a failure: it then carries the message
+    if (!handle) throw Failure{Kind::unavailable, "sqlite " + name_ + ": out of memory"};
+    if (code != SQLITE_OK) throw failure(code);
+    sqlite3_extended_result_codes(handle, 1);
+    sqlite3_busy_handler(
+        handle, [](void* self, int) { return static_cast<const Connection*>(self)->wait_for_lock() ? 1 : 0; }, this);
+    give_up_at_ = SteadyClock::now() + busy_timeout_;
+    execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
+    if (mode == Mode::read_only) execute("PRAGMA query_only = ON");
+}
+
+Connection::Within::Within(Connection& connection, const RequestContext& context, Interrupt interrupt)
+    : connection_(connection) {
+    connection.context_ = &context;
+    connection.give_up_at_ = context.deadline.value_or(SteadyClock::now() + connection.busy_timeout_);
+    if (connection.time_is_up()) {
+        connection.context_ = nullptr;
+        throw Failure{Kind::timeout,
+                      "sqlite " + connection.name_ + ": the time for this request was up before it began"};
+    }
+    if (interrupt == Interrupt::waiting) return;
+    constexpr int operations_between_looks = 4000;  // well below a millisecond
+    sqlite3_progress_handler(
+        connection.handle_.get(), operations_between_looks,
+        [](void* self) { return static_cast<const Connection*>(self)->time_is_up() ? 1 : 0; }, &connection);
+}
+
+Connection::Within::~Within() {
+    sqlite3_progress_handler(connection_.handle_.get(), 0, nullptr, nullptr);
+    connection_.context_ = nullptr;
+}
+
+void Connection::execute(const char* sql) {
+    const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) throw failure(code);
+}
+
+Statement Connection::prepare(std::string_view sql) {
+    if (const auto found = statements_.find(sql); found != statements_.end())
+        return {*this, statements_.extract(found)};
+    sqlite3_stmt* statement = nullptr;
+    const int code = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) throw failure(code);
+    StatementCache made;
+    const auto entry = made.emplace(sql, statement);
+    return {*this, made.extract(entry)};
+}
+
+std::int64_t Connection::number(std::string_view sql) {
+    auto query = prepare(sql);
+    return query.step() ? query.number(0) : 0;
+}
+
+std::int64_t Connection::changes() const noexcept { return sqlite3_changes64(handle_.get()); }
+
+bool Connection::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_.get()) == 0; }
+
+Failure Connection::failure(int code) const {
+    const int extended = handle_ ? sqlite3_extended_errcode(handle_.get()) : code;
+    const int named = (extended & 0xff) == (code & 0xff) ? extended : code;
+    std::string message = "sqlite " + name_ + ": " + sqlite3_errmsg(handle_.get());
+    message += " (code " + std::to_string(named) + ")";
+    return Failure{kind_of(named, time_is_up()), std::move(message)};
+}
+
+/// By the request: its own deadline or its caller's cancellation.
+bool Connection::time_is_up() const noexcept {
+    if (!context_) return false;
+    return context_->stop.stop_requested() || (context_->deadline && SteadyClock::now() >= *context_->deadline);
+}
+
+bool Connection::wait_for_lock() const noexcept {
+    const auto left = give_up_at_ - SteadyClock::now();
+    if (left <= SteadyClock::duration::zero() || time_is_up()) return false;
+    std::this_thread::sleep_for(std::min<SteadyClock::duration>(left, std::chrono::milliseconds{2}));
+    return true;
+}
+
+}  // namespace fusebox::storage::sqlite
