@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -149,6 +150,10 @@ std::optional<ReceivedRequest> read_request(Stream& stream, std::string& buffer)
     std::size_t end{};
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
         if (!more()) return std::nullopt;
+        if (!std::isalpha(static_cast<unsigned char>(buffer.front()))) {
+            stream.write("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");  // TLS, or worse
+            return std::nullopt;
+        }
     }
     ReceivedRequest request{};
     std::size_t line = buffer.find("\r\n");
@@ -324,6 +329,10 @@ struct HttpTestServer::Impl {
                 stream.wait_until_closed();
             } else if (stream.handshake()) {
                 converse(stream, number);
+            } else {
+                // Closing with bytes unread would send a reset, which may overtake the alert that says why.
+                shutdown(fd, SHUT_WR);
+                Stream{fd, nullptr}.wait_until_closed();
             }
         }
         const std::lock_guard lock{mutex};

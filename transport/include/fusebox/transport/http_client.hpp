@@ -20,11 +20,14 @@ namespace fusebox::transport {
 /// Ordered, repeats allowed; names compare without case.
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+/// What is malformed here is refused as `bad_request`, and nothing is sent.
 struct HttpRequest {
-    std::string method{"GET"};
-    std::string url{};  ///< http or https; anything else is refused as `bad_request`
-    Headers headers{};  ///< control characters in a name or value are refused as `bad_request`
-    std::string body{};
+    std::string method{"GET"};  ///< any token but CONNECT
+    std::string url{};          ///< http or https; a user and password in it become basic authorization
+    /// Names are tokens, values without control characters. Content-Length, Transfer-Encoding and Expect belong to the
+    /// client; give none of them.
+    Headers headers{};
+    std::string body{};  ///< sent with any method but HEAD
 };
 
 struct HttpResponse {
@@ -37,14 +40,14 @@ struct HttpResponse {
 
 struct HttpError {
     enum class Kind {
-        bad_request,      ///< never sent: bad URL, scheme or header; neutral
+        bad_request,      ///< never sent: malformed; neutral
         blocked_address,  ///< the guard refused the connected address; neutral
         resolve,          ///< DNS
-        connect,
-        tls,          ///< handshake failed for a passing reason
-        certificate,  ///< verification failed: a matter of configuration; neutral
-        timeout,      ///< the deadline passed
-        reset,        ///< the peer closed or broke the protocol
+        connect,          ///< refused, unreachable, or not through within `connect_timeout`
+        tls,              ///< handshake failed for a passing reason
+        certificate,      ///< one side does not trust the other's: a matter of configuration; neutral
+        timeout,          ///< the deadline passed
+        reset,            ///< the peer closed or broke the protocol
         response_too_large,
         cancelled,  ///< the stop token was triggered; neutral
         internal,   ///< libcurl could not do its part
@@ -56,31 +59,39 @@ struct HttpError {
 /// What a breaker should hold of it; see external-systems.md, first table.
 [[nodiscard]] Outcome outcome_of(const HttpError& error) noexcept;
 
+/// The longest wait that `parse_retry_after` gives, whatever the peer asks for.
+inline constexpr Duration max_retry_after = std::chrono::hours{24 * 365};
 /// Seconds or an HTTP date (RFC 9110 §10.2.3), relative to `now`; empty if absent or unreadable. Never negative.
 [[nodiscard]] std::optional<Duration> parse_retry_after(std::string_view value, WallTime now);
 
 struct HttpClientConfig {
-    Duration timeout{std::chrono::seconds{10}};  ///< whole request, where the context has no earlier deadline; > 0
-    Duration connect_timeout{std::chrono::seconds{5}};  ///< > 0
-    std::size_t max_response_bytes{4U << 20U};          ///< more is `response_too_large`
-    std::size_t max_idle_handles{8};                    ///< kept for reuse; each keeps its connections alive
-    int max_redirects{0};                               ///< 0: a 3xx is handed to the caller
-    AddressPolicy addresses{};                          ///< what may be connected to
-    std::string ca_file{};                              ///< PEM; empty: the system's
-    std::string client_certificate_file{};              ///< PEM, for mutual TLS; with client_key_file
+    /// For the whole request, where the context has no earlier deadline. More than 0, at most a day.
+    Duration timeout{std::chrono::seconds{10}};
+    /// For name, connection and TLS handshake together. More than 0, at most a day.
+    Duration connect_timeout{std::chrono::seconds{5}};
+    /// Headers and body together; more is `response_too_large`.
+    std::size_t max_response_bytes{4U << 20U};
+    /// How many handles are kept for reuse, each with the connections it has open; one serves one request at a time.
+    std::size_t max_idle_handles{8};
+    /// 0 to 20. A redirect beyond this many, or to another scheme, host or port, is handed to the caller like any other
+    /// response: credentials go nowhere else.
+    int max_redirects{0};
+    AddressPolicy addresses{};              ///< what may be connected to
+    std::string ca_file{};                  ///< PEM; replaces the system's authorities; empty: those
+    std::string client_certificate_file{};  ///< PEM, for mutual TLS; only together with `client_key_file`
     std::string client_key_file{};
     std::string user_agent{"fusebox"};
 };
 
-/// Thread-safe; blocking. Handles and their connections are pooled. TLS peer and host are always verified; no proxy is
-/// taken from the environment; only http and https.
+/// Thread-safe; blocking; HTTP/1.1. Handles and their connections are pooled. TLS peer and host are always verified; no
+/// proxy is taken from the environment; only http and https.
 ///
 ///     fusebox::transport::HttpClient client{{.timeout = std::chrono::seconds{3}}};
 ///     auto response = client.send({.method = "POST", .url = "https://hooks.example/ops", .body = "{}"});
 ///     if (!response) log(response.error().message);
 class HttpClient {
 public:
-    /// Throws `std::invalid_argument` for a bad configuration, naming the field.
+    /// Throws `std::invalid_argument` for a bad configuration, naming every bad field.
     explicit HttpClient(HttpClientConfig config = {});
     HttpClient(HttpClient&&) noexcept;
     HttpClient& operator=(HttpClient&&) noexcept;
