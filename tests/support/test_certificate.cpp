@@ -54,7 +54,7 @@ std::string alternative_names(const std::vector<std::string>& names) {
 TestCertificate::TestCertificate() : TestCertificate(Options{}) {}
 
 TestCertificate::TestCertificate(const Options& options) {
-    const Key key{EVP_EC_gen("P-256")};
+    const Key key{EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")};  // EVP_EC_gen casts const away
     require(key != nullptr, "key");
     const Certificate certificate{X509_new()};
     require(certificate != nullptr, "certificate");
