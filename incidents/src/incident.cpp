@@ -111,8 +111,7 @@ Change resolved(const Alert& alert, WallTime starts_at, Incident incident, const
 }
 
 bool may_move(IncidentState from, IncidentState to) noexcept {
-    if (to == IncidentState::closed) return from == IncidentState::resolved;
-    return is_open(from) && to > from;
+    return to == IncidentState::closed ? from == IncidentState::resolved : to > from;
 }
 
 std::string_view verb(IncidentState to) noexcept {

@@ -14,7 +14,6 @@ using nlohmann::ordered_json;
 /// Bytes that are not UTF-8 become U+FFFD: an odd text must never cost a page.
 std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-/// Absent is null; so is an empty text where `text_or_null` says so.
 template <class T>
 ordered_json or_null(const std::optional<T>& value) {
     return value ? ordered_json(*value) : ordered_json(nullptr);

@@ -1,8 +1,11 @@
 #include <fusebox/incidents/incident_service.hpp>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <set>
+#include <thread>
 #include <tuple>
 
 #include <fusebox/incidents/json.hpp>

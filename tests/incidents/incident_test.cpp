@@ -1,6 +1,7 @@
 #include <fusebox/incidents/incident.hpp>
 
 #include <array>
+#include <stdexcept>
 
 #include "incidents/samples.hpp"
 #include "support/catch.hpp"
@@ -257,6 +258,14 @@ TEST_CASE("an end that cannot be is taken as now") {
     CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == new_year);
     alert.ends_at = now;
     CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == now);
+}
+
+TEST_CASE("a resolve of a firing that was never seen also settles that firing") {
+    const Incident before = in_state(IncidentState::detected);
+    const Incident after = stored(apply_alert(ended(new_year + 5min, new_year + 6min), before, rules, new_year + 6min));
+    CHECK(after.state == IncidentState::resolved);
+    CHECK(after.alert_starts_at == new_year + 5min);
+    CHECK(apply_alert(firing(new_year + 5min), after, rules, new_year + 7min).kind == ChangeKind::none);
 }
 
 TEST_CASE("a resolve leaves severity and annotations as they were") {

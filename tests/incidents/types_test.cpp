@@ -6,6 +6,8 @@
 #include <array>
 #include <random>
 #include <set>
+#include <thread>
+#include <vector>
 
 #include "incidents/samples.hpp"
 #include "support/catch.hpp"

@@ -43,7 +43,7 @@ struct Incident {
     WallTime updated_at{};
     WallTime alert_starts_at{};  ///< of the newest firing seen
     std::optional<WallTime> resolved_at{};
-    std::uint64_t alert_count{};          ///< firings and resolves received, repeats included
+    std::uint64_t alert_count{};          ///< firings and resolves that changed it, repeats included
     std::uint64_t version{};              ///< grows by one with each stored change; 0 = never stored
     std::vector<TimelineEvent> timeline;  ///< oldest first
     bool operator==(const Incident&) const = default;
@@ -58,8 +58,8 @@ enum class ChangeKind : std::uint8_t { none, created, updated, acknowledged, res
 struct Change {
     ChangeKind kind{ChangeKind::none};
     Incident incident;
-    /// Destinations hear of it, as `notification_kind(kind)`: everything but repeats that do not raise the severity,
-    /// notes, and steps between acknowledgement and resolution.
+    /// Destinations hear of it, as `notification_kind(kind)`: creation, acknowledgement, resolution, reopening, and a
+    /// repeat that raises the severity.
     bool notify{};
 };
 
