@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import threading
-import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from e2e import SOURCE, WEBHOOK_SECRET, Case, free_port, header, http, main, signature_is_valid, wait_until

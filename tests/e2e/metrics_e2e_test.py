@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import unittest
 
 from e2e import Case, main, wait_until
 
