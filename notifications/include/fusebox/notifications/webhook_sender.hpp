@@ -14,15 +14,15 @@
 namespace fusebox::notifications {
 
 struct WebhookSettings {
-    std::string name;                  ///< of the destination
-    std::string url;                   ///< http or https; its path is held to be a secret and never shown
-    std::vector<std::string> secrets;  ///< `whsec_…`, each signs; several while one is being replaced; none: unsigned
-    bool allow_private_addresses{};    ///< off: loopback, private and metadata addresses are refused
+    std::string name{};                  ///< of the destination
+    std::string url{};                   ///< http or https; its path is held to be a secret and never shown
+    std::vector<std::string> secrets{};  ///< `whsec_…`, each signs; several while one is being replaced; none: unsigned
+    bool allow_private_addresses{};      ///< off: loopback, private and metadata addresses are refused
     Duration timeout{std::chrono::seconds{15}};  ///< of one request, where the context has no earlier deadline; > 0
     std::size_t max_body_bytes{
         256U << 10U};                     ///< beyond it first the timeline, then annotations and labels are left out
     std::size_t max_idle_connections{4};  ///< kept for reuse
-    std::string ca_file;                  ///< PEM; empty: the system's authorities
+    std::string ca_file{};                ///< PEM; empty: the system's authorities
     const Clock* clock{&steady_clock()};  ///< must outlive the sender
 };
 
