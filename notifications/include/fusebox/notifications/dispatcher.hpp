@@ -30,17 +30,17 @@ struct RetryPolicy {
 };
 
 struct DestinationSettings {
-    std::string name;
+    std::string name{};
     /// Undecorated: the dispatcher puts `breaker` in front of it.
-    std::shared_ptr<incidents::NotificationSender> sender;
+    std::shared_ptr<incidents::NotificationSender> sender{};
     /// One per destination; null = none. While it is open nothing is leased, so that an outage burns no attempts and
     /// writes nothing; half-open lets one delivery go at a time.
-    std::shared_ptr<CircuitBreaker> breaker;
+    std::shared_ptr<CircuitBreaker> breaker{};
     std::size_t max_in_flight{4};  ///< sends at once, a thread each; 1 … 64
     RateLimit rate_limit{};
     /// Name of another destination that hears of a P0 or P1 as well when this one is open, has given it up, or has
     /// failed for `fallback_after`; empty = none. A notification that stands in for another has no fallback itself.
-    std::string fallback;
+    std::string fallback{};
     Duration fallback_after{std::chrono::minutes{2}};  ///< ≥ 0
     RetryPolicy retry{};
     Duration send_timeout{std::chrono::seconds{15}};  ///< deadline of one send; > 0
@@ -60,16 +60,16 @@ struct DeliveryEvent {
         store_recovered,
     };
     Kind kind{};
-    std::string destination;
-    std::string notification_id;  ///< empty for events of the destination
-    std::string incident_id;
-    std::string notification_kind;  ///< "incident.triggered" …
+    std::string destination{};
+    std::string notification_id{};  ///< empty for events of the destination
+    std::string incident_id{};
+    std::string notification_kind{};  ///< "incident.triggered" …
     incidents::Severity severity{};
     std::uint32_t attempt{};  ///< 1 for the first that reached out
     std::optional<incidents::DeliveryError> error{};
     std::optional<incidents::WallTime> next_attempt_at{};
-    std::string fallback_destination;
-    std::string message;  ///< store_failing: the store's own words
+    std::string fallback_destination{};
+    std::string message{};  ///< store_failing: the store's own words
 };
 [[nodiscard]] std::string_view to_string(DeliveryEvent::Kind kind) noexcept;
 

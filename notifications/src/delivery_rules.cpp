@@ -1,0 +1,141 @@
+#include "delivery_rules.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fusebox::notifications {
+
+using incidents::DeliveryError;
+using incidents::DeliveryResult;
+using incidents::NextMove;
+using incidents::WallTime;
+using std::chrono::microseconds;
+
+namespace {
+
+// No answer of a destination can put a delivery off for longer than this.
+constexpr Duration longest_hint = std::chrono::hours{24};
+// Where something is put off and nobody said until when.
+constexpr Duration short_pause = std::chrono::seconds{1};
+// Rows that wait for the same moment are spread over at most this.
+constexpr Duration widest_spread = std::chrono::seconds{5};
+
+WallTime later(WallTime now, Duration by) { return now + std::chrono::ceil<microseconds>(by); }
+
+bool refused_by_breaker(const DeliveryError& error) {
+    return error.error_class == "circuit_open" || error.error_class == "too_many_probes";
+}
+
+std::string hours_and_minutes(Duration time) {
+    const auto minutes = std::chrono::floor<std::chrono::minutes>(time).count();
+    return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
+}
+
+}  // namespace
+
+Duration DeliveryRules::jitter(Duration most) {
+    if (most <= Duration::zero()) return Duration::zero();
+    return Duration{std::uniform_int_distribution<Duration::rep>{0, most.count()}(random_)};
+}
+
+Duration DeliveryRules::backoff_ceiling(std::uint32_t attempts_before) const {
+    const double ceiling = static_cast<double>(retry_.base.count()) * std::pow(retry_.factor, attempts_before);
+    // Compared before it is converted: the power may be beyond any integer.
+    return ceiling < static_cast<double>(retry_.cap.count()) ? Duration{static_cast<Duration::rep>(ceiling)}
+                                                             : retry_.cap;
+}
+
+Verdict DeliveryRules::judge(const incidents::Notification& notification, const SendResult& sent, WallTime now,
+                             std::chrono::milliseconds took) {
+    Verdict verdict;
+    DeliveryResult& result = verdict.result;
+    result.at = now;
+    result.took = took;
+    if (sent) {
+        result.kind = DeliveryResult::Kind::delivered;
+        return verdict;
+    }
+    const DeliveryError& error = sent.error();
+    result.error = error;
+    const std::optional<Duration> hint =
+        error.retry_after ? std::optional{std::min<Duration>(*error.retry_after, longest_hint)} : std::nullopt;
+    const auto spread = [this](Duration pause) { return pause + jitter(std::min(pause / 10, widest_spread)); };
+
+    Duration pause{};
+    switch (error.next_move) {
+        case NextMove::defer:
+            result.kind = DeliveryResult::Kind::defer;
+            if (error.error_class != "cancelled") pause = spread(hint.value_or(short_pause));
+            if (!refused_by_breaker(error) || !knows_breaker_) verdict.close_gate = hint;
+            break;
+        case NextMove::retry:
+            result.kind = DeliveryResult::Kind::retry;
+            pause = jitter(backoff_ceiling(notification.attempts));  // full jitter
+            if (hint) pause = std::max(pause, *hint);
+            break;
+        case NextMove::retry_after:
+            result.kind = DeliveryResult::Kind::retry;
+            verdict.close_gate = hint.value_or(backoff_ceiling(notification.attempts));
+            pause = spread(*verdict.close_gate);
+            break;
+        case NextMove::give_up:
+        case NextMove::reconfigure:
+            result.kind = DeliveryResult::Kind::dead;
+            verdict.disable = error.disable_destination;
+            return verdict;
+    }
+    result.next_attempt_at = later(now, pause);
+    if (result.kind == DeliveryResult::Kind::defer) return verdict;
+
+    const std::uint32_t attempts = notification.attempts + 1;
+    const bool too_often = retry_.max_attempts != 0 && attempts >= retry_.max_attempts;
+    const bool too_long = notification.first_failed_at && now - *notification.first_failed_at >= retry_.max_age;
+    if (too_often || too_long) {
+        result.kind = DeliveryResult::Kind::dead;
+        result.error->next_move = NextMove::give_up;
+        result.error->message = "undelivered after " + std::to_string(attempts) + " attempts" +
+                                (too_long ? " in " + hours_and_minutes(now - *notification.first_failed_at) : "") +
+                                "; the last: " + error.message;
+    }
+    return verdict;
+}
+
+Verdict DeliveryRules::release(WallTime now) {
+    Verdict verdict;
+    verdict.result.kind = DeliveryResult::Kind::defer;
+    verdict.result.at = now;
+    verdict.result.next_attempt_at = now;
+    verdict.result.error = DeliveryError{.next_move = NextMove::defer,
+                                         .counts_as_failure = false,
+                                         .error_class = "cancelled",
+                                         .message = "the dispatcher was stopped before it was sent"};
+    return verdict;
+}
+
+Verdict DeliveryRules::refuse_disabled(WallTime now) {
+    Verdict verdict;
+    verdict.result.kind = DeliveryResult::Kind::dead;
+    verdict.result.at = now;
+    verdict.result.error =
+        DeliveryError{.next_move = NextMove::give_up,
+                      .counts_as_failure = false,
+                      .error_class = "destination_disabled",
+                      .message = "not sent: the destination has answered that it wants nothing more"};
+    return verdict;
+}
+
+bool deserves_fallback(const incidents::NotificationDraft& draft) noexcept {
+    return draft.severity <= incidents::Severity::p1 && draft.fallback_for.empty();
+}
+
+incidents::NotificationDraft fallback_draft(const incidents::NotificationDraft& original,
+                                            const std::string& destination, WallTime now) {
+    incidents::NotificationDraft draft = original;
+    draft.id = original.id + "_fallback";
+    draft.destination = destination;
+    draft.fallback_for = original.id;
+    draft.created_at = now;
+    return draft;
+}
+
+}  // namespace fusebox::notifications

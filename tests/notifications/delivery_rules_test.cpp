@@ -1,0 +1,194 @@
+#include "delivery_rules.hpp"
+
+#include <fusebox/notifications/dispatcher.hpp>
+
+#include "sample_notification.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using namespace fusebox::notifications;
+using fusebox::Duration;
+using fusebox::incidents::DeliveryError;
+using fusebox::incidents::DeliveryResult;
+using fusebox::incidents::NextMove;
+using fusebox::testing::sample_notification;
+using Kind = DeliveryResult::Kind;
+
+namespace {
+
+const auto now = fusebox::testing::sample_time + 1h;
+
+SendResult failure(NextMove move, std::string error_class = "connect",
+                   std::optional<std::chrono::milliseconds> retry_after = {}) {
+    DeliveryError error;
+    error.next_move = move;
+    error.error_class = std::move(error_class);
+    error.message = "it broke";
+    error.retry_after = retry_after;
+    return std::unexpected(std::move(error));
+}
+
+fusebox::incidents::Notification tried(std::uint32_t attempts, std::optional<Duration> failing_for = {}) {
+    auto notification = sample_notification();
+    notification.attempts = attempts;
+    if (failing_for) {
+        notification.first_failed_at = now - std::chrono::duration_cast<std::chrono::microseconds>(*failing_for);
+    }
+    return notification;
+}
+
+DeliveryRules rules(RetryPolicy retry = {}, bool knows_breaker = true) { return {retry, knows_breaker, 42}; }
+
+}  // namespace
+
+TEST_CASE("what was delivered is delivered") {
+    const auto verdict = rules().judge(tried(3), {}, now, 25ms);
+    CHECK(verdict.result.kind == Kind::delivered);
+    CHECK(verdict.result.at == now);
+    CHECK(verdict.result.took == 25ms);
+    CHECK_FALSE(verdict.result.error);
+    CHECK_FALSE(verdict.close_gate);
+}
+
+TEST_CASE("a retry waits anywhere between nothing and a ceiling that doubles with each attempt up to the cap") {
+    auto rule = rules();
+    const auto [attempts, ceiling] = GENERATE(table<std::uint32_t, Duration>(
+        {{0, 1s}, {1, 2s}, {2, 4s}, {5, 32s}, {8, 256s}, {9, 5min}, {40, 5min}, {4'000'000'000, 5min}}));
+    Duration shortest = 1h;
+    Duration longest{};
+    for (int i = 0; i < 2000; ++i) {
+        const auto verdict = rule.judge(tried(attempts), failure(NextMove::retry), now, 0ms);
+        REQUIRE(verdict.result.kind == Kind::retry);
+        const Duration pause = verdict.result.next_attempt_at - now;
+        shortest = std::min(shortest, pause);
+        longest = std::max(longest, pause);
+    }
+    CHECK(shortest >= 0s);
+    CHECK(shortest < ceiling / 50);
+    CHECK(longest <= ceiling + 1us);
+    CHECK(longest > ceiling * 49 / 50);
+}
+
+TEST_CASE("equal seeds give equal pauses") {
+    auto one = rules();
+    auto two = rules();
+    for (int i = 0; i < 10; ++i) {
+        CHECK(one.judge(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at ==
+              two.judge(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at);
+    }
+}
+
+TEST_CASE("a time that the destination named is kept, spread a little, and closes its gate") {
+    auto rule = rules();
+    for (int i = 0; i < 500; ++i) {
+        const auto verdict = rule.judge(tried(0), failure(NextMove::retry_after, "rate_limited", 30s), now, 0ms);
+        REQUIRE(verdict.result.kind == Kind::retry);
+        REQUIRE(verdict.result.next_attempt_at >= now + 30s);
+        REQUIRE(verdict.result.next_attempt_at <= now + 33s + 1us);
+        REQUIRE(verdict.close_gate == 30s);
+    }
+}
+
+TEST_CASE("a plain retry with a hint is never earlier than the hint") {
+    auto rule = rules();
+    for (int i = 0; i < 500; ++i) {
+        const auto verdict = rule.judge(tried(0), failure(NextMove::retry, "http_5xx", 7s), now, 0ms);
+        REQUIRE(verdict.result.next_attempt_at >= now + 7s);
+    }
+}
+
+TEST_CASE("429 without a time waits for the whole backoff") {
+    const auto verdict = rules().judge(tried(3), failure(NextMove::retry_after, "rate_limited"), now, 0ms);
+    CHECK(verdict.close_gate == 8s);
+    CHECK(verdict.result.next_attempt_at >= now + 8s);
+}
+
+TEST_CASE("no destination can put a delivery off for more than a day") {
+    const auto verdict = rules().judge(tried(0), failure(NextMove::retry_after, "rate_limited", 24h * 365), now, 0ms);
+    CHECK(verdict.close_gate == 24h);
+    CHECK(verdict.result.next_attempt_at <= now + 24h + 5s + 1us);
+}
+
+TEST_CASE("giving up and reconfigure make a dead letter that keeps its error") {
+    const auto move = GENERATE(NextMove::give_up, NextMove::reconfigure);
+    const auto verdict = rules().judge(tried(0), failure(move, "http_4xx"), now, 5ms);
+    CHECK(verdict.result.kind == Kind::dead);
+    CHECK(verdict.result.error->next_move == move);
+    CHECK(verdict.result.error->message == "it broke");
+    CHECK_FALSE(verdict.disable);
+}
+
+TEST_CASE("410 disables the destination") {
+    auto gone = failure(NextMove::give_up, "gone");
+    gone.error().disable_destination = true;
+    CHECK(rules().judge(tried(0), gone, now, 0ms).disable);
+}
+
+TEST_CASE("a refusal by the breaker is put off to its retry time") {
+    const auto verdict = rules().judge(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
+    CHECK(verdict.result.kind == Kind::defer);
+    CHECK(verdict.result.next_attempt_at >= now + 20s);
+    CHECK(verdict.result.next_attempt_at <= now + 22s + 1us);
+    CHECK_FALSE(verdict.close_gate);  // the breaker itself says when it passes again, and an operator may reset it
+}
+
+TEST_CASE("a refusal by a breaker that the lane does not know closes the gate instead") {
+    const auto verdict = rules({}, false).judge(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
+    CHECK(verdict.close_gate == 20s);
+}
+
+TEST_CASE("a cancelled send is due again at once") {
+    const auto verdict = rules().judge(tried(2), failure(NextMove::defer, "cancelled"), now, 0ms);
+    CHECK(verdict.result.kind == Kind::defer);
+    CHECK(verdict.result.next_attempt_at == now);
+}
+
+TEST_CASE("the last allowed attempt makes a dead letter with its reason") {
+    auto rule = rules({.max_attempts = 5});
+    CHECK(rule.judge(tried(3), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
+    const auto verdict = rule.judge(tried(4), failure(NextMove::retry), now, 0ms);
+    CHECK(verdict.result.kind == Kind::dead);
+    CHECK(verdict.result.error->next_move == NextMove::give_up);
+    CHECK(verdict.result.error->error_class == "connect");
+    CHECK(verdict.result.error->message == "undelivered after 5 attempts; the last: it broke");
+}
+
+TEST_CASE("failing for too long makes a dead letter with its reason") {
+    CHECK(rules().judge(tried(900, 24h - 1s), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
+    const auto verdict = rules().judge(tried(900, 24h + 5min), failure(NextMove::retry_after), now, 0ms);
+    CHECK(verdict.result.kind == Kind::dead);
+    CHECK(verdict.result.error->message == "undelivered after 901 attempts in 24 h 5 min; the last: it broke");
+}
+
+TEST_CASE("being put off never makes a dead letter, however long it takes") {
+    const auto verdict =
+        rules({.max_attempts = 1}).judge(tried(50, 24h * 30), failure(NextMove::defer, "circuit_open", 9s), now, 0ms);
+    CHECK(verdict.result.kind == Kind::defer);
+}
+
+TEST_CASE("only P0 and P1 have a fallback, and what is one itself has none") {
+    using fusebox::incidents::Severity;
+    auto draft = sample_notification().draft;
+    draft.severity = Severity::p0;
+    CHECK(deserves_fallback(draft));
+    draft.severity = Severity::p1;
+    CHECK(deserves_fallback(draft));
+    draft.severity = Severity::p2;
+    CHECK_FALSE(deserves_fallback(draft));
+    draft.severity = Severity::p0;
+    draft.fallback_for = "msg_0";
+    CHECK_FALSE(deserves_fallback(draft));
+}
+
+TEST_CASE("a fallback has an id of its own that is always the same") {
+    const auto original = sample_notification().draft;
+    const auto draft = fallback_draft(original, "ops-mail", now);
+    CHECK(draft.id == fallback_draft(original, "ops-mail", now + 5min).id);
+    CHECK(draft.id != original.id);
+    CHECK(draft.fallback_for == original.id);
+    CHECK(draft.destination == "ops-mail");
+    CHECK(draft.payload == original.payload);
+    CHECK(draft.kind == original.kind);
+    CHECK(draft.severity == original.severity);
+    CHECK(draft.created_at == now);
+}
