@@ -11,6 +11,11 @@ if(FUSEBOX_SANITIZE)
     set(FUSEBOX_TIMEOUT_FACTOR 4)
 endif()
 
+# The system's Python is the one that the system's packages (python3-yaml, …) belong to; another may come first in PATH.
+find_program(FUSEBOX_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(FUSEBOX_PYTHON python3 REQUIRED)
+mark_as_advanced(FUSEBOX_PYTHON)
+
 # Sets `kind` and `module` in the caller from the test's name and the folder that declares it.
 macro(_fusebox_classify name default)
     set(kind ${default})
@@ -85,12 +90,14 @@ endfunction()
 #
 # A test in another language, usually `COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/x_e2e_test.py`. In its environment:
 # FUSEBOX_BIN_DIR, FUSEBOX_SOURCE_DIR, FUSEBOX_BUILD_DIR; tests/support is on PYTHONPATH, tests/node_modules on NODE_PATH.
+# `python3` is the system's.
 function(fusebox_script_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "fusebox_script_test(${name}): what is '${arg_UNPARSED_ARGUMENTS}'?")
     endif()
     _fusebox_classify(${name} script)
+    list(TRANSFORM arg_COMMAND REPLACE "^python3$" "${FUSEBOX_PYTHON}" AT 0)
     add_test(NAME ${name} COMMAND ${arg_COMMAND})
     _fusebox_test_properties(${name} ${kind} "${module}" "${arg_TIMEOUT}" ${arg_SERIAL})
 endfunction()
