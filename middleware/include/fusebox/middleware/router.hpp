@@ -1,0 +1,50 @@
+// Which handler answers which method and path.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fusebox/middleware/http.hpp>
+
+namespace fusebox::middleware {
+
+using Handler = std::function<Response(const Request&)>;
+/// Says no before the body is read: the refusal, or nothing.
+using Guard = std::function<std::optional<Response>(const Request&)>;
+
+struct Route {
+    std::string method;
+    std::string
+        pattern;  ///< "/v1/incidents/{id}/notes": a {name} is one whole segment, which may hold an encoded slash
+    Handler handler;
+    Guard guard{};  ///< none: open to everybody
+};
+
+/// Filled once, then only read: `find` may be called from any thread.
+class Router {
+public:
+    /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a pattern without a leading
+    /// slash and for a route that is already there.
+    void add(std::string method, std::string pattern, Handler handler, Guard guard = {});
+
+    /// The route for `request.method` and `target` (path and query as sent); fills the request's path, parameters and
+    /// query. Else the response to give: 400 for bad encoding, 404, 405 with Allow; OPTIONS is answered with 204 and Allow.
+    [[nodiscard]] std::expected<const Route*, Response> find(Request& request, std::string_view target) const;
+
+    /// Runs guard and handler; an exception becomes a 500 that says nothing about the inside, `on_exception` gets the
+    /// text.
+    [[nodiscard]] static Response run(const Route& route, const Request& request,
+                                      const std::function<void(std::string_view)>& on_exception = {});
+
+private:
+    struct Entry {
+        std::vector<std::string> segments;
+        Route route;
+    };
+    std::vector<Entry> entries_;
+};
+
+}  // namespace fusebox::middleware

@@ -1,0 +1,149 @@
+#include <fusebox/middleware/router.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+
+#include <fusebox/middleware/json_guard.hpp>
+#include <fusebox/middleware/problem.hpp>
+
+#include "text.hpp"
+
+namespace fusebox::middleware {
+namespace {
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+    std::vector<std::string_view> parts;
+    for (;;) {
+        const auto end = text.find(separator);
+        parts.push_back(text.substr(0, end));
+        if (end == std::string_view::npos) return parts;
+        text.remove_prefix(end + 1);
+    }
+}
+
+bool is_parameter(std::string_view segment) {
+    return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
+}
+
+/// Decoded, valid UTF-8 and free of control characters; else nothing.
+std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
+    auto decoded = percent_decode(text, plus_is_space);
+    if (!decoded || !is_valid_utf8(*decoded)) return std::nullopt;
+    const bool has_control =
+        std::ranges::any_of(*decoded, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return has_control ? std::nullopt : decoded;
+}
+
+/// None: no match. Else how many segments matched literally; more is the better route.
+std::optional<std::size_t> matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
+    if (pattern.size() != path.size()) return std::nullopt;
+    std::size_t literal = 0;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        if (is_parameter(pattern[i])) {
+            if (path[i].empty()) return std::nullopt;
+        } else if (pattern[i] == path[i]) {
+            ++literal;
+        } else {
+            return std::nullopt;
+        }
+    }
+    return literal;
+}
+
+std::string join_methods(std::vector<std::string> methods) {
+    if (std::ranges::find(methods, "GET") != methods.end()) methods.emplace_back("HEAD");
+    methods.emplace_back("OPTIONS");
+    std::ranges::sort(methods);
+    std::string text;
+    for (const auto& method : methods) text += (text.empty() ? "" : ", ") + method;
+    return text;
+}
+
+}  // namespace
+
+void Router::add(std::string method, std::string pattern, Handler handler, Guard guard) {
+    if (!pattern.starts_with('/')) throw std::invalid_argument("a route's pattern begins with '/': " + pattern);
+    for (const auto& entry : entries_) {
+        if (entry.route.method == method && entry.route.pattern == pattern) {
+            throw std::invalid_argument("there is a route already: " + method + " " + pattern);
+        }
+    }
+    Entry entry;
+    for (const auto segment : split(std::string_view{pattern}.substr(1), '/')) entry.segments.emplace_back(segment);
+    entry.route = {std::move(method), std::move(pattern), std::move(handler), std::move(guard)};
+    entries_.push_back(std::move(entry));
+}
+
+std::expected<const Route*, Response> Router::find(Request& request, std::string_view target) const {
+    const auto question = target.find('?');
+    request.path = target.substr(0, question);
+    if (!request.path.starts_with('/'))
+        return std::unexpected(problem_response(400, "the request target must be a path"));
+
+    // Split before decoding, so that an encoded slash stays inside its segment.
+    std::vector<std::string> segments;
+    for (const auto part : split(std::string_view{request.path}.substr(1), '/')) {
+        auto segment = decode(part, false);
+        if (!segment) return std::unexpected(problem_response(400, "the path is not valid percent-encoded UTF-8"));
+        segments.push_back(std::move(*segment));
+    }
+    if (question != std::string_view::npos) {
+        for (const auto pair : split(target.substr(question + 1), '&')) {
+            if (pair.empty()) continue;
+            const auto equals = pair.find('=');
+            auto name = decode(pair.substr(0, equals), true);
+            auto value = decode(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1), true);
+            if (!name || !value)
+                return std::unexpected(problem_response(400, "the query is not valid percent-encoded UTF-8"));
+            request.query.emplace_back(std::move(*name), std::move(*value));
+        }
+    }
+
+    const auto wanted = request.method == "HEAD" ? std::string_view{"GET"} : std::string_view{request.method};
+    std::optional<std::size_t> best_literal;
+    const Entry* best = nullptr;
+    std::vector<std::string> allowed;
+    for (const auto& entry : entries_) {
+        const auto literal = matches(entry.segments, segments);
+        if (!literal) continue;
+        if (std::ranges::find(allowed, entry.route.method) == allowed.end()) allowed.push_back(entry.route.method);
+        if (entry.route.method == wanted && (!best_literal || *literal > *best_literal)) {
+            best_literal = literal;
+            best = &entry;
+        }
+    }
+    if (!best) {
+        if (allowed.empty()) return std::unexpected(problem_response(404, "there is nothing at this path"));
+        auto refusal = request.method == "OPTIONS" ? Response{.status = 204, .content_type = {}, .body = {}}
+                                                   : problem_response(405, "this path does not take this method");
+        refusal.headers.emplace_back("Allow", join_methods(std::move(allowed)));
+        return std::unexpected(std::move(refusal));
+    }
+    request.method = wanted;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+        const auto& segment = best->segments[i];
+        if (is_parameter(segment))
+            request.path_parameters.emplace_back(segment.substr(1, segment.size() - 2), segments[i]);
+    }
+    return &best->route;
+}
+
+Response Router::run(const Route& route, const Request& request,
+                     const std::function<void(std::string_view)>& on_exception) {
+    std::string what = "an exception of unknown type";
+    try {
+        if (route.guard) {
+            if (auto refusal = route.guard(request)) return std::move(*refusal);
+        }
+        return route.handler(request);
+    } catch (const std::exception& exception) {
+        what = exception.what();
+    } catch (...) {  // what is thrown that way has no text
+    }
+    if (on_exception) on_exception(what);
+    return problem_response(500, "the service could not do its part; its log says why");
+}
+
+}  // namespace fusebox::middleware

@@ -1,0 +1,121 @@
+#include <fusebox/middleware/access.hpp>
+#include <fusebox/middleware/json_guard.hpp>
+#include <fusebox/middleware/problem.hpp>
+
+#include "support/catch.hpp"
+
+using namespace fusebox::middleware;
+using namespace std::chrono_literals;
+
+namespace {
+
+Request with_authorization(std::string value) { return {.headers = {{"authorization", std::move(value)}}}; }
+
+int status_of(const std::optional<Response>& refusal) { return refusal ? refusal->status : 0; }
+
+int json_status(std::string body, std::string type = "application/json") {
+    return status_of(check_json_body({.headers = {{"Content-Type", std::move(type)}}, .body = std::move(body)}));
+}
+
+}  // namespace
+
+TEST_CASE("only the very token opens") {
+    const auto guard = require_token("s3cret", "set it");
+    CHECK(status_of(guard(with_authorization("Bearer s3cret"))) == 0);
+    CHECK(status_of(guard(with_authorization("bearer  s3cret"))) == 0);
+    for (const auto* value : {"Bearer s3cre", "Bearer s3cret2", "Bearer S3cret", "Bearer ", "Bearer", "Basic s3cret",
+                              "s3cret", "Bearer s3cret "}) {
+        CAPTURE(value);
+        const auto refusal = guard(with_authorization(value));
+        CHECK(status_of(refusal) == 401);
+        CHECK(refusal->headers.back() ==
+              std::pair<std::string, std::string>{"WWW-Authenticate", R"(Bearer error="invalid_token")"});
+        CHECK(refusal->body.find("s3cret") == std::string::npos);
+    }
+    const auto missing = guard({});
+    CHECK(status_of(missing) == 401);
+    CHECK(missing->headers.back().second == "Bearer");
+}
+
+TEST_CASE("without a configured token nobody gets in, an empty token included") {
+    const auto guard = require_token("", "set THE_VARIABLE");
+    CHECK(status_of(guard({})) == 403);
+    const auto refusal = guard(with_authorization("Bearer "));
+    CHECK(status_of(refusal) == 403);
+    CHECK(refusal->body.find("THE_VARIABLE") != std::string::npos);
+    CHECK_FALSE(carries_token(with_authorization("Bearer "), ""));
+}
+
+TEST_CASE("comparison is exact") {
+    CHECK(constant_time_equal("", ""));
+    CHECK(constant_time_equal("abc", "abc"));
+    CHECK_FALSE(constant_time_equal("abc", "abd"));
+    CHECK_FALSE(constant_time_equal("abc", "bbc"));
+    CHECK_FALSE(constant_time_equal("abc", "ab"));
+}
+
+TEST_CASE("a bearer token has only characters that a header can carry") {
+    CHECK(is_bearer_token("aZ09-._~+/="));
+    for (const auto* text : {"", "a b", "a%41", "a\n", "ä", "a\"b"}) {
+        CAPTURE(text);
+        CHECK_FALSE(is_bearer_token(text));
+    }
+}
+
+TEST_CASE("a caller behind a proxy is not local") {
+    CHECK(is_local_caller({.remote_address = "127.0.0.1"}));
+    CHECK(is_local_caller({.remote_address = "::1"}));
+    CHECK_FALSE(is_local_caller({.remote_address = "10.0.0.1"}));
+    CHECK_FALSE(is_local_caller({.headers = {{"X-Forwarded-For", "1.2.3.4"}}, .remote_address = "127.0.0.1"}));
+    CHECK_FALSE(is_local_caller({.headers = {{"forwarded", "for=1.2.3.4"}}, .remote_address = "127.0.0.1"}));
+}
+
+TEST_CASE("UTF-8 is judged as Unicode defines it") {
+    for (const auto* good : {"", "plain", "é", "€", "🚨", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"}) {
+        CAPTURE(good);
+        CHECK(is_valid_utf8(good));
+    }
+    for (const auto* bad : {"\x80", "\xc3", "\xc3\x28", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80",
+                            "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "ok\xe2\x82"}) {
+        CHECK_FALSE(is_valid_utf8(bad));
+    }
+}
+
+TEST_CASE("brackets inside strings are not nesting") {
+    CHECK(json_depth("1") == 0);
+    CHECK(json_depth("[]") == 1);
+    CHECK(json_depth(R"({"a": [{}]})") == 3);
+    CHECK(json_depth(R"(["[[[[", "\"[[["])") == 1);
+    CHECK(json_depth("]]]][") == 1);
+}
+
+TEST_CASE("a JSON body is checked before it is parsed") {
+    CHECK(json_status("{}") == 0);
+    CHECK(json_status("{}", "") == 0);
+    CHECK(json_status("{}", "application/json; charset=utf-8") == 0);
+    CHECK(json_status("{}", "application/vnd.alert+json") == 0);
+    CHECK(json_status("") == 400);
+    CHECK(status_of(check_json_body({}, true)) == 0);
+    CHECK(json_status("{}", "text/plain") == 415);
+    CHECK(json_status("{}", "application/x-www-form-urlencoded") == 415);
+    CHECK(json_status("{}", "application/jsonp") == 415);
+    CHECK(json_status("\"\xff\"") == 400);
+    CHECK(json_status(std::string(max_json_depth, '[')) == 0);
+    CHECK(json_status(std::string(max_json_depth + 1, '[')) == 400);
+}
+
+TEST_CASE("a problem says everything a program needs") {
+    const auto response = problem_response(
+        Problem{.status = 503, .detail = "the store rests", .errors = {{"a[0].b", "is wrong"}}, .retry_after = 1200ms});
+    CHECK(response.status == 503);
+    CHECK(response.content_type == "application/problem+json");
+    CHECK(response.headers == NameValues{{"Retry-After", "2"}});
+    CHECK(response.body ==
+          R"({"type":"about:blank","title":"Service Unavailable","status":503,"detail":"the store rests",)"
+          R"("errors":[{"field":"a[0].b","message":"is wrong"}],"retry_after_seconds":1.2})");
+}
+
+TEST_CASE("a problem with bytes that are not UTF-8 is still JSON") {
+    const auto response = problem_response(400, "what is \xff");
+    CHECK(response.body.find("what is \xEF\xBF\xBD") != std::string::npos);
+}

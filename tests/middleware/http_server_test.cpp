@@ -1,0 +1,238 @@
+#include <fusebox/middleware/http_server.hpp>
+
+#include <fusebox/middleware/problem.hpp>
+
+#include "raw_client.hpp"
+#include "support/catch.hpp"
+
+using namespace fusebox::middleware;
+using fusebox::test::RawAnswer;
+using fusebox::test::RawClient;
+using fusebox::test::request;
+
+namespace {
+
+constexpr std::size_t limit = 1000;
+
+/// A server of our own on a free port; /echo gives back what it got.
+struct Fixture {
+    std::atomic<int> handled{0};
+    std::unique_ptr<HttpServer> server;
+    int port{};
+
+    Fixture() {
+        Router router;
+        router.add("GET", "/hello",
+                   [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
+        router.add("POST", "/echo", [this](const Request& in) {
+            ++handled;
+            return Response{.content_type = "text/plain", .body = "<" + in.body + ">"};
+        });
+        router.add(
+            "POST", "/guarded", [this](const Request&) { return ++handled, Response{}; },
+            [](const Request&) { return std::optional{problem_response(401, "no")}; });
+        router.add("GET", "/throws", [](const Request&) -> Response { throw std::runtime_error("a secret"); });
+        server =
+            std::make_unique<HttpServer>(std::move(router), HttpServerOptions{.max_body_bytes = limit, .threads = 4});
+        port = server->start().value();
+    }
+
+    RawAnswer ask(std::string_view bytes) const {
+        RawClient client{port};
+        client.send(bytes);
+        return client.receive();
+    }
+};
+
+void check_problem(const RawAnswer& answer, int status) {
+    CHECK(answer.status == status);
+    CHECK(answer.headers.at("content-type") == "application/problem+json");
+    CHECK(answer.body.find("\"status\":" + std::to_string(status)) != std::string::npos);
+    CHECK(answer.body.find("\"detail\":\"") != std::string::npos);
+}
+
+std::string chunk(std::string_view data) {
+    char size[32];
+    std::snprintf(size, sizeof size, "%zx\r\n", data.size());
+    return std::string{size}.append(data).append("\r\n");
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "several requests share a connection") {
+    RawClient client{port};
+    for (int i = 0; i < 8; ++i) {
+        client.send(request("POST", "/echo", std::to_string(i)));
+        CHECK(client.receive().body == "<" + std::to_string(i) + ">");
+    }
+    client.send(request("GET", "/hello"));
+    CHECK(client.receive().body == "hello");
+}
+
+TEST_CASE_METHOD(Fixture, "HEAD is GET without the body") {
+    RawClient client{port};
+    client.send(request("HEAD", "/hello"));
+    const auto head = client.receive(true);
+    CHECK(head.status == 200);
+    CHECK(head.headers.at("content-length") == "5");
+    client.send(request("GET", "/hello"));
+    CHECK(client.receive().body == "hello");
+}
+
+TEST_CASE_METHOD(Fixture, "a body may come in chunks, or compressed") {
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\n";
+    CHECK(ask(head + "Transfer-Encoding: chunked\r\n\r\n" + chunk("ab") + chunk("cde") + "0\r\n\r\n").body ==
+          "<abcde>");
+    // gzip of "abc"
+    const std::string gzip(
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a\x06\x00\xc2\x41\x24\x35\x03\x00\x00\x00", 23);
+    CHECK(ask(head + "Content-Encoding: gzip\r\nContent-Length: 23\r\n\r\n" + gzip).body == "<abc>");
+    check_problem(ask(head + "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"), 400);
+    check_problem(ask(head + "Content-Encoding: zstd\r\nContent-Length: 3\r\n\r\nabc"), 415);
+}
+
+TEST_CASE_METHOD(Fixture, "a POST without a length has no body") {
+    RawClient client{port};
+    client.send("POST /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(client.receive().body == "<>");
+}
+
+TEST_CASE_METHOD(Fixture, "a body over the limit is refused, however it comes") {
+    const std::string exact(limit, 'x');
+    CHECK(ask(request("POST", "/echo", exact)).body == "<" + exact + ">");
+    const std::string large(limit + 1, 'x');
+    check_problem(ask(request("POST", "/echo", large)), 413);
+    const std::string huge(5'000'000, 'x');
+    check_problem(ask(request("POST", "/echo", huge)), 413);
+    check_problem(
+        ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(large) + "0\r\n\r\n"), 413);
+    CHECK(handled == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a body beyond all bounds is not read at all") {
+    RawClient client{port};
+    client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n");
+    check_problem(client.receive(), 413);
+    CHECK(client.closes_within(5000));
+}
+
+TEST_CASE_METHOD(Fixture, "whoever asks first is told before it sends") {
+    RawClient large{port};
+    large.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n");
+    check_problem(large.receive(), 413);
+    RawClient guarded{port};
+    guarded.send("POST /guarded HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    check_problem(guarded.receive(), 401);
+    RawClient good{port};
+    good.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    CHECK(good.receive().status == 100);
+    good.send("ok");
+    CHECK(good.receive().body == "<ok>");
+}
+
+TEST_CASE_METHOD(Fixture, "a refused body does not become the next request") {
+    RawClient client{port};
+    const auto smuggled = request("POST", "/echo", "smuggled");
+    for (const auto& [target, status] : {std::pair{"/guarded", 401}, {"/nowhere", 404}}) {
+        client.send(request("POST", target, smuggled));
+        CHECK(client.receive().status == status);
+    }
+    client.send(request("GET", "/hello"));
+    CHECK(client.receive().body == "hello");
+    CHECK(handled == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a message whose end could be read in two ways is refused and the connection closed") {
+    const auto inner = request("POST", "/echo", "smuggled");
+    for (const std::string headers :
+         {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n",
+          "Content-Length: -5\r\n", "Content-Length: 5x\r\n", "Content-Length: 99999999999999999999999\r\n",
+          "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: identity\r\n"}) {
+        CAPTURE(headers);
+        RawClient client{port};
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n" + inner);
+        check_problem(client.receive(), 400);
+        CHECK(client.receive().status == 0);
+    }
+    for (const auto* method : {"GET", "HEAD", "OPTIONS", "DELETE"}) {
+        CAPTURE(method);
+        RawClient client{port};
+        client.send(request(method, "/hello", inner) + inner);
+        CHECK(client.receive().status == 400);
+        CHECK(client.receive().status == 0);
+    }
+    CHECK(handled == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "what is not HTTP gets a problem and harms nobody") {
+    for (const std::string bytes :
+         {"nonsense\r\n\r\n", "GET\r\n\r\n", "GET /hello HTTP/9.9\r\n\r\n", "BREW /hello HTTP/1.1\r\n\r\n",
+          "GET /hello HTTP/1.1 extra\r\n\r\n", "GET nowhere HTTP/1.1\r\n\r\n"}) {
+        CAPTURE(bytes);
+        check_problem(ask(bytes), 400);
+    }
+    check_problem(ask("GET /" + std::string(10'000, 'x') + " HTTP/1.1\r\n\r\n"), 414);
+    check_problem(ask("GET /hello HTTP/1.1\r\nX: " + std::string(10'000, 'y') + "\r\n\r\n"), 400);
+    check_problem(ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), 400);
+    check_problem(ask(request("POST", "/echo", "x", "Content-Type: multipart/form-data; boundary=b\r\n")), 415);
+    CHECK(ask(request("GET", "/hello")).body == "hello");
+    CHECK(handled == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a body that ends early is no body") {
+    RawClient client{port};
+    client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nshort");
+    client.finish();
+    CHECK(client.receive().status != 200);
+    CHECK(client.closes_within(5000));
+    CHECK(handled == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "unknown paths, wrong methods and failing handlers answer with problems") {
+    check_problem(ask(request("GET", "/nowhere")), 404);
+    check_problem(ask(request("PUT", "/nowhere", "x")), 404);
+    check_problem(ask(request("GET", "/%ff")), 400);
+    const auto wrong = ask(request("DELETE", "/hello"));
+    check_problem(wrong, 405);
+    CHECK(wrong.headers.at("allow") == "GET, HEAD, OPTIONS");
+    check_problem(ask(request("TRACE", "/hello")), 405);
+    CHECK(ask(request("OPTIONS", "/hello")).status == 204);
+    const auto broken = ask(request("GET", "/throws"));
+    check_problem(broken, 500);
+    CHECK(broken.body.find("secret") == std::string::npos);
+    for (const auto& [name, value] : broken.headers) CHECK(value.find("secret") == std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "a Range header changes nothing, a broken one is refused") {
+    const auto whole = ask(request("GET", "/hello", "", "Range: bytes=1-2\r\n"));
+    CHECK(whole.status == 200);
+    CHECK(whole.body == "hello");
+    check_problem(ask(request("GET", "/hello", "", "Range: bytes=x\r\n")), 416);
+}
+
+TEST_CASE_METHOD(Fixture, "a port that is taken is named, and not shared") {
+    HttpServer second{Router{}, {.port = port}};
+    const auto bound = second.start();
+    REQUIRE_FALSE(bound);
+    CHECK(bound.error().find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+    CHECK(bound.error().find("in use") != std::string::npos);
+}
+
+TEST_CASE("stop is heard whenever it comes, and the port is free again") {
+    int port = 0;
+    for (int i = 0; i < 5; ++i) {
+        HttpServer server{Router{}, {.port = port}};
+        const auto bound = server.start();
+        REQUIRE(bound);
+        port = *bound;
+        server.stop();
+        server.stop();
+    }
+}
+
+TEST_CASE("a certificate that cannot be read is named") {
+    HttpServer server{Router{}, {.tls_certificate_file = "/nonexistent.pem", .tls_key_file = "/nonexistent.key"}};
+    const auto bound = server.start();
+    REQUIRE_FALSE(bound);
+    CHECK(bound.error().find("/nonexistent.pem") != std::string::npos);
+}

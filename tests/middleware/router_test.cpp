@@ -1,0 +1,116 @@
+#include <fusebox/middleware/router.hpp>
+
+#include <stdexcept>
+
+#include "support/catch.hpp"
+
+using namespace fusebox::middleware;
+
+namespace {
+
+Handler says(std::string text) {
+    return
+        [text](const Request& request) { return Response{.body = text + std::string{request.path_parameter("name")}}; };
+}
+
+std::string answer(const Router& router, const std::string& method, std::string_view target) {
+    Request request{.method = method};
+    const auto route = router.find(request, target);
+    return route ? Router::run(**route, request).body : std::to_string(route.error().status);
+}
+
+std::string allow(const Router& router, const std::string& method, std::string_view target) {
+    Request request{.method = method};
+    const auto route = router.find(request, target);
+    REQUIRE_FALSE(route);
+    for (const auto& [name, value] : route.error().headers) {
+        if (name == "Allow") return value;
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("a route is found by its method and its whole path") {
+    Router router;
+    router.add("GET", "/a", says("list"));
+    router.add("GET", "/a/health", says("health"));
+    router.add("GET", "/a/{name}", says("one "));
+    router.add("POST", "/a/{name}/reset", says("reset "));
+    CHECK(answer(router, "GET", "/a") == "list");
+    CHECK(answer(router, "HEAD", "/a") == "list");
+    CHECK(answer(router, "GET", "/a/x") == "one x");
+    CHECK(answer(router, "GET", "/a/health") == "health");
+    CHECK(answer(router, "POST", "/a/health/reset") == "reset health");
+    for (const auto* target : {"/", "/b", "/a/", "/a/x/y", "//a", "/a/x/reset/", "/A"}) {
+        CAPTURE(target);
+        CHECK(answer(router, "GET", target) == "404");
+    }
+}
+
+TEST_CASE("an encoded slash stays inside its segment, and a colon needs no encoding") {
+    Router router;
+    router.add("GET", "/a/{name}", says(""));
+    CHECK(answer(router, "GET", "/a/notify:hook") == "notify:hook");
+    CHECK(answer(router, "GET", "/a/http%3A%2F%2Fhost%2Fpath") == "http://host/path");
+    CHECK(answer(router, "GET", "/a/caf%C3%A9") == "café");
+    CHECK(answer(router, "GET", "/a/a+b") == "a+b");
+}
+
+TEST_CASE("a path or query that is not percent-encoded UTF-8 is a bad request") {
+    Router router;
+    router.add("GET", "/a/{name}", says(""));
+    for (const auto* target : {"/a/%", "/a/%4", "/a/%zz", "/a/%ff%fe", "/a/%00", "/a/x%0a", "/a/x?q=%ff", "/a/x?%=1",
+                               "a/x", "*", "http://host/a/x"}) {
+        CAPTURE(target);
+        CHECK(answer(router, "GET", target) == "400");
+    }
+}
+
+TEST_CASE("query parameters keep their order and their repeats") {
+    Router router;
+    router.add("GET", "/a", says(""));
+    Request request{.method = "GET"};
+    REQUIRE(router.find(request, "/a?x=1&y=a+b%26&x=2&flag&&=v"));
+    CHECK(request.query == NameValues{{"x", "1"}, {"y", "a b&"}, {"x", "2"}, {"flag", ""}, {"", "v"}});
+    CHECK(request.path == "/a");
+}
+
+TEST_CASE("a path that takes other methods says which") {
+    Router router;
+    router.add("GET", "/a/{name}", says(""));
+    router.add("POST", "/a/{name}", says(""));
+    CHECK(answer(router, "DELETE", "/a/x") == "405");
+    CHECK(allow(router, "DELETE", "/a/x") == "GET, HEAD, OPTIONS, POST");
+    CHECK(answer(router, "OPTIONS", "/a/x") == "204");
+    CHECK(allow(router, "OPTIONS", "/a/x") == "GET, HEAD, OPTIONS, POST");
+    CHECK(answer(router, "OPTIONS", "/b") == "404");
+}
+
+TEST_CASE("an exception of a handler becomes a 500 that tells only the log") {
+    const Route route{"GET", "/a", [](const Request&) -> Response { throw std::runtime_error("the password is x"); }};
+    std::string told;
+    const auto response = Router::run(route, {}, [&](std::string_view what) { told = what; });
+    CHECK(response.status == 500);
+    CHECK(response.body.find("password") == std::string::npos);
+    CHECK(told == "the password is x");
+}
+
+TEST_CASE("a guard's refusal keeps the handler from running") {
+    bool ran = false;
+    const Route route{"GET", "/a",
+                      [&](const Request&) {
+                          ran = true;
+                          return Response{};
+                      },
+                      [](const Request&) { return std::optional{Response{.status = 401}}; }};
+    CHECK(Router::run(route, {}).status == 401);
+    CHECK_FALSE(ran);
+}
+
+TEST_CASE("a route cannot be added twice") {
+    Router router;
+    router.add("GET", "/a", says(""));
+    CHECK_THROWS_AS(router.add("GET", "/a", says("")), std::invalid_argument);
+    CHECK_THROWS_AS(router.add("GET", "a", says("")), std::invalid_argument);
+}
