@@ -1,0 +1,77 @@
+// What the routes of the API work with, and what their answers have in common.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <fusebox/incidents/incident_service.hpp>
+#include <fusebox/incidents/ports.hpp>
+#include <fusebox/middleware/http.hpp>
+#include <fusebox/middleware/problem.hpp>
+#include <fusebox/middleware/router.hpp>
+#include <fusebox/notifications/dispatcher.hpp>
+
+namespace fusebox::service {
+
+/// Alerts by input and by what became of them.
+struct IntakeCounters {
+    struct Input {
+        std::atomic<std::uint64_t> accepted{};  ///< alerts
+        std::atomic<std::uint64_t> refused{};   ///< requests: bad input
+        std::atomic<std::uint64_t> failed{};    ///< requests: the store could not
+    };
+    Input alertmanager;
+    Input webhook;
+    Input native;
+};
+
+/// All of it outlives the router.
+struct ApiContext {
+    incidents::IncidentService& incident_service;
+    incidents::IncidentStore& store;
+    incidents::Outbox& outbox;
+    notifications::Dispatcher& dispatcher;
+    IntakeCounters& counters;
+    std::function<incidents::WallTime()> now;
+    middleware::Guard ingest;
+    middleware::Guard admin;
+};
+
+void add_alert_routes(middleware::Router& router, const ApiContext& context);
+void add_incident_routes(middleware::Router& router, const ApiContext& context);
+void add_notification_routes(middleware::Router& router, const ApiContext& context);
+
+/// How long one request may work on the store. Prometheus waits 10 s for an answer.
+[[nodiscard]] incidents::RequestContext request_context();
+/// 503 with Retry-After where the store is to blame, 404, 400 or 409 where the request is.
+[[nodiscard]] middleware::Response store_problem(const incidents::StoreError& error);
+
+/// `limit` and `cursor` of a list, and whatever else a query may hold.
+class QueryReader {
+public:
+    explicit QueryReader(const middleware::Request& request) : request_(request) {}
+
+    /// The values given under `name`, split at commas.
+    std::vector<std::string> list(std::string_view name);
+    std::string text(std::string_view name);
+    std::size_t limit();
+    void error(std::string field, std::string message);
+    /// Reports parameters that nobody asked for, but those that `also_known` accepts; the 400 if there is any mistake.
+    std::optional<middleware::Response> finish(const std::function<bool(std::string_view)>& also_known = {});
+
+private:
+    const middleware::Request& request_;
+    std::vector<std::string> known_;
+    std::vector<middleware::FieldError> errors_;
+};
+
+/// {"key": [items…], "next_cursor": …}; the items are JSON already.
+[[nodiscard]] middleware::Response page_response(std::string_view key, const std::vector<std::string>& items,
+                                                 const std::optional<std::string>& next_cursor);
+
+}  // namespace fusebox::service

@@ -1,0 +1,320 @@
+#include "app.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <fusebox/core/presets.hpp>
+#include <fusebox/middleware/access.hpp>
+#include <fusebox/middleware/breaker_routes.hpp>
+#include <fusebox/middleware/health_routes.hpp>
+#include <fusebox/middleware/problem.hpp>
+#include <fusebox/notifications/log_sender.hpp>
+#include <fusebox/notifications/webhook_sender.hpp>
+#include <fusebox/storage/circuit_breaker_store.hpp>
+#include <fusebox/storage/open_store.hpp>
+
+#include "logging.hpp"
+
+namespace fusebox::service {
+namespace {
+
+incidents::WallTime wall_now() { return steady_clock().wall_now(); }
+
+std::shared_ptr<incidents::NotificationSender> make_sender(const DestinationConfig& destination,
+                                                           const DeliveryConfig& delivery) {
+    if (destination.type == DestinationType::log) {
+        return std::make_shared<notifications::LogSender>(
+            destination.name, [](std::string_view line) { log_raw(Level::info, "destination", line); });
+    }
+    notifications::WebhookSettings settings;
+    settings.name = destination.name;
+    settings.url = destination.url.reveal();
+    for (const auto& secret : destination.secrets) settings.secrets.push_back(secret.reveal());
+    settings.allow_private_addresses = destination.allow_private_addresses;
+    settings.timeout = delivery.send_timeout;
+    settings.max_idle_connections = destination.max_in_flight;
+    settings.ca_file = destination.ca_file;
+    return std::make_shared<notifications::WebhookSender>(settings);
+}
+
+Level level_of(const notifications::DeliveryEvent& event) {
+    using enum notifications::DeliveryEvent::Kind;
+    switch (event.kind) {
+        case delivered:
+        case store_recovered:
+            return Level::info;
+        case deferred:
+            return Level::debug;
+        case retry:
+        case fallback:
+            return Level::warning;
+        case dead:
+        case destination_disabled:
+        case store_failing:
+            return Level::error;
+    }
+    return Level::error;
+}
+
+void log_delivery(const notifications::DeliveryEvent& event) {
+    const auto level = level_of(event);
+    if (!log_enabled(level)) return;
+    const std::string error_class = event.error ? event.error->error_class : "";
+    const std::string message = event.error ? event.error->message : event.message;
+    const std::string next = event.next_attempt_at ? incidents::to_rfc3339(*event.next_attempt_at) : "";
+    // Empty fields say nothing, so each kind gets those that it has.
+    const auto name = fmt::format("delivery_{}", notifications::to_string(event.kind));
+    if (event.notification_id.empty()) {
+        log(level, name, {{"destination", event.destination}, {"reason", message}});
+    } else if (event.kind == notifications::DeliveryEvent::Kind::delivered) {
+        log(level, name,
+            {{"destination", event.destination},
+             {"notification", event.notification_id},
+             {"incident", event.incident_id},
+             {"type", event.notification_kind},
+             {"attempt", event.attempt}});
+    } else if (event.kind == notifications::DeliveryEvent::Kind::fallback) {
+        log(level, name,
+            {{"destination", event.destination},
+             {"notification", event.notification_id},
+             {"incident", event.incident_id},
+             {"fallback", event.fallback_destination}});
+    } else {
+        log(level, name,
+            {{"destination", event.destination},
+             {"notification", event.notification_id},
+             {"incident", event.incident_id},
+             {"attempt", event.attempt},
+             {"class", error_class},
+             {"reason", message},
+             {"next_attempt", next}});
+    }
+}
+
+void log_transition(const CircuitBreaker& breaker, const TransitionReport& report, const char* event) {
+    const auto level = report.to == State::open || report.to == State::forced_open ? Level::warning : Level::info;
+    log(level, event,
+        {{"name", breaker.name()},
+         {"from", to_string(report.from)},
+         {"to", to_string(report.to)},
+         {"reason", to_string(report.reason)},
+         {"description", describe(report)},
+         {"sequence", report.sequence},
+         {"actor", report.actor},
+         {"note", report.note}});
+}
+
+}  // namespace
+
+App::App(ServiceConfig config) : config_(std::move(config)) {}
+
+App::~App() { stop(std::chrono::seconds{0}); }
+
+void App::log_breakers() {
+    subscriptions_.push_back(registry_.subscribe_breakers([](const CircuitBreaker& breaker, const BreakerEvent& event) {
+        if (const auto* moved = std::get_if<StateTransitionEvent>(&event)) {
+            log_transition(breaker, moved->report, "breaker_transition");
+        } else if (const auto* would = std::get_if<WouldHaveTrippedEvent>(&event)) {
+            log_transition(breaker, would->report, "breaker_would_have_tripped");
+        } else if (const auto* changed = std::get_if<ConfigChangedEvent>(&event)) {
+            log(Level::info, "breaker_reconfigured",
+                {{"name", breaker.name()}, {"version", changed->config_version}, {"actor", changed->actor}});
+        }
+    }));
+    subscriptions_.push_back(registry_.subscribe([](const RegistryEvent& event) {
+        if (const auto* conflict = std::get_if<ConfigConflictEvent>(&event)) {
+            log(Level::warning, "breaker_config_conflict", {{"name", conflict->name}, {"detail", conflict->detail}});
+        }
+    }));
+}
+
+std::vector<notifications::DestinationSettings> App::destinations(const ServiceConfig& config) {
+    std::vector<notifications::DestinationSettings> result;
+    for (const auto& destination : config.destinations) {
+        auto& made = senders_[destination.name];
+        // Senders hold the send timeout, so a new one makes new senders.
+        if (!made.sender || made.destination != destination || made.send_timeout != config.delivery.send_timeout) {
+            made = {.destination = destination,
+                    .send_timeout = config.delivery.send_timeout,
+                    .sender = make_sender(destination, config.delivery)};
+        }
+        notifications::DestinationSettings settings;
+        settings.name = destination.name;
+        settings.sender = made.sender;
+        settings.breaker =
+            registry_.get_or_create("notify:" + destination.name, *preset("notifications"), Criticality::degraded);
+        settings.max_in_flight = destination.max_in_flight;
+        settings.rate_limit = destination.rate_limit;
+        settings.fallback = destination.fallback;
+        settings.fallback_after = destination.fallback_after;
+        settings.retry = config.delivery.retry;
+        settings.send_timeout = config.delivery.send_timeout;
+        result.push_back(std::move(settings));
+    }
+    return result;
+}
+
+void App::on_change(const incidents::Change& change) {
+    ++counters_.incident_changes[static_cast<std::size_t>(change.kind)];
+    const auto& incident = change.incident;
+    const bool is_repeat = change.kind == incidents::ChangeKind::updated;
+    log(is_repeat ? Level::debug : Level::info, "incident",
+        {{"change", incidents::to_string(change.kind)},
+         {"id", incident.id},
+         {"state", incidents::to_string(incident.state)},
+         {"severity", incidents::to_string(incident.severity)},
+         {"title", incident.title}});
+    dispatcher_->notify_all();
+}
+
+bool App::has_token(const middleware::Request& request, Secret ServerConfig::* token) {
+    const std::lock_guard lock{mutex_};
+    return middleware::carries_token(request, (config_.server.*token).reveal());
+}
+
+std::optional<middleware::Response> App::check_token(const middleware::Request& request, Secret ServerConfig::* token) {
+    std::string expected;
+    {
+        const std::lock_guard lock{mutex_};
+        expected = (config_.server.*token).reveal();
+    }
+    if (token == &ServerConfig::ingest_token && expected.empty()) return std::nullopt;
+    return middleware::require_token(expected,
+                                     "set INCIDENTD_ADMIN_TOKEN, or server.admin_token_env or "
+                                     "admin_token_file, where incidentd runs")(request);
+}
+
+middleware::Router App::routes() {
+    middleware::Router router;
+    const ApiContext context{
+        .incident_service = *incident_service_,
+        .store = *store_,
+        .outbox = *store_,
+        .dispatcher = *dispatcher_,
+        .counters = counters_.intake,
+        .now = wall_now,
+        .ingest =
+            [this](const middleware::Request& request) { return check_token(request, &ServerConfig::ingest_token); },
+        .admin =
+            [this](const middleware::Request& request) { return check_token(request, &ServerConfig::admin_token); },
+    };
+    add_alert_routes(router, context);
+    add_incident_routes(router, context);
+    add_notification_routes(router, context);
+    middleware::add_breaker_routes(router, registry_, context.admin);
+    middleware::add_health_routes(
+        router, registry_,
+        {.version = FUSEBOX_VERSION,
+         .ready = [this]() -> std::expected<void, std::string> {
+             const auto writable = store_->check_writable(request_context());
+             if (writable) return {};
+             return std::unexpected("the store cannot be written: " + writable.error().message);
+         },
+         .may_see_details =
+             [this](const middleware::Request& request) {
+                 return middleware::is_local_caller(request) || has_token(request, &ServerConfig::admin_token);
+             }});
+    middleware::add_metrics_route(router, registry_,
+                                  [this] { return service_metrics(counters_, *store_, *dispatcher_); });
+    return router;
+}
+
+std::expected<ListenAddress, std::string> App::start() {
+    configure_log(config_.log);
+    log_breakers();
+    registry_.load(config_.breakers);
+
+    auto opened = storage::open_store(config_.store_url);
+    if (!opened)
+        return std::unexpected(fmt::format("cannot open the store {}: {}", config_.store_url, opened.error().message));
+    store_ = std::make_shared<storage::CircuitBreakerStore>(
+        std::move(*opened), registry_.get_or_create("store", *preset("database"), Criticality::critical));
+
+    incident_service_ =
+        std::make_unique<incidents::IncidentService>(*store_, config_.routing, config_.rules, wall_now,
+                                                     [this](const incidents::Change& change) { on_change(change); });
+    notifications::DispatcherOptions options;
+    options.on_event = log_delivery;
+    dispatcher_ = std::make_unique<notifications::Dispatcher>(*store_, destinations(config_), std::move(options));
+
+    middleware::HttpServerOptions server;
+    server.host = config_.server.listen.host;
+    server.port = config_.server.listen.port;
+    server.max_body_bytes = config_.server.max_body_bytes;
+    server.threads = config_.server.threads;
+    server.tls_certificate_file = config_.server.tls_certificate;
+    server.tls_key_file = config_.server.tls_key;
+    server.on_exchange = [this](const middleware::Request& request, const middleware::Response& response,
+                                Duration took) {
+        const auto status_class = static_cast<std::size_t>(response.status / 100);
+        if (status_class < counters_.http_responses.size()) ++counters_.http_responses[status_class];
+        const auto level = response.status >= 500 ? Level::warning : Level::debug;
+        if (!log_enabled(level)) return;
+        log(level, "request",
+            {{"method", request.method},
+             {"path", request.path},
+             {"status", response.status},
+             {"peer", request.remote_address},
+             {"took_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
+    };
+    server.on_exception = [](const middleware::Request& request, std::string_view what) {
+        log(Level::error, "request_failed", {{"method", request.method}, {"path", request.path}, {"what", what}});
+    };
+    server_ = std::make_unique<middleware::HttpServer>(routes(), std::move(server));
+    const auto port = server_->start();
+    if (!port) return std::unexpected(port.error());
+    return ListenAddress{.host = config_.server.listen.host, .port = *port};
+}
+
+std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig config) {
+    std::vector<std::string> kept;
+    const auto keep = [&](auto& fresh, const auto& running, const char* field) {
+        if (fresh != running) kept.emplace_back(field);
+        fresh = running;
+    };
+    keep(config.server.listen, config_.server.listen, "server.listen");
+    keep(config.server.tls_certificate, config_.server.tls_certificate, "server.tls_certificate");
+    keep(config.server.tls_key, config_.server.tls_key, "server.tls_key");
+    keep(config.server.max_body_bytes, config_.server.max_body_bytes, "server.max_body_bytes");
+    keep(config.server.threads, config_.server.threads, "server.threads");
+    keep(config.store_url, config_.store_url, "store.url");
+
+    std::vector<notifications::DestinationSettings> wanted;
+    try {
+        wanted = destinations(config);
+        // New destinations before new routes, so that no route leads to a destination that is not there yet.
+        dispatcher_->update(wanted);
+    } catch (const std::invalid_argument& error) {
+        return std::unexpected(error.what());
+    }
+    configure_log(config.log);
+    registry_.load(config.breakers);
+    incident_service_->reconfigure(config.routing, config.rules);
+    for (const auto& old : config_.destinations) {
+        if (std::ranges::find(wanted, old.name, &notifications::DestinationSettings::name) != wanted.end()) continue;
+        registry_.remove("notify:" + old.name);
+        senders_.erase(old.name);
+    }
+    const std::lock_guard lock{mutex_};
+    config_ = std::move(config);
+    return kept;
+}
+
+void App::stop(std::chrono::seconds grace) {
+    // Side by side: requests finish while sends do.
+    std::thread server{[&] {
+        if (server_) server_->stop();
+    }};
+    if (dispatcher_) dispatcher_->stop(grace);
+    server.join();
+    server_.reset();
+    dispatcher_.reset();
+    incident_service_.reset();
+    store_.reset();
+    subscriptions_.clear();
+}
+
+}  // namespace fusebox::service

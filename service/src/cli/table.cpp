@@ -1,0 +1,78 @@
+#include "cli/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace fusebox::service::cli {
+namespace {
+
+/// Characters, not bytes; good enough for columns.
+std::size_t width(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+void append_padded(std::string& line, std::string_view text, std::string_view shown, std::size_t columns, bool last) {
+    line += shown;
+    if (!last) line.append(columns - width(text) + 2, ' ');
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        // U+0080 … U+009F in UTF-8: terminals take them as control characters too.
+        const bool c1 = c == 0xc2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xe0) == 0x80;
+        if (c1) ++i;
+        result += c1 || c < 0x20 || c == 0x7f ? ' ' : text[i];
+    }
+    return result;
+}
+
+std::string Table::format(bool colours) const {
+    std::vector<std::size_t> widths;
+    for (const auto& heading : headings_) widths.push_back(width(heading));
+    for (const auto& row : rows_) {
+        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(printable(row[i].text)));
+    }
+    std::string text;
+    for (std::size_t i = 0; i < headings_.size(); ++i) {
+        append_padded(text, headings_[i], headings_[i], widths[i], i + 1 == headings_.size());
+    }
+    text += '\n';
+    for (const auto& row : rows_) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            const auto plain = printable(row[i].text);
+            append_padded(text, plain, paint(plain, row[i].colour, colours), widths[i], i + 1 == row.size());
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+std::string paint(std::string_view text, Colour colour, bool colours) {
+    const char* code = colour == Colour::red ? "31" : colour == Colour::yellow ? "33" : "32";
+    if (!colours || colour == Colour::none) return std::string{text};
+    return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
+Colour colour_of_state(std::string_view state) noexcept {
+    if (state == "open" || state == "forced_open" || state == "fail" || state == "dead") return Colour::red;
+    if (state == "closed" || state == "pass" || state == "delivered") return Colour::green;
+    return Colour::yellow;
+}
+
+std::string for_people(double seconds) {
+    constexpr double minute = 60;
+    constexpr double hour = 3600;
+    if (seconds < minute) return fmt::format("{:.1f} s", seconds);
+    const auto whole = std::floor(seconds);
+    if (whole < hour) return fmt::format("{:.0f} min {:.0f} s", std::floor(whole / minute), std::fmod(whole, minute));
+    return fmt::format("{:.0f} h {:.0f} min", std::floor(whole / hour), std::floor(std::fmod(whole, hour) / minute));
+}
+
+}  // namespace fusebox::service::cli

@@ -1,0 +1,135 @@
+#include "cli/views.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/table.hpp"
+
+namespace fusebox::service::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string text(const json& object, const char* field) { return object.at(field).get<std::string>(); }
+
+std::string text_or(const json& object, const char* field, const char* otherwise) {
+    const auto& value = object.at(field);
+    return value.is_null() ? otherwise : value.get<std::string>();
+}
+
+Cell state_cell(std::string state) {
+    const auto colour = colour_of_state(state);
+    return {.text = std::move(state), .colour = colour};
+}
+
+std::string percent(const json& object, const char* field) {
+    return fmt::format("{:.0f} %", object.at(field).get<double>() * 100);
+}
+
+std::string retry_after(const json& breaker) {
+    const auto& seconds = breaker.at("retry_after_seconds");
+    return seconds.is_null() ? "-" : for_people(seconds.get<double>());
+}
+
+std::string why(const json& breaker) {
+    const auto& report = breaker.at("last_report");
+    return report.is_null() ? "-" : text(report, "description");
+}
+
+std::string more(const json& page) {
+    return page.at("next_cursor").is_null() ? "" : "There are more; --limit shows up to 500.\n";
+}
+
+}  // namespace
+
+bool is_degraded(const json& breaker) {
+    const auto state = text(breaker, "state");
+    return state == "open" || state == "forced_open" || state == "half_open";
+}
+
+std::string view_breakers(const json& list, bool colours) {
+    Table table{{"NAME", "STATE", "CRITICALITY", "FAILURES", "TRIPS", "RETRY IN", "LAST CHANGE"}};
+    for (const auto& breaker : list.at("circuit_breakers")) {
+        table.add({{text(breaker, "name")},
+                   state_cell(text(breaker, "state")),
+                   {text(breaker, "criticality")},
+                   {percent(breaker, "failure_rate")},
+                   {std::to_string(breaker.at("trip_count").get<std::uint64_t>())},
+                   {retry_after(breaker)},
+                   {is_degraded(breaker) ? why(breaker) : "-"}});
+    }
+    return table.empty() ? "There are no circuit breakers.\n" : table.format(colours);
+}
+
+std::string view_breaker(const json& breaker, bool colours) {
+    const auto state = text(breaker, "state");
+    const auto& totals = breaker.at("totals");
+    std::string result =
+        fmt::format("{}: {}\n", printable(text(breaker, "name")), paint(state, colour_of_state(state), colours));
+    const auto line = [&](const char* name, const std::string& value) {
+        result += fmt::format("  {:<22}{}\n", name, printable(value));
+    };
+    line("criticality", text(breaker, "criticality"));
+    line("failure rate", percent(breaker, "failure_rate"));
+    line("slow calls", percent(breaker, "slow_call_rate"));
+    line("consecutive failures", std::to_string(breaker.at("consecutive_failures").get<std::uint64_t>()));
+    line("calls", fmt::format("{} admitted, {} rejected; {} succeeded, {} failed, {} timed out",
+                              totals.at("admitted").get<std::uint64_t>(), totals.at("rejected").get<std::uint64_t>(),
+                              totals.at("successes").get<std::uint64_t>(), totals.at("failures").get<std::uint64_t>(),
+                              totals.at("timeouts").get<std::uint64_t>()));
+    line("trips", std::to_string(breaker.at("trip_count").get<std::uint64_t>()));
+    line("open since", text_or(breaker, "opened_at", "-"));
+    line("tried again in", retry_after(breaker));
+    line("last change", why(breaker));
+    if (const auto& report = breaker.at("last_report"); !report.is_null()) {
+        line("  at", text(report, "at"));
+        if (!report.at("actor").is_null()) line("  by", text(report, "actor"));
+        if (!report.at("note").is_null()) line("  note", text(report, "note"));
+    }
+    return result;
+}
+
+std::string view_health(const json& health, bool colours) {
+    const auto status = text(health, "status");
+    std::string result = fmt::format("{}\n", paint(status, colour_of_state(status), colours));
+    const auto checks = health.find("checks");
+    if (checks == health.end()) return result + "(details need the admin token)\n";
+    Table table{{"CHECK", "STATUS", "WHY"}};
+    for (const auto& [name, entries] : checks->items()) {
+        for (const auto& entry : entries) {
+            table.add({{name}, state_cell(text(entry, "status")), {entry.value("output", "-")}});
+        }
+    }
+    return result + table.format(colours);
+}
+
+std::string view_incidents(const json& page, bool colours) {
+    Table table{{"ID", "SEVERITY", "STATE", "CREATED", "ALERTS", "TITLE"}};
+    for (const auto& incident : page.at("incidents")) {
+        const auto severity = text(incident, "severity");
+        const auto colour = severity == "P0" ? Colour::red : severity == "P1" ? Colour::yellow : Colour::none;
+        table.add({{text(incident, "id")},
+                   {severity, colour},
+                   {text(incident, "state")},
+                   {text(incident, "created_at")},
+                   {std::to_string(incident.at("alert_count").get<std::uint64_t>())},
+                   {text(incident, "title")}});
+    }
+    return table.empty() ? "There are no incidents.\n" : table.format(colours) + more(page);
+}
+
+std::string view_notifications(const json& page, bool colours) {
+    Table table{{"ID", "DESTINATION", "TYPE", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "LAST ERROR"}};
+    for (const auto& notification : page.at("notifications")) {
+        const auto& error = notification.at("last_error");
+        table.add({{text(notification, "id")},
+                   {text(notification, "destination")},
+                   {text(notification, "kind")},
+                   state_cell(text(notification, "state")),
+                   {std::to_string(notification.at("attempts").get<std::uint64_t>())},
+                   {text_or(notification, "next_attempt_at", "-")},
+                   {error.is_null() ? "-" : fmt::format("{}: {}", text(error, "class"), text(error, "message"))}});
+    }
+    return table.empty() ? "There are no notifications.\n" : table.format(colours) + more(page);
+}
+
+}  // namespace fusebox::service::cli

@@ -1,0 +1,42 @@
+// The service's log: one line per event, machine-readable, on standard error.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "config.hpp"
+
+namespace fusebox::service {
+
+enum class Level { debug, info, warning, error };
+
+/// One key and its value. Text is quoted and escaped where it must be, so that no value can forge a line.
+struct LogField {
+    std::string_view key;
+    std::string value;
+    bool is_number{};
+
+    LogField(std::string_view name, std::string_view text) : key(name), value(text) {}
+    LogField(std::string_view name, const char* text) : key(name), value(text) {}
+    LogField(std::string_view name, const std::string& text) : key(name), value(text) {}
+    template <std::integral T>
+    LogField(std::string_view name, T number) : key(name), value(std::to_string(number)), is_number(true) {}
+};
+using LogFields = std::initializer_list<LogField>;
+
+/// Takes effect for all threads; may be called again.
+void configure_log(const LogConfig& config);
+/// `2026-01-01T00:00:00.123Z info breaker_transition name=store from=closed to=open`, or the same as one JSON object.
+/// Thread-safe. Never give it a secret.
+void log(Level level, std::string_view event, LogFields fields = {});
+/// A line that somebody else has formatted as key=value pairs.
+void log_raw(Level level, std::string_view event, std::string_view pairs);
+[[nodiscard]] bool log_enabled(Level level) noexcept;
+
+/// The line without its end; apart from `log` for tests.
+[[nodiscard]] std::string format_log_line(bool json, Level level, std::string_view event, LogFields fields,
+                                          incidents::WallTime at);
+
+}  // namespace fusebox::service

@@ -1,0 +1,184 @@
+// incidentd: reads its arguments and configuration, runs the service until a signal says otherwise.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "app.hpp"
+#include "config_loader.hpp"
+#include "logging.hpp"
+#include "signals.hpp"
+
+namespace fusebox::service {
+namespace {
+
+constexpr int ok = 0;
+constexpr int failed = 1;
+constexpr int bad_configuration = 2;
+
+/// SIGTERM must end the process within 10 s, whatever a peer does.
+constexpr std::chrono::seconds send_grace{4};
+constexpr std::chrono::milliseconds stop_limit{9500};
+
+struct Arguments {
+    std::string config_file;
+    std::string listen;
+    std::string listen_file;
+    bool check{};
+};
+
+using LoadResult = std::expected<ServiceConfig, std::vector<ConfigMistake>>;
+
+LoadResult load(const Arguments& arguments, const std::optional<ListenAddress>& listen) {
+    return arguments.config_file.empty() ? load_config("", process_environment(), listen)
+                                         : load_config_file(arguments.config_file, process_environment(), listen);
+}
+
+std::string file_name(const Arguments& arguments) {
+    return arguments.config_file.empty() ? "(no configuration file)" : arguments.config_file;
+}
+
+/// Whoever waits for the file finds a whole address in it, never a part.
+void write_listen_file(const std::string& path, const std::string& address) {
+    const auto temporary = path + ".new";
+    {
+        std::ofstream out{temporary, std::ios::trunc};
+        out << address << '\n';
+        out.close();
+        if (!out) throw std::runtime_error("cannot write " + temporary);
+    }
+    std::filesystem::rename(temporary, path);
+}
+
+void greet(const ServiceConfig& config, const ListenAddress& address) {
+    const auto url =
+        fmt::format("{}://{}", config.server.tls_certificate.empty() ? "http" : "https", to_string(address));
+    const auto token =
+        config.server.ingest_token.empty() ? "" : " -H \"Authorization: Bearer $INCIDENTD_INGEST_TOKEN\"";
+    fmt::print(R"(incidentd {} is running.
+  API      {}/v1/alerts  (also /v1/incidents, /v1/notifications, /v1/circuit-breakers, /api/v2/alerts)
+  health   {}/health
+  metrics  {}/metrics
+A first incident:
+  curl -X POST {}/v1/alerts{} -H 'Content-Type: application/json' -d '{{"title": "Checkout answers 500", "severity": "P1"}}'
+)",
+               FUSEBOX_VERSION, url, url, url, url, token);
+    std::fflush(stdout);
+}
+
+void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
+            ServiceCounters& counters) {
+    auto config = load(arguments, listen);
+    if (!config) {
+        ++counters.failed_reloads;
+        for (const auto& mistake : config.error()) {
+            log(Level::error, "reload_mistake", {{"where", describe(mistake, file_name(arguments))}});
+        }
+        log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"mistakes", config.error().size()}});
+        return;
+    }
+    const auto kept = app.reload(std::move(*config));
+    if (!kept) {
+        ++counters.failed_reloads;
+        log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"reason", kept.error()}});
+        return;
+    }
+    ++counters.reloads;
+    for (const auto& field : *kept) {
+        log(Level::warning, "reload_needs_restart",
+            {{"field", field}, {"reason", "it cannot change while incidentd runs"}});
+    }
+    log(Level::info, "reloaded", {{"file", file_name(arguments)}});
+}
+
+/// A second SIGTERM or SIGINT, or a stop that takes too long, ends the process at once: everything acknowledged is stored.
+void stop(App& app, Signals& signals) {
+    log(Level::info, "stopping");
+    std::thread{[&signals] {
+        while (signals.wait() != Signals::Kind::stop) {
+        }
+        std::_Exit(failed);
+    }}.detach();
+    auto done = std::async(std::launch::async, [&app] { app.stop(send_grace); });
+    if (done.wait_for(stop_limit) != std::future_status::ready) {
+        log(Level::error, "stop_took_too_long");
+        std::_Exit(failed);
+    }
+    log(Level::info, "stopped");
+}
+
+int run(const Arguments& arguments) {
+    std::optional<ListenAddress> listen;
+    if (!arguments.listen.empty()) {
+        listen = parse_listen_address(arguments.listen);
+        if (!listen) {
+            fmt::print(stderr, "--listen {}: must be ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080\n",
+                       arguments.listen);
+            return bad_configuration;
+        }
+    }
+    auto config = load(arguments, listen);
+    if (!config) {
+        for (const auto& mistake : config.error()) fmt::print(stderr, "{}\n", describe(mistake, file_name(arguments)));
+        return bad_configuration;
+    }
+    if (arguments.check) {
+        fmt::print("{}", describe(*config));
+        return ok;
+    }
+
+    Signals signals;  // before any thread
+    const auto server = *config;
+    App app{std::move(*config)};
+    const auto address = app.start();
+    if (!address) {
+        fmt::print(stderr, "incidentd: {}\n", address.error());
+        return failed;
+    }
+    log(Level::info, "listening",
+        {{"address", to_string(*address)}, {"store", server.store_url}, {"version", FUSEBOX_VERSION}});
+    greet(server, *address);
+    if (!arguments.listen_file.empty()) write_listen_file(arguments.listen_file, to_string(*address));
+    while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen, app.counters());
+    stop(app, signals);
+    return ok;
+}
+
+}  // namespace
+}  // namespace fusebox::service
+
+int main(int argc, char** argv) {
+    using namespace fusebox::service;
+    CLI::App options{"incidentd: takes alerts, keeps incidents, delivers notifications", "incidentd"};
+    Arguments arguments;
+    options.add_option("--config", arguments.config_file, "configuration file (TOML); none: built-in defaults");
+    options.add_option("--listen", arguments.listen,
+                       "ADDRESS:PORT, before that of the file; port 0 takes any free one");
+    options.add_option("--listen-file", arguments.listen_file, "file to write the address to, once it answers");
+    options.add_flag("--check", arguments.check,
+                     "check the configuration, print what is in effect (secrets masked), end");
+    options.set_version_flag("--version", FUSEBOX_VERSION);
+    try {
+        options.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return options.exit(error) == 0 ? ok : bad_configuration;
+    }
+    try {
+        return run(arguments);
+    } catch (const std::invalid_argument& error) {  // of what the checks of the configuration could not see
+        fmt::print(stderr, "incidentd: {}\n", error.what());
+        return bad_configuration;
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "incidentd: {}\n", error.what());
+        return failed;
+    }
+}

@@ -1,0 +1,23 @@
+#include "signals.hpp"
+
+#include <pthread.h>
+
+namespace fusebox::service {
+
+Signals::Signals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);  // a peer that is gone is an error of its write, not our end
+}
+
+Signals::Kind Signals::wait() {
+    int signal = 0;
+    while (sigwait(&set_, &signal) != 0) {
+    }
+    return signal == SIGHUP ? Kind::reload : Kind::stop;
+}
+
+}  // namespace fusebox::service

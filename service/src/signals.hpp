@@ -1,0 +1,22 @@
+// Signals as values that one thread waits for; no code runs in a signal handler.
+#pragma once
+
+#include <csignal>
+
+namespace fusebox::service {
+
+/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and those that it starts, and ignores SIGPIPE. Make it before any
+/// thread. One per process.
+class Signals {
+public:
+    Signals();
+
+    enum class Kind { stop, reload };
+    /// Waits for the next one.
+    [[nodiscard]] Kind wait();
+
+private:
+    sigset_t set_{};
+};
+
+}  // namespace fusebox::service
