@@ -25,7 +25,6 @@ namespace fusebox::storage {
 using namespace fusebox::incidents;
 using sqlite::Connection;
 using sqlite::Failure;
-using sqlite::Statement;
 using sqlite::Timeline;
 using Kind = StoreError::Kind;
 
@@ -149,7 +148,7 @@ private:
 SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SqliteStore::~SqliteStore() = default;
 
-StoreResult<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options) {
+StoreResult<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteOptions& options) {
     const auto refuse = [](std::string why) { return std::unexpected(rules::error(Kind::invalid, std::move(why))); };
     if (options.path.empty()) return refuse("sqlite: the path is empty");
     if (options.path == ":memory:") return refuse("sqlite: a database in memory is called \"memory:\" here");

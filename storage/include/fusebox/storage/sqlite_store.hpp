@@ -25,7 +25,7 @@ class SqliteStore final : public Store {
 public:
     /// Creates the file, or checks it and upgrades its schema. `corrupt`: not a database; `invalid`: a newer schema or
     /// another program's database; `unavailable`: cannot be opened.
-    [[nodiscard]] static incidents::StoreResult<std::unique_ptr<SqliteStore>> open(SqliteOptions options);
+    [[nodiscard]] static incidents::StoreResult<std::unique_ptr<SqliteStore>> open(const SqliteOptions& options);
     ~SqliteStore() override;
 
     incidents::StoreResult<std::vector<incidents::Incident>> commit(std::span<const incidents::IncidentWrite> writes,
