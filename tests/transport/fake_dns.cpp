@@ -9,11 +9,16 @@
 
 namespace {
 
+struct Waiting {
+    int count{0};
+    bool released{false};
+};
+
 struct Names {
     std::mutex mutex;  // guards all
     std::condition_variable changed;
     std::map<std::string, std::string> addresses;
-    std::map<std::string, int> hanging;  // name → how many wait for it
+    std::map<std::string, Waiting> hanging;
 };
 
 Names& names() {
@@ -32,10 +37,11 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
         if (const auto known = names().addresses.find(name); known != names().addresses.end()) {
             name = known->second;
         } else if (const auto hanging = names().hanging.find(name); hanging != names().hanging.end()) {
-            ++hanging->second;
+            Waiting& waiting = hanging->second;
+            ++waiting.count;
             names().changed.notify_all();
-            names().changed.wait(lock, [&] { return hanging->second < 0; });
-            names().hanging.erase(hanging);
+            names().changed.wait(lock, [&] { return waiting.released; });
+            --waiting.count;
             names().changed.notify_all();
             return EAI_NONAME;
         }
@@ -57,24 +63,21 @@ FakeName::~FakeName() {
 
 HangingName::HangingName(std::string name) : name_(std::move(name)) {
     const std::lock_guard lock{names().mutex};
-    names().hanging[name_] = 0;
+    names().hanging[name_] = {};
 }
 
 HangingName::~HangingName() {
     std::unique_lock lock{names().mutex};
-    int& waiting = names().hanging[name_];
-    if (waiting == 0) {
-        names().hanging.erase(name_);
-        return;
-    }
-    waiting = -1;
+    Waiting& waiting = names().hanging[name_];
+    waiting.released = true;
     names().changed.notify_all();
-    names().changed.wait(lock, [&] { return !names().hanging.contains(name_); });
+    names().changed.wait(lock, [&] { return waiting.count == 0; });
+    names().hanging.erase(name_);
 }
 
 void HangingName::wait_until_asked() const {
     std::unique_lock lock{names().mutex};
-    names().changed.wait(lock, [&] { return names().hanging[name_] > 0; });
+    names().changed.wait(lock, [&] { return names().hanging[name_].count > 0; });
 }
 
 }  // namespace fusebox::testing

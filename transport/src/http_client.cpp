@@ -1,21 +1,26 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <fstream>
-#include <functional>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include <fusebox/transport/http_client.hpp>
+
+#include "same_name.hpp"
 
 // CURLOPT_QUICK_EXIT, without which a hanging name server outlasts every deadline.
 static_assert(LIBCURL_VERSION_NUM >= 0x075700, "fusebox needs libcurl 7.87 or newer");
@@ -56,10 +61,6 @@ bool is_token(std::string_view text) noexcept {
 
 bool is_header_value(std::string_view text) noexcept {
     return std::ranges::none_of(text, [](char c) { return is_control(c) && c != '\t'; });
-}
-
-bool same_name(std::string_view a, std::string_view b) noexcept {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
 /// A checked URL. `place` is what messages may say of it.

@@ -1,6 +1,5 @@
 // The values around a request: header look-up, error kinds, Retry-After.
 #include <curl/curl.h>
-#include <strings.h>
 
 #include <algorithm>
 #include <array>
@@ -13,13 +12,11 @@
 
 #include <fusebox/transport/http_client.hpp>
 
+#include "same_name.hpp"
+
 namespace fusebox::transport {
 
 namespace {
-
-bool same_name(std::string_view a, std::string_view b) noexcept {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
-}
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
