@@ -198,6 +198,26 @@ TEST_CASE("threads share a client") {
     CHECK(server.connections() <= 8);
 }
 
+TEST_CASE("a cancellation may come at any moment of a request") {
+    HttpTestServer server;
+    HttpClient client;
+    for (int i = 0; i < 200; ++i) {
+        std::stop_source stop;
+        std::atomic<bool> started{false};
+        std::jthread canceller([&] {
+            started.wait(false);
+            for (int turn = 0; turn < i; ++turn) std::this_thread::yield();
+            stop.request_stop();
+        });
+        started = true;
+        started.notify_one();
+        const auto response = client.send({.url = server.url()}, {steady_clock(), std::nullopt, stop.get_token()});
+        const bool fine = response || response.error().kind == Kind::cancelled;
+        CHECK(fine);
+    }
+    CHECK(client.send({.url = server.url()}));
+}
+
 TEST_CASE("a client can be moved") {
     HttpTestServer server;
     HttpClient first;
@@ -271,6 +291,11 @@ TEST_CASE("redirects are followed where the configuration allows, on the same or
             CHECK(response->status == 302);
         }
     }
+}
+
+TEST_CASE("scheme and host may be spelt in capitals") {
+    HttpTestServer server;
+    CHECK(HttpClient{}.send({.url = "HTTP://LOCALHOST:" + std::to_string(server.port())}));
 }
 
 TEST_CASE("no proxy is taken from the environment") {

@@ -100,10 +100,10 @@ std::expected<Target, HttpError> parse_target(const std::string& text) {
 std::expected<HeaderLines, HttpError> header_lines(const HttpRequest& request) {
     HeaderLines lines;
     const auto add = [&](const std::string& line) {
-        curl_slist* longer = curl_slist_append(lines.get(), line.c_str());
+        curl_slist* all = lines.release();
+        curl_slist* longer = curl_slist_append(all, line.c_str());
+        lines.reset(longer ? longer : all);
         if (!longer) throw std::bad_alloc{};
-        static_cast<void>(lines.release());
-        lines.reset(longer);
     };
     bool has_content_type = false;
     for (const auto& [name, value] : request.headers) {
@@ -116,7 +116,8 @@ std::expected<HeaderLines, HttpError> header_lines(const HttpRequest& request) {
         }
         has_content_type = has_content_type || same_name(name, "Content-Type");
         // To libcurl "Name:" means: leave this header out.
-        add(value.find_first_not_of(" \t") == std::string::npos ? name + ";" : name + ": " + value);
+        std::string line = name;
+        add(value.find_first_not_of(" \t") == std::string::npos ? line.append(";") : line.append(": ").append(value));
     }
     add("Expect:");
     if (!has_content_type) add("Content-Type:");
@@ -218,9 +219,7 @@ struct Handle {
 
 class Pool {
 public:
-    explicit Pool(std::size_t most_idle) : most_idle_(most_idle) {
-        idle_.reserve(std::min<std::size_t>(most_idle, 64));
-    }
+    explicit Pool(std::size_t most_idle) : most_idle_(most_idle) {}
 
     /// The most recently used handle, whose connections are the least likely to have been closed by their peers.
     Handle take() {

@@ -1,14 +1,14 @@
 // Names of HTTP headers compare without case.
 #pragma once
 
-#include <strings.h>
-
+#include <algorithm>
 #include <string_view>
 
 namespace fusebox::transport {
 
 [[nodiscard]] inline bool same_name(std::string_view a, std::string_view b) noexcept {
-    return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 }  // namespace fusebox::transport
