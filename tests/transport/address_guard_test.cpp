@@ -51,7 +51,7 @@ TEST_CASE("addresses that anybody on the internet can reach are public") {
 TEST_CASE("addresses that lead inside are not public") {
     for (const std::string_view address : {
              "0.0.0.0",
-             "0.1.2.3",  // unspecified, this network
+             "0.255.255.255",  // unspecified, this network
              "10.0.0.0",
              "10.255.255.255",
              "172.16.0.0",
@@ -69,12 +69,12 @@ TEST_CASE("addresses that lead inside are not public") {
              "168.63.129.16",    // Azure's host
              "192.0.0.0",
              "192.0.0.192",
-             "192.0.2.1",
-             "192.88.99.1",  // assignments, documentation, 6to4 relays
+             "192.0.2.255",
+             "192.88.99.255",  // assignments, documentation, 6to4 relays
              "198.18.0.0",
              "198.19.255.255",
-             "198.51.100.7",
-             "203.0.113.9",  // benchmarks, documentation
+             "198.51.100.255",
+             "203.0.113.255",  // benchmarks, documentation
              "224.0.0.1",
              "239.255.255.255",
              "240.0.0.1",
