@@ -1,7 +1,6 @@
 // What only a file can do: survive, be damaged, be full, be old, be shared.
 #include <fusebox/storage/sqlite_store.hpp>
 
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,11 +9,11 @@
 #include <fstream>
 #include <iterator>
 #include <set>
-#include <stdexcept>
 
 #include <fusebox/storage/open_store.hpp>
 
 #include "samples.hpp"
+#include "sqlite_file.hpp"
 #include "support/catch.hpp"
 
 using namespace fusebox::storage;
@@ -23,38 +22,6 @@ using Kind = StoreError::Kind;
 using SteadyClock = std::chrono::steady_clock;
 
 namespace {
-
-/// A second look at a file, past the store.
-class Sqlite {
-public:
-    explicit Sqlite(const std::filesystem::path& path) {
-        if (sqlite3_open(path.c_str(), &handle_) != SQLITE_OK) throw std::runtime_error{"cannot open " + path.string()};
-    }
-    Sqlite(const Sqlite&) = delete;
-    Sqlite& operator=(const Sqlite&) = delete;
-    ~Sqlite() { sqlite3_close(handle_); }
-
-    void execute(const std::string& sql) {
-        char* message = nullptr;
-        if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, &message) == SQLITE_OK) return;
-        const std::string text = message ? message : "unknown";
-        sqlite3_free(message);
-        throw std::runtime_error{text};
-    }
-    std::string value(const std::string& sql) {
-        std::string found;
-        const auto keep = [](void* out, int, char** columns, char**) {
-            *static_cast<std::string*>(out) = columns[0] ? columns[0] : "";
-            return 0;
-        };
-        if (sqlite3_exec(handle_, sql.c_str(), keep, &found, nullptr) != SQLITE_OK)
-            throw std::runtime_error{sqlite3_errmsg(handle_)};
-        return found;
-    }
-
-private:
-    sqlite3* handle_{};
-};
 
 class SqliteFile {
 public:

@@ -32,6 +32,11 @@ void GroupCommit::run(const Work& work, const RequestContext& context) {
     if (request.failure) std::rethrow_exception(request.failure);
 }
 
+std::size_t GroupCommit::waiting() const {
+    const std::lock_guard lock{mutex_};
+    return waiting_.size();
+}
+
 /// Until somebody has done it, or it is the first in the queue and nobody leads.
 void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& request) {
     const auto its_turn = [&] { return request.done || (!has_leader_ && waiting_.front() == &request); };

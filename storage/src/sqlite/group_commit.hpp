@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -26,6 +27,9 @@ public:
     /// Durable when it returns. Throws `Failure`, or what `work` threw.
     void run(const Work& work, const incidents::RequestContext& context);
 
+    /// Requests that no transaction has taken in yet.
+    [[nodiscard]] std::size_t waiting() const;
+
 private:
     struct Request {
         const Work& work;
@@ -42,7 +46,7 @@ private:
     void store(Requests batch) noexcept;
     bool run_and_commit(Requests& batch);
 
-    std::mutex mutex_;  ///< guards the next three and `taken` and `done` of the requests
+    mutable std::mutex mutex_;  ///< guards the next three and `taken` and `done` of the requests
     std::condition_variable_any changed_;
     Requests waiting_;        ///< in order of arrival
     bool has_leader_{false};  ///< the leader alone uses connection_
