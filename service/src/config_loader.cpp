@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -228,10 +229,10 @@ incidents::Route read_route(const toml::table& table, const std::string& path, R
     TableReader reader{table, path, context};
     incidents::Route route;
     if (const auto* match = reader.table("match")) read_match(*match, path + "match.", context, route);
-    route.to = reader.texts("to").value_or(std::vector<std::string>{});
-    if (route.to.empty() && (!table.contains("to") || table.get("to")->is_array())) {
+    const auto to = reader.texts("to");
+    if (!table.contains("to") || (to && to->empty()))
         reader.mistake("to", "is needed: one or more names of destinations");
-    }
+    route.to = to.value_or(std::vector<std::string>{});
     route.continue_matching = reader.boolean("continue").value_or(false);
     reader.finish();
     return route;
@@ -371,7 +372,7 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config_file(const 
     std::ifstream in{path, std::ios::binary};
     std::ostringstream content;
     if (in) content << in.rdbuf();
-    if (!in || in.bad()) {
+    if (!in || std::filesystem::is_directory(path)) {
         return std::unexpected(std::vector<ConfigMistake>{{.line = 0, .field = "(file)", .message = "cannot be read"}});
     }
     return load_config(content.str(), environment, listen);

@@ -1,0 +1,122 @@
+#include "cli/api_client.hpp"
+#include "cli/table.hpp"
+#include "cli/views.hpp"
+
+#include "support/catch.hpp"
+
+using namespace fusebox::service::cli;
+using nlohmann::json;
+
+namespace {
+
+json breaker(const char* name, const char* state) {
+    const bool open = std::string_view{state} != "closed";
+    return {{"name", name},
+            {"state", state},
+            {"criticality", "critical"},
+            {"failure_rate", 0.5},
+            {"slow_call_rate", 0.0},
+            {"consecutive_failures", 5},
+            {"totals", {{"admitted", 10}, {"rejected", 3}, {"successes", 5}, {"failures", 4}, {"timeouts", 1}}},
+            {"opened_at", open ? json("2026-01-01T00:00:00Z") : json(nullptr)},
+            {"retry_after_seconds", open ? json(12.34) : json(nullptr)},
+            {"trip_count", open ? 1 : 0},
+            {"last_report", open ? json{{"description", "5 consecutive failures (threshold 5)"},
+                                        {"at", "2026-01-01T00:00:00Z"},
+                                        {"actor", "ada"},
+                                        {"note", nullptr}}
+                                 : json(nullptr)}};
+}
+
+}  // namespace
+
+TEST_CASE("columns line up, whatever the alphabet") {
+    Table table{{"NAME", "STATE"}};
+    table.add({{"größer", Colour::none}, {"ok", Colour::green}});
+    table.add({{"x"}, {"open", Colour::red}});
+    CHECK(table.format(false) == "NAME    STATE\ngrößer  ok\nx       open\n");
+    CHECK(table.format(true) == "NAME    STATE\ngrößer  \x1b[32mok\x1b[0m\nx       \x1b[31mopen\x1b[0m\n");
+}
+
+TEST_CASE("a text cannot steer the terminal") {
+    CHECK(printable("a\x1b[31mb\nc\x7f") == "a [31mb c ");
+    CHECK(printable("a\xc2\x9b"
+                    "31m") == "a 31m");
+    CHECK(printable("é€🚨") == "é€🚨");
+}
+
+TEST_CASE("durations are for people") {
+    CHECK(for_people(12.34) == "12.3 s");
+    CHECK(for_people(125) == "2 min 5 s");
+    CHECK(for_people(11'400) == "3 h 10 min");
+}
+
+TEST_CASE("the list says of an open breaker why and when") {
+    const auto text =
+        view_breakers({{"circuit_breakers", {breaker("notify:hook", "open"), breaker("store", "closed")}}}, false);
+    CHECK(text ==
+          "NAME         STATE   CRITICALITY  FAILURES  TRIPS  RETRY IN  LAST CHANGE\n"
+          "notify:hook  open    critical     50 %      1      12.3 s    5 consecutive failures (threshold 5)\n"
+          "store        closed  critical     50 %      0      -         -\n");
+    CHECK(view_breakers({{"circuit_breakers", json::array()}}, false) == "There are no circuit breakers.\n");
+}
+
+TEST_CASE("one breaker is shown with who and why") {
+    const auto text = view_breaker(breaker("store", "forced_open"), false);
+    for (const auto* part :
+         {"store: forced_open\n", "10 admitted, 3 rejected", "5 consecutive failures (threshold 5)", "ada"}) {
+        CAPTURE(part);
+        CHECK(text.find(part) != std::string::npos);
+    }
+}
+
+TEST_CASE("open, forced open and half-open are degraded") {
+    for (const auto* state : {"open", "forced_open", "half_open"}) CHECK(is_degraded(breaker("x", state)));
+    for (const auto* state : {"closed", "disabled", "metrics_only"}) CHECK_FALSE(is_degraded(breaker("x", state)));
+}
+
+TEST_CASE("health is shown as far as it may be seen") {
+    CHECK(view_health({{"status", "pass"}}, false).starts_with("pass\n(details"));
+    const auto text = view_health(
+        {{"status", "warn"}, {"checks", {{"circuit_breaker:x", {{{"status", "warn"}, {"output", "it is open"}}}}}}},
+        false);
+    CHECK(text == "warn\nCHECK              STATUS  WHY\ncircuit_breaker:x  warn    it is open\n");
+}
+
+TEST_CASE("incidents and notifications are tables, and say when there are more") {
+    const json incident{{"id", "inc_1"},       {"severity", "P0"},
+                        {"state", "detected"}, {"created_at", "2026-01-01T00:00:00Z"},
+                        {"alert_count", 2},    {"title", "Checkout\nis down"}};
+    const auto incidents = view_incidents({{"incidents", {incident}}, {"next_cursor", "x"}}, false);
+    CHECK(incidents.find("inc_1  P0        detected  2026-01-01T00:00:00Z  2       Checkout is down\n") !=
+          std::string::npos);
+    CHECK(incidents.find("There are more") != std::string::npos);
+    const json notification{{"id", "msg_1"},
+                            {"destination", "hook"},
+                            {"kind", "incident.triggered"},
+                            {"state", "dead"},
+                            {"attempts", 3},
+                            {"next_attempt_at", nullptr},
+                            {"last_error", {{"class", "http_4xx"}, {"message", "404"}, {"status", 404}}}};
+    const auto notifications = view_notifications({{"notifications", {notification}}, {"next_cursor", nullptr}}, false);
+    CHECK(notifications.find("http_4xx: 404") != std::string::npos);
+    CHECK(notifications.find("There are more") == std::string::npos);
+    CHECK(view_incidents({{"incidents", json::array()}, {"next_cursor", nullptr}}, false) ==
+          "There are no incidents.\n");
+}
+
+TEST_CASE("a problem is told with its fields, and how to bring the token") {
+    const Answer answer{.status = 401, .body = R"({"title": "Unauthorized", "detail": "a bearer token is needed"})"};
+    CHECK(
+        describe_problem(answer) ==
+        "401 Unauthorized: a bearer token is needed\nGive the admin token with --token-file FILE or in FUSEBOX_TOKEN.");
+    CHECK(describe_problem({.status = 422,
+                            .body = R"({"title": "T", "detail": "D", "errors": [{"field": "f", "message": "m"}]})"}) ==
+          "422 T: D\n  f: m");
+    CHECK(describe_problem({.status = 200, .body = "<html>"}).find("not incidentd's") != std::string::npos);
+}
+
+TEST_CASE("names go into URLs encoded") {
+    CHECK(percent_encode("notify:a/b é") == "notify%3Aa%2Fb%20%C3%A9");
+    CHECK(percent_encode("a-b_c.d~9") == "a-b_c.d~9");
+}

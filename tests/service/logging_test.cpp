@@ -1,0 +1,35 @@
+#include "logging.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+
+using namespace fusebox;
+using namespace fusebox::service;
+
+namespace {
+
+const auto at = *incidents::from_rfc3339("2026-01-01T00:00:00.5Z");
+
+}  // namespace
+
+TEST_CASE("a line is time, level, event and pairs") {
+    CHECK(format_log_line(false, Level::info, "breaker_transition", {{"name", "store"}, {"sequence", 7}}, at) ==
+          "2026-01-01T00:00:00.500000Z info breaker_transition name=store sequence=7");
+}
+
+TEST_CASE("a value cannot forge a pair or a line") {
+    CHECK(format_log_line(false, Level::error, "e", {{"title", "a b=c \"q\"\nnext"}, {"empty", ""}}, at) ==
+          R"(2026-01-01T00:00:00.500000Z error e title="a b=c \"q\"\nnext" empty="")");
+    CHECK(format_log_line(false, Level::info, "e", {{"title", "\x1b[31m"}}, at).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("as JSON, a line is one object") {
+    const auto line = format_log_line(true, Level::warning, "e", {{"text", "a\"\n\xff"}, {"count", 7}}, at);
+    const auto json = nlohmann::json::parse(line);
+    CHECK(line.find('\n') == std::string::npos);
+    CHECK(json.at("level") == "warning");
+    CHECK(json.at("event") == "e");
+    CHECK(json.at("text") == "a\"\n\xEF\xBF\xBD");
+    CHECK(json.at("count") == 7);
+}
