@@ -1,12 +1,15 @@
 // The circuit breaker: decides whether a dependency may be called, judges how the calls end, opens and recovers.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,17 +21,24 @@
 #include <fusebox/core/circuit_breaker_config.hpp>
 #include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/clock.hpp>
+#include <fusebox/core/detail/call_shape.hpp>
+#include <fusebox/core/detail/error_text.hpp>
 #include <fusebox/core/events.hpp>
 #include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
+#include <fusebox/core/subscription.hpp>
 #include <fusebox/core/transition_report.hpp>
 
 namespace fusebox {
 
 class CircuitBreaker;
 
-/// Called with every event it subscribed to; on the thread that caused the event, with no lock held (R37). It may call
-/// any method of the breaker. What it throws is counted and swallowed.
+/// Called with every event it subscribed to, with no lock held (R37). It may call any method of the breaker. What it
+/// throws is counted and swallowed.
+///
+/// Per-call events arrive on the thread of the call. The other events arrive one after the other, in order, on the thread
+/// that caused them, or on the one that is delivering already: no thread waits for another one's listener. Keep a listener
+/// short all the same: the call that caused the event does not go on before it returns.
 using BreakerListener = std::function<void(const CircuitBreaker&, const BreakerEvent&)>;
 
 /// What a listener wants to hear. Per-call events cost nothing while nobody wants them (R36).
@@ -36,21 +46,6 @@ enum class EventMask : std::uint8_t {
     control = 1,  ///< transitions, would-have-tripped, configuration changes, fallbacks
     calls = 2,    ///< every executed and every rejected request
     all = 3,
-};
-
-/// Ends the subscription when destroyed. May outlive the breaker.
-class [[nodiscard]] Subscription {
-public:
-    Subscription() = default;
-    Subscription(Subscription&&) noexcept = default;
-    Subscription& operator=(Subscription&&) noexcept;
-    ~Subscription();
-    /// Returns at once; a delivery that is under way on another thread may still finish.
-    void cancel() noexcept;
-
-private:
-    friend class CircuitBreaker;
-    std::function<void()> cancel_;
 };
 
 /// What is known about a call that ended, beyond its outcome. All optional.
@@ -63,23 +58,54 @@ struct Settlement {
 
 /// Leave to make one call. Move-only, settles once; dropped unsettled it counts as abandoned and frees its slot (R9).
 /// One thread at a time. The breaker must outlive it.
+///
+///     if (auto permit = breaker.try_acquire()) {
+///         permit->settle(send(message) ? fusebox::Outcome::success : fusebox::Outcome::failure);
+///     } else {
+///         retry_later(permit.error().retry_after);
+///     }
 class [[nodiscard]] Permit {
 public:
-    Permit(Permit&& other) noexcept;
+    Permit(Permit&& other) noexcept
+        : breaker_(std::exchange(other.breaker_, nullptr)),
+          generation_(other.generation_),
+          started_(other.started_),
+          ticket_(other.ticket_),
+          slot_(other.slot_),
+          state_(other.state_) {}
     Permit& operator=(Permit&& other) noexcept;
-    ~Permit();
+    ~Permit() {
+        if (breaker_ != nullptr) abandon();
+    }
 
-    /// Settling a permit twice, or one that was moved from, does nothing.
+    /// Settling a permit twice, or one that was moved from, does nothing. Whether the outcome is a timeout is for the
+    /// caller to say; only `call` and `run` compare with the deadline (R33).
     void settle(Outcome outcome, const Settlement& settlement = {}) noexcept;
     void success() noexcept { settle(Outcome::success); }
     void failure() noexcept { settle(Outcome::failure); }
     void ignore() noexcept { settle(Outcome::ignored); }
 
-    [[nodiscard]] std::uint64_t generation() const noexcept;
+    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
     /// True for a call admitted in half-open.
-    [[nodiscard]] bool is_probe() const noexcept;
-    /// Deadline by `operation_timeout`, for the operation to keep (R32).
+    [[nodiscard]] bool is_probe() const noexcept { return state_ == State::half_open; }
+    /// Deadline by `operation_timeout`, for the operation to keep (R32). Not for a permit that was settled or moved from.
     [[nodiscard]] CallContext context(std::stop_token stop = {}) const;
+
+private:
+    friend class CircuitBreaker;
+
+    Permit(CircuitBreaker& breaker, std::uint64_t generation, State state, TimePoint started, std::uint64_t ticket = 0,
+           std::uint32_t slot = 0) noexcept
+        : breaker_(&breaker), generation_(generation), started_(started), ticket_(ticket), slot_(slot), state_(state) {}
+    void settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept;
+    void abandon() noexcept;
+
+    CircuitBreaker* breaker_;   // null once settled or moved from
+    std::uint64_t generation_;  // that admitted the call
+    TimePoint started_;         // when it was admitted
+    std::uint64_t ticket_;      // of the probe's lease, or of the entry among the watched calls; 0: neither
+    std::uint32_t slot_;        // where that ticket lies
+    State state_;               // that admitted the call
 };
 
 /// How one call is made. All optional.
@@ -124,8 +150,21 @@ public:
     ~CircuitBreaker();
 
     // ---- calls ----
-    /// Never blocks, allocates nothing, throws nothing (R6, R7).
-    [[nodiscard]] std::expected<Permit, Rejection> try_acquire() noexcept;
+    /// Allocates nothing, throws nothing, and never waits for a call, a probe slot, a store or another thread's listener
+    /// (R6, R7). In closed, disabled and metrics_only admission is one atomic load and a clock read; a rejection is a few
+    /// loads and, unless forced open, a clock read. A short lock is taken only where a call may become a probe: at the
+    /// retry time, or when a probe slot looks free or a lease has run out. With `hung_call_threshold` set, every admission
+    /// takes a short lock of its own.
+    [[nodiscard]] std::expected<Permit, Rejection> try_acquire() noexcept {
+        // acquire: pairs with the release in Impl::transition, so that who sees a state sees what belongs to it.
+        const auto word = word_.load(std::memory_order_acquire);
+        const auto state = state_of(word);
+        // relaxed: a call that misses the switch by a moment is only not watched.
+        if (admits_all(state) && !watching_.load(std::memory_order_relaxed)) [[likely]] {
+            return Permit{*this, generation_of(word), state, clock_->now()};
+        }
+        return acquire_slowly();
+    }
     /// Runs `op` if admitted: `std::expected<T, CallError<E>>`.
     template <class Op>
     auto call(Op&& op, const CallOptions& options = {});
@@ -142,30 +181,196 @@ public:
                             const CallOptions& options = {});
 
     // ---- reading; none of these changes the state (R5) ----
-    [[nodiscard]] const std::string& name() const noexcept;
-    [[nodiscard]] State state() const noexcept;
-    [[nodiscard]] std::uint64_t generation() const noexcept;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    // acquire: pairs with the release in Impl::transition.
+    [[nodiscard]] State state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
+    /// 0 at first, then the sequence of the newest transition.
+    [[nodiscard]] std::uint64_t generation() const noexcept {
+        return generation_of(word_.load(std::memory_order_acquire));
+    }
     [[nodiscard]] CircuitBreakerMetrics metrics() const;
     [[nodiscard]] CircuitBreakerConfig config() const;
     /// The newest report whose `to` is open or forced open; empty if it never opened (R6).
     [[nodiscard]] std::optional<TransitionReport> last_trip() const;
     /// The last transitions, newest first (R40).
     [[nodiscard]] std::vector<TransitionReport> reports() const;
-    [[nodiscard]] const Clock& clock() const noexcept;
+    [[nodiscard]] const Clock& clock() const noexcept { return *clock_; }
 
-    // ---- control (R50); each is a transition, hence an event with who and why ----
+    // ---- control (R50); each is a transition, hence an event with who and why, even into the state it is in ----
+    /// `actor` is cut at 64 bytes and `note` at 192.
+    /// To closed, or to disabled where the configuration says `enabled = false`, with an empty window.
     void reset(std::string_view actor = {}, std::string_view note = {});
     void force_open(std::string_view actor = {}, std::string_view note = {});
-    /// Opens with normal recovery.
+    /// Opens with normal recovery; where it is open already the open time starts anew.
     void trip(std::string_view actor = {}, std::string_view note = {});
     void disable(std::string_view actor = {}, std::string_view note = {});
     void metrics_only(std::string_view actor = {}, std::string_view note = {});
-    /// Window and state are kept where they still make sense; permits in flight stay valid (R51). Throws `InvalidConfig`
-    /// and changes nothing when `config` is bad.
+    /// Permits in flight stay valid, the state stays, and a retry time that was promised stays (R51). A window keeps what
+    /// it holds unless it changes its kind. Turning `enabled` off leads from closed, open or half-open to disabled, turning
+    /// it on from disabled to closed. New thresholds are judged with the next outcome. Throws `InvalidConfig` and changes
+    /// nothing when `config` is bad.
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor = {}, std::string_view note = {});
 
     // ---- events ----
+    /// The listener hears what happens from now on. More than 1024 undelivered events (a listener that does not return)
+    /// are dropped, and counted as listener errors.
     Subscription subscribe(BreakerListener listener, EventMask mask = EventMask::control);
+
+private:
+    friend class Permit;
+    class Impl;
+
+    // The word: generation << 3 | state.
+    static constexpr State state_of(std::uint64_t word) noexcept { return static_cast<State>(word & 7U); }
+    static constexpr std::uint64_t generation_of(std::uint64_t word) noexcept { return word >> 3U; }
+    static constexpr bool admits_all(State state) noexcept {
+        return state == State::closed || state == State::disabled || state == State::metrics_only;
+    }
+
+    [[nodiscard]] std::expected<Permit, Rejection> acquire_slowly() noexcept;
+    [[nodiscard]] std::optional<TimePoint> deadline_of(const Permit& permit,
+                                                       const CallOptions& options = {}) const noexcept;
+    /// Settles for `call` and `run`: a call that ended after its deadline is a timeout (R33).
+    void settle_call(Permit& permit, Outcome outcome, TimePoint ended, std::optional<TimePoint> deadline,
+                     const CallOptions& options) noexcept;
+    [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
+    void record_fallback(bool failed) noexcept;
+
+    template <class Value, class Error>
+    [[nodiscard]] Outcome judge(const std::expected<Value, Error>& result) const;
+    template <class Op, class Judge>
+    auto execute(Op&& op, Judge&& judge, const CallOptions& options);
+
+    // What every admission reads, on one cache line that only transitions and reconfigurations write.
+    alignas(64) std::atomic<std::uint64_t> word_{};
+    std::atomic<bool> watching_{};                    // hung_call_threshold is set
+    std::atomic<Duration::rep> operation_timeout_{};  // 0: none
+    const Clock* clock_;
+    std::unique_ptr<Impl> impl_;
+    std::string name_;
 };
+
+template <class Value, class Error>
+Outcome CircuitBreaker::judge(const std::expected<Value, Error>& result) const {
+    if (result) return Outcome::success;
+    if constexpr (std::is_same_v<Error, std::exception_ptr>) {
+        return judge_exception(result.error());
+    } else if constexpr (detail::HasOutcomeOf<Error>) {
+        return outcome_of(result.error());
+    } else {
+        return Outcome::failure;
+    }
+}
+
+template <class Op, class Judge>
+auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options) {
+    using Shape = detail::CallShape<Op>;
+    using Error = typename Shape::Error;
+    using Answer = std::expected<typename Shape::Value, CallError<Error>>;
+
+    if (options.late != nullptr) *options.late = false;
+    auto permit = try_acquire();
+    if (!permit) return Answer{std::unexpect, permit.error()};
+    const auto deadline = deadline_of(*permit, options);
+
+    auto result = [&]() -> typename Shape::Result {
+        if constexpr (Shape::returns_expected) {
+            try {
+                return detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+            } catch (...) {
+                settle_call(*permit, Outcome::failure, clock_->now(), deadline, options);
+                throw;
+            }
+        } else {
+            try {
+                if constexpr (std::is_void_v<typename Shape::Value>) {
+                    detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+                    return {};
+                } else {
+                    return typename Shape::Result{
+                        std::in_place, detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop)};
+                }
+            } catch (...) {
+                return std::unexpected{std::current_exception()};
+            }
+        }
+    }();
+    const auto ended = clock_->now();
+    settle_call(*permit, std::invoke(std::forward<Judge>(judge), std::as_const(result)), ended, deadline, options);
+
+    if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
+    if constexpr (std::is_void_v<typename Shape::Value>) {
+        return Answer{};
+    } else {
+        return Answer{std::in_place, *std::move(result)};
+    }
+}
+
+template <class Op>
+auto CircuitBreaker::call(Op&& op, const CallOptions& options) {
+    return execute(std::forward<Op>(op), [this](const auto& result) { return judge(result); }, options);
+}
+
+template <class Op, class Classify>
+auto CircuitBreaker::call_classified(Op&& op, Classify&& classify, const CallOptions& options) {
+    return execute(std::forward<Op>(op), std::forward<Classify>(classify), options);
+}
+
+template <class Op>
+auto CircuitBreaker::run(Op&& op, const CallOptions& options) {
+    using Shape = detail::CallShape<Op>;
+    static_assert(!Shape::returns_expected,
+                  "run is for operations that throw; use call for those that return expected");
+
+    if (options.late != nullptr) *options.late = false;
+    auto permit = try_acquire();
+    if (!permit) throw CircuitOpenError{permit.error()};
+    const auto deadline = deadline_of(*permit, options);
+    try {
+        if constexpr (std::is_void_v<typename Shape::Value>) {
+            detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+            settle_call(*permit, Outcome::success, clock_->now(), deadline, options);
+        } else {
+            typename Shape::Value value =
+                detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+            settle_call(*permit, Outcome::success, clock_->now(), deadline, options);
+            return value;
+        }
+    } catch (...) {
+        const auto ended = clock_->now();
+        settle_call(*permit, judge_exception(std::current_exception()), ended, deadline, options);
+        throw;
+    }
+}
+
+template <class Op, class Fallback>
+auto CircuitBreaker::call_with_fallback(Op&& op, Fallback&& fallback, FallbackOn on, const CallOptions& options) {
+    using Value = typename detail::CallShape<Op>::Value;
+    auto answer = call(std::forward<Op>(op), options);
+    if (answer || (on == FallbackOn::rejection && !answer.error().is_circuit_protection())) return answer;
+    try {
+        const auto run_fallback = [&]() -> decltype(auto) {
+            if constexpr (std::is_invocable_v<Fallback, decltype(std::as_const(answer).error())>) {
+                return std::invoke(std::forward<Fallback>(fallback), std::as_const(answer).error());
+            } else {
+                return std::invoke(std::forward<Fallback>(fallback));
+            }
+        };
+        if constexpr (std::is_void_v<Value>) {
+            run_fallback();
+            answer.emplace();
+        } else {
+            // Built before the error goes, so that what is thrown meanwhile can still name it.
+            Value value = run_fallback();
+            answer = std::move(value);
+        }
+    } catch (...) {
+        record_fallback(true);
+        return decltype(answer){std::unexpect,
+                                InternalError{detail::both_errors(answer.error(), std::current_exception())}};
+    }
+    record_fallback(false);
+    return answer;
+}
 
 }  // namespace fusebox

@@ -31,10 +31,11 @@ using Window = std::variant<TimeWindow, CountWindow>;
 struct Backoff {
     enum class Kind : std::uint8_t { fixed, linear, exponential };
     Kind kind{Kind::fixed};
-    Duration increment{};                                 ///< linear: added per failed attempt; ≥ 0
-    double multiplier{2.0};                               ///< exponential: factor per failed attempt; 1 … 100
-    Duration max_open_timeout{std::chrono::minutes{10}};  ///< cap of the computed open time; ≥ open_timeout
-    double jitter{0.0};                                   ///< spread of ± this ratio; [0, 1)
+    Duration increment{};    ///< linear: added per failed attempt; ≥ 0
+    double multiplier{2.0};  ///< exponential: factor per failed attempt; 1 … 100
+    Duration max_open_timeout{
+        std::chrono::minutes{10}};  ///< cap of what grows and of hints (R29); ≥ open_timeout unless fixed
+    double jitter{0.0};             ///< spread of ± this ratio; [0, 1)
     bool operator==(const Backoff&) const = default;
 
     [[nodiscard]] static Backoff fixed() { return {}; }

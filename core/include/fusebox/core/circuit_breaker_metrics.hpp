@@ -42,8 +42,8 @@ struct LifetimeTotals {
     std::uint64_t rejected_open{};
     std::uint64_t rejected_probes{};
     std::uint64_t fallbacks{};
-    std::uint64_t probes{};           ///< calls admitted in half-open
-    std::uint64_t listener_errors{};  ///< listeners that threw (R37)
+    std::uint64_t probes{};           ///< of the settled calls, those admitted in half-open
+    std::uint64_t listener_errors{};  ///< listeners that threw, events that were dropped (R37)
 };
 
 /// R41: exact when no call is in flight, and never self-contradicting: no part above its whole, no counter going back.

@@ -1,0 +1,60 @@
+// What an operation takes and returns, worked out for `CircuitBreaker::call`.
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include <fusebox/core/call_context.hpp>
+#include <fusebox/core/outcome.hpp>
+
+namespace fusebox::detail {
+
+/// True where argument-dependent look-up finds `Outcome outcome_of(const E&)`.
+template <class E>
+concept HasOutcomeOf = requires(const E& error) {
+    { outcome_of(error) } -> std::convertible_to<Outcome>;
+};
+
+template <class Op>
+inline constexpr bool takes_context = std::is_invocable_v<Op, const CallContext&>;
+
+/// Calls `op(const CallContext&)` where it can be called so, else `op()`.
+template <class Op>
+decltype(auto) invoke_operation(Op&& op, const Clock& clock, std::optional<TimePoint> deadline,
+                                const std::stop_token& stop) {
+    if constexpr (takes_context<Op>) {
+        return std::invoke(std::forward<Op>(op), CallContext{clock, deadline, stop});
+    } else {
+        static_assert(std::is_invocable_v<Op>, "an operation is called as op(const CallContext&) or op()");
+        return std::invoke(std::forward<Op>(op));
+    }
+}
+
+template <class T>
+struct ExpectedShape {
+    using Value = T;
+    using Error = std::exception_ptr;
+    static constexpr bool returns_expected = false;
+};
+template <class T, class E>
+struct ExpectedShape<std::expected<T, E>> {
+    using Value = T;
+    using Error = E;
+    static constexpr bool returns_expected = true;
+};
+
+/// `Value` and `Error` of an operation: those of the `expected` it returns, or what it returns and `exception_ptr`.
+template <class Op>
+struct CallShape
+    : ExpectedShape<std::remove_cvref_t<decltype(invoke_operation(std::declval<Op>(), std::declval<const Clock&>(), {},
+                                                                  std::declval<const std::stop_token&>()))>> {
+    using Result = std::expected<typename CallShape::Value, typename CallShape::Error>;
+};
+
+}  // namespace fusebox::detail

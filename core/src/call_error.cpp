@@ -1,0 +1,26 @@
+#include <fusebox/core/call_error.hpp>
+
+#include "text.hpp"
+
+namespace fusebox {
+
+std::string_view to_string(Rejection::Kind kind) noexcept {
+    switch (kind) {
+        case Rejection::Kind::circuit_open:
+            return "circuit_open";
+        case Rejection::Kind::too_many_probes:
+            return "too_many_probes";
+    }
+    return "unknown";
+}
+
+std::string describe(const Rejection& rejection) {
+    if (rejection.kind == Rejection::Kind::too_many_probes) return "circuit is half-open and every probe slot is taken";
+    if (rejection.state == State::forced_open) return "circuit is forced open until an operator resets it";
+    return "circuit is open, retry after " + detail::duration_text(rejection.retry_after);
+}
+
+CircuitOpenError::CircuitOpenError(const Rejection& rejection)
+    : std::runtime_error(describe(rejection)), rejection_(rejection) {}
+
+}  // namespace fusebox

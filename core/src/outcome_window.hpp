@@ -1,0 +1,154 @@
+// The recent outcomes that are judged: over a time, or the last N (R13).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include <fusebox/core/circuit_breaker_config.hpp>
+#include <fusebox/core/transition_report.hpp>
+
+#include "stripe.hpp"
+
+namespace fusebox::detail {
+
+/// Outcomes in slices of time. One slice more than the configured ones is kept: the running one is not complete, and
+/// without the extra one an outcome would be forgotten up to a slice too early (R13). Not thread-safe.
+class TimeSlices {
+public:
+    TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now);
+
+    /// Adds to the running slice.
+    void add(const WindowCounts& counts) noexcept;
+    /// When the running slice ends.
+    [[nodiscard]] TimePoint end() const noexcept;
+    /// Begins the slice of `now`, forgets those that are too old.
+    void roll(TimePoint now) noexcept;
+    void clear(TimePoint now) noexcept;
+    /// As roll(now) would leave it, plus `live` in the running slice; changes nothing (R5).
+    [[nodiscard]] WindowCounts counts_at(TimePoint now, std::uint64_t live) const noexcept;
+    [[nodiscard]] const WindowCounts& sums() const noexcept { return sums_; }
+    /// Takes what another division of time holds and this one still covers.
+    void take(const TimeSlices& other) noexcept;
+
+private:
+    [[nodiscard]] std::int64_t slice_of(TimePoint time) const noexcept { return (time - origin_) / length_; }
+    [[nodiscard]] WindowCounts& slot(std::int64_t slice) noexcept {
+        return slots_[static_cast<std::size_t>(slice) % slots_.size()];
+    }
+    [[nodiscard]] const WindowCounts& slot(std::int64_t slice) const noexcept {
+        return slots_[static_cast<std::size_t>(slice) % slots_.size()];
+    }
+    [[nodiscard]] std::int64_t reach() const noexcept { return static_cast<std::int64_t>(slots_.size()); }
+
+    TimePoint origin_;  // of all slices; no slice begins before it
+    Duration length_;
+    std::int64_t running_;  // number of the slice that is added to
+    std::vector<WindowCounts> slots_;
+    WindowCounts sums_;
+};
+
+/// The last N outcomes: how many there were, and the numbers of those that were failures or slow. Not thread-safe.
+class LastOutcomes {
+public:
+    explicit LastOutcomes(const CountWindow& shape);
+
+    void add_successes(std::uint64_t count) noexcept { recorded_ += static_cast<std::int64_t>(count); }
+    /// `live`: successes recorded before this one that were not added yet.
+    void add_bad(bool failure, bool slow, std::uint64_t live) noexcept;
+    void clear() noexcept;
+    [[nodiscard]] WindowCounts counts(std::uint64_t live) const noexcept;
+    /// Those that are kept; may still count what newer successes have pushed out.
+    [[nodiscard]] bool any_bad() const noexcept { return kept_ != 0; }
+    [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(bad_.size()); }
+    /// Takes what the other one holds, as far as it fits.
+    void take(const LastOutcomes& other, std::uint64_t live) noexcept;
+
+private:
+    struct Bad {
+        std::int64_t number{};
+        bool failure{};
+        bool slow{};
+    };
+    [[nodiscard]] const Bad& bad(std::size_t index) const noexcept { return bad_[(first_ + index) % bad_.size()]; }
+
+    std::int64_t recorded_{};  // outcomes so far, without live ones; the newest one has this number
+    std::vector<Bad> bad_;     // ring of N: more cannot be among the last N
+    std::size_t first_{};
+    std::size_t kept_{};
+    std::uint64_t failures_{};
+    std::uint64_t slow_{};
+};
+
+/// The window of a breaker. Thread contract: `try_success` from any thread; everything else under the breaker's mutex.
+///
+/// Plain successes are by far the most frequent and are recorded without a lock: each stripe has one atomic cell
+///     { generation: 24 bits | seal: 24 bits | successes: 16 bits }
+/// that a success bumps by compare-and-swap, which is the moment at which it is recorded. Beginning a new slice, or a
+/// transition, seals the cells: under the mutex each one is exchanged for an empty one with a new seal, and what it held
+/// goes to the slice that has ended, or is dropped. A success that looked before and swaps after therefore fails, and
+/// looks again: none can land in a slice or a generation that it does not belong to (R8, R13).
+class OutcomeWindow {
+public:
+    OutcomeWindow(const Stripes& stripes, const Window& shape, TimePoint now);
+
+    /// Records a plain success of `generation` at `now`. False, with nothing done: ask again under the mutex.
+    [[nodiscard]] bool try_success(Stripe& stripe, std::uint64_t generation, TimePoint now) noexcept {
+        // acquire: pairs with the exchange in gather(): with the new cell comes all that was written before it.
+        auto cell = stripe.cell.load(std::memory_order_acquire);
+        do {
+            // acquire on end_: pairs with the release in roll(): who sees the end of a new slice comes after the sealing
+            // of the old one, so that the swap below fails if `cell` is older.
+            if (tag_of(cell) != tag(generation) || successes_of(cell) == most_successes ||
+                now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {
+                return false;
+            }
+            // seq_cst on success: the caller reads next when to judge, see CircuitBreaker::Impl::judge.
+        } while (
+            !stripe.cell.compare_exchange_weak(cell, cell + 1, std::memory_order_seq_cst, std::memory_order_acquire));
+        return true;
+    }
+
+    void add_success() noexcept;
+    void add_bad(bool failure, bool slow) noexcept;
+    /// Begins the slice of `now` if the last one has ended. To be called before adding.
+    void roll(TimePoint now) noexcept;
+    /// Empties it, for `generation`.
+    void clear(std::uint64_t generation, TimePoint now) noexcept;
+    /// Keeps what it holds, to be read only: outcomes of an earlier generation come in no more.
+    void seal(std::uint64_t generation) noexcept;
+    /// Takes a new shape, keeps what it holds as far as that makes sense (R51).
+    void reshape(const Window& shape, TimePoint now);
+
+    [[nodiscard]] WindowCounts counts(TimePoint now) const noexcept;
+    /// False where no failure and no slow call is in the window, hence no rate can be reached.
+    [[nodiscard]] bool any_bad() const noexcept;
+    /// `minimum_requests`, as far as the window can hold so many.
+    [[nodiscard]] std::uint64_t minimum(std::uint32_t configured) const noexcept;
+
+private:
+    static constexpr std::uint64_t most_successes = 0xFFFF;
+    static constexpr std::uint64_t low_24_bits = 0xFF'FFFF;
+    static constexpr std::uint64_t tag(std::uint64_t generation) noexcept { return generation & low_24_bits; }
+    static constexpr std::uint64_t tag_of(std::uint64_t cell) noexcept { return cell >> 40U; }
+    static constexpr std::uint64_t successes_of(std::uint64_t cell) noexcept { return cell & most_successes; }
+
+    /// Seals all cells for `generation`; what they held.
+    std::uint64_t gather(std::uint64_t generation) noexcept;
+    /// What the cells hold now.
+    [[nodiscard]] std::uint64_t live() const noexcept;
+    void add_gathered(std::uint64_t successes) noexcept;
+    void publish_end() noexcept;
+
+    // When the running slice ends; of a count window never.
+    std::atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
+    const Stripes& stripes_;
+    TimePoint origin_;
+    std::uint64_t generation_{};  // that the cells are tagged with
+    std::uint64_t seals_{};
+    std::variant<TimeSlices, LastOutcomes> sealed_;
+};
+
+}  // namespace fusebox::detail

@@ -1,0 +1,111 @@
+// The calls in flight, so that those that hang are seen before they return (R17).
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fusebox/core/clock.hpp>
+
+namespace fusebox::detail {
+
+/// Up to 1024 calls in flight, oldest first. Calls beyond that are not watched: by then the breaker has long had the
+/// chance to see that the dependency hangs. Memory is taken when the first threshold is set. Thread-safe.
+class WatchedCalls {
+public:
+    static constexpr std::uint32_t capacity = 1024;
+
+    struct Place {
+        std::uint32_t slot{};
+        std::uint64_t ticket{};  // 0: not watched
+    };
+    struct Settled {
+        bool counted{};  // the call was counted as hung already
+        bool overdue{};  // another one has been in flight for too long
+    };
+
+    /// Empty: no call is overdue any more. May throw `bad_alloc`, and then changes nothing.
+    void set_threshold(std::optional<Duration> threshold) {
+        const std::scoped_lock lock{mutex_};
+        if (threshold && calls_.empty()) {
+            calls_.resize(capacity);
+            for (std::uint32_t slot = 0; slot < capacity; ++slot)
+                calls_[slot].next = slot + 1 < capacity ? slot + 1 : none;
+            free_ = 0;
+        }
+        threshold_ = threshold;
+    }
+
+    /// Empty, with nothing done: a call is overdue and has to be judged first.
+    [[nodiscard]] std::optional<Place> begin(std::uint64_t generation, TimePoint now) noexcept {
+        const std::scoped_lock lock{mutex_};
+        if (is_overdue(now)) return std::nullopt;
+        if (!threshold_ || free_ == none) return Place{};
+        const auto slot = free_;
+        auto& call = calls_[slot];
+        free_ = call.next;
+        call = {.ticket = ++last_ticket_, .generation = generation, .started = now, .previous = newest_};
+        if (newest_ == none) {
+            oldest_ = slot;
+        } else {
+            calls_[newest_].next = slot;
+        }
+        newest_ = slot;
+        return Place{slot, call.ticket};
+    }
+
+    Settled end(const Place& place, TimePoint now) noexcept {
+        const std::scoped_lock lock{mutex_};
+        auto& call = calls_[place.slot];
+        const auto counted = call.counted;
+        if (!counted) unlink(place.slot);
+        call = {.next = std::exchange(free_, place.slot)};
+        return {counted, is_overdue(now)};
+    }
+
+    /// Marks every overdue call as counted; how many of them belong to `generation`.
+    std::uint32_t take_overdue(std::uint64_t generation, TimePoint now) noexcept {
+        const std::scoped_lock lock{mutex_};
+        std::uint32_t count = 0;
+        while (is_overdue(now)) {
+            auto& call = calls_[oldest_];
+            unlink(oldest_);
+            call.counted = true;
+            if (call.generation == generation) ++count;
+        }
+        return count;
+    }
+
+private:
+    static constexpr std::uint32_t none = ~0U;
+
+    struct Call {
+        std::uint64_t ticket{};
+        std::uint64_t generation{};
+        TimePoint started{};
+        std::uint32_t previous{none};
+        std::uint32_t next{none};  // younger call, or next free slot
+        bool counted{};
+    };
+
+    [[nodiscard]] bool is_overdue(TimePoint now) const noexcept {
+        return threshold_ && oldest_ != none && now - calls_[oldest_].started >= *threshold_;
+    }
+    void unlink(std::uint32_t slot) noexcept {
+        const auto& call = calls_[slot];
+        (call.previous == none ? oldest_ : calls_[call.previous].next) = call.next;
+        (call.next == none ? newest_ : calls_[call.next].previous) = call.previous;
+    }
+
+    std::mutex mutex_;  // guards everything below; taken last, after the breaker's
+    std::optional<Duration> threshold_;
+    std::vector<Call> calls_;
+    std::uint32_t oldest_{none};
+    std::uint32_t newest_{none};
+    std::uint32_t free_{none};
+    std::uint64_t last_ticket_{};
+};
+
+}  // namespace fusebox::detail
