@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <utility>
 
 namespace fusebox::notifications {
 
@@ -31,12 +33,26 @@ std::string hours_and_minutes(Duration time) {
     return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
 }
 
+Verdict untried(DeliveryResult::Kind kind, WallTime now, WallTime next, std::string error_class, std::string message) {
+    Verdict verdict;
+    verdict.result.kind = kind;
+    verdict.result.at = now;
+    verdict.result.next_attempt_at = next;
+    DeliveryError& error = verdict.result.error.emplace();
+    error.next_move = kind == DeliveryResult::Kind::dead ? NextMove::give_up : NextMove::defer;
+    error.error_class = std::move(error_class);
+    error.message = std::move(message);
+    return verdict;
+}
+
 }  // namespace
 
 Duration DeliveryRules::jitter(Duration most) {
     if (most <= Duration::zero()) return Duration::zero();
     return Duration{std::uniform_int_distribution<Duration::rep>{0, most.count()}(random_)};
 }
+
+Duration DeliveryRules::spread(Duration pause) { return pause + jitter(std::min(pause / 10, widest_spread)); }
 
 Duration DeliveryRules::backoff_ceiling(std::uint32_t attempts_before) const {
     const double ceiling = static_cast<double>(retry_.base.count()) * std::pow(retry_.factor, attempts_before);
@@ -59,7 +75,6 @@ Verdict DeliveryRules::judge(const incidents::Notification& notification, const 
     result.error = error;
     const std::optional<Duration> hint =
         error.retry_after ? std::optional{std::min<Duration>(*error.retry_after, longest_hint)} : std::nullopt;
-    const auto spread = [this](Duration pause) { return pause + jitter(std::min(pause / 10, widest_spread)); };
 
     Duration pause{};
     switch (error.next_move) {
@@ -101,27 +116,17 @@ Verdict DeliveryRules::judge(const incidents::Notification& notification, const 
 }
 
 Verdict DeliveryRules::release(WallTime now) {
-    Verdict verdict;
-    verdict.result.kind = DeliveryResult::Kind::defer;
-    verdict.result.at = now;
-    verdict.result.next_attempt_at = now;
-    verdict.result.error = DeliveryError{.next_move = NextMove::defer,
-                                         .counts_as_failure = false,
-                                         .error_class = "cancelled",
-                                         .message = "the dispatcher was stopped before it was sent"};
-    return verdict;
+    return untried(DeliveryResult::Kind::defer, now, now, "cancelled", "the dispatcher was stopped before it was sent");
+}
+
+Verdict DeliveryRules::put_off(WallTime now, Duration closed_for) {
+    return untried(DeliveryResult::Kind::defer, now, later(now, spread(closed_for)), "gate_closed",
+                   "not sent: the destination has named a time before which it wants nothing");
 }
 
 Verdict DeliveryRules::refuse_disabled(WallTime now) {
-    Verdict verdict;
-    verdict.result.kind = DeliveryResult::Kind::dead;
-    verdict.result.at = now;
-    verdict.result.error =
-        DeliveryError{.next_move = NextMove::give_up,
-                      .counts_as_failure = false,
-                      .error_class = "destination_disabled",
-                      .message = "not sent: the destination has answered that it wants nothing more"};
-    return verdict;
+    return untried(DeliveryResult::Kind::dead, now, {}, "destination_disabled",
+                   "not sent: the destination has answered that it wants nothing more");
 }
 
 bool deserves_fallback(const incidents::NotificationDraft& draft) noexcept {

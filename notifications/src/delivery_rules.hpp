@@ -32,6 +32,8 @@ public:
                                 incidents::WallTime now, std::chrono::milliseconds took);
     /// Leased but not tried, because the dispatcher stops: due again at once.
     [[nodiscard]] static Verdict release(incidents::WallTime now);
+    /// Leased but not tried, because the destination named a time in the meantime.
+    [[nodiscard]] Verdict put_off(incidents::WallTime now, Duration closed_for);
     /// The destination was disabled by its own answer.
     [[nodiscard]] static Verdict refuse_disabled(incidents::WallTime now);
 
@@ -41,6 +43,8 @@ public:
     [[nodiscard]] double jitter_share() { return std::uniform_real_distribution<double>{}(random_); }
 
 private:
+    /// A pause that was asked for, a little longer, so that what waits for the same moment does not go in step.
+    [[nodiscard]] Duration spread(Duration pause);
     [[nodiscard]] Duration backoff_ceiling(std::uint32_t attempts_before) const;
 
     RetryPolicy retry_;

@@ -228,10 +228,10 @@ void Lane::lead(std::unique_lock<std::mutex>& lock) {
 void Lane::look(std::unique_lock<std::mutex>& lock, std::size_t slots) {
     const Unlocked unlocked(lock);
     const auto due = surroundings_.outbox.next_due(settings_.name, store_context());
-    if (!due) return store_failed(due.error());
+    if (!due) return store_failed(Access::read, due.error());
+    store_answered(Access::read);
     const auto now = clock_.wall_now();
     if (!*due || **due > now) {
-        store_answered();
         const std::lock_guard relock(mutex_);
         schedule_.due_in(*due ? std::optional<Duration>{**due - now} : std::nullopt);
         return;
@@ -240,8 +240,8 @@ void Lane::look(std::unique_lock<std::mutex>& lock, std::size_t slots) {
     const TimePoint until = clock_.now() + lease_for;
     auto rows = surroundings_.outbox.lease(settings_.name, now, std::chrono::ceil<std::chrono::milliseconds>(lease_for),
                                            slots, store_context());
-    if (!rows) return store_failed(rows.error());
-    store_answered();
+    if (!rows) return store_failed(Access::write, rows.error());
+    store_answered(Access::write);
     const std::lock_guard relock(mutex_);
     schedule_.leased(rows->size());
     in_flight_ += rows->size();
@@ -260,6 +260,8 @@ void Lane::deliver(const Leased& leased) {
             verdict = DeliveryRules::release(clock_.wall_now());
         } else if (disabled_) {
             verdict = DeliveryRules::refuse_disabled(clock_.wall_now());
+        } else if (const Duration closed_for = schedule_.gate().closed_for(); closed_for > Duration::zero()) {
+            verdict = rules_.put_off(clock_.wall_now(), closed_for);
         } else {
             tried = true;
         }
@@ -339,11 +341,11 @@ incidents::StoreResult<void> Lane::record(TimePoint until, const std::function<i
     for (auto pause = first_settle_pause;; pause = std::min(pause * 2, longest_settle_pause)) {
         auto written = write();
         if (written) {
-            store_answered();
+            store_answered(Access::write);
             return written;
         }
         if (!is_passing(written.error())) return written;
-        store_failed(written.error());
+        store_failed(Access::write, written.error());
         std::unique_lock lock(mutex_);
         const bool cancelled_long_ago = settle_until_ && std::chrono::steady_clock::now() >= *settle_until_;
         if (clock_.now() >= until || cancelled_long_ago) return written;
@@ -359,8 +361,8 @@ void Lane::watch_fallback(std::unique_lock<std::mutex>& lock) {
     const auto now = clock_.wall_now();
     const bool open = circuit_open();
 
-    const auto failed = [this](const StoreError& error) {
-        store_failed(error);
+    const auto failed = [this](Access access, const StoreError& error) {
+        store_failed(access, error);
         const std::lock_guard relock(mutex_);
         schedule_.delivery_failed(Duration::zero());
     };
@@ -374,7 +376,7 @@ void Lane::watch_fallback(std::unique_lock<std::mutex>& lock) {
                                        .cursor = {}};
     for (bool more = true; more;) {
         auto page = surroundings_.outbox.list_notifications(query, store_context());
-        if (!page) return failed(page.error());
+        if (!page) return failed(Access::read, page.error());
         for (Notification& row : page->items) {
             if (!deserves_fallback(row.draft)) continue;
             if (told_before.contains(row.draft.id)) {
@@ -396,10 +398,10 @@ void Lane::watch_fallback(std::unique_lock<std::mutex>& lock) {
     std::ranges::sort(due, {}, &Notification::sequence);
     for (const Notification& row : due) {
         const auto stored = enqueue_fallback(row.draft);
-        if (!stored && is_passing(stored.error())) return failed(stored.error());
+        if (!stored && is_passing(stored.error())) return failed(Access::write, stored.error());
         told.insert(row.draft.id);
     }
-    store_answered();
+    store_answered(Access::read);
     const std::lock_guard relock(mutex_);
     told_fallback_ = std::move(told);
     schedule_.fallback_watched(clock_.now() - began, next_in);
@@ -425,10 +427,11 @@ incidents::StoreResult<void> Lane::enqueue_fallback(const incidents::Notificatio
     return stored;
 }
 
-void Lane::store_answered() {
+void Lane::store_answered(Access access) {
     {
         const std::lock_guard lock(mutex_);
-        if (!std::exchange(store_failing_, false)) return;
+        const unsigned was_failing = std::exchange(store_failing_, store_failing_ & ~std::to_underlying(access));
+        if (was_failing == 0 || store_failing_ != 0) return;
     }
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::store_recovered;
@@ -436,13 +439,13 @@ void Lane::store_answered() {
     tell(std::move(event));
 }
 
-void Lane::store_failed(const StoreError& error) {
+void Lane::store_failed(Access access, const StoreError& error) {
     {
         const std::lock_guard lock(mutex_);
         const std::optional<Duration> hint =
             error.retry_after ? std::optional<Duration>{*error.retry_after} : std::nullopt;
         schedule_.store_failed(hint, rules_.jitter_share());
-        if (std::exchange(store_failing_, true)) return;
+        if (std::exchange(store_failing_, store_failing_ | std::to_underlying(access)) != 0) return;
     }
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::store_failing;

@@ -102,8 +102,10 @@ private:
                                                       const std::function<incidents::StoreResult<void>()>& write);
     /// The fallback's row; the original stays what it is.
     [[nodiscard]] incidents::StoreResult<void> enqueue_fallback(const incidents::NotificationDraft& original);
-    void store_answered();
-    void store_failed(const incidents::StoreError& error);
+    /// A store may be readable and not writable, as on a full disk.
+    enum class Access : std::uint8_t { read = 1, write = 2 };
+    void store_answered(Access access);
+    void store_failed(Access access, const incidents::StoreError& error);
     void tell(DeliveryEvent event) const noexcept;
     [[nodiscard]] DeliveryEvent event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const;
 
@@ -127,7 +129,7 @@ private:
     bool woken_{};
     bool disabled_{};
     bool retiring_{};
-    bool store_failing_{};
+    unsigned store_failing_{};                                           // bits of Access
     std::optional<std::chrono::steady_clock::time_point> settle_until_;  // set when cancelled
 
     std::vector<std::thread> threads_;

@@ -36,11 +36,10 @@ RateGate::RateGate(RateLimit limit, const Clock& clock)
 }
 
 Duration RateGate::wait() const noexcept {
-    const TimePoint now = clock_->now();
-    Duration wait = std::max(Duration::zero(), closed_until_ - now);
+    const Duration closed = closed_for();
+    if (!limited()) return closed;
     // A bucket that is full again within (permits - 1) intervals has a permit left now.
-    if (limited()) wait = std::max(wait, full_at_ - now - interval_ * (limit_.permits - 1));
-    return wait;
+    return std::max(closed, full_at_ - clock_->now() - interval_ * (limit_.permits - 1));
 }
 
 bool RateGate::try_pass() noexcept {
@@ -48,6 +47,8 @@ bool RateGate::try_pass() noexcept {
     if (limited()) full_at_ = std::max(full_at_, clock_->now()) + interval_;
     return true;
 }
+
+Duration RateGate::closed_for() const noexcept { return std::max(Duration::zero(), closed_until_ - clock_->now()); }
 
 void RateGate::close_for(Duration time) noexcept { closed_until_ = std::max(closed_until_, clock_->now() + time); }
 

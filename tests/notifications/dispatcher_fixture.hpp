@@ -50,8 +50,29 @@ public:
         if (heal_on_lease) failing_settles = 0;
         auto rows = store_.lease(destination, now, lease_for, limit, context);
         leased_rows += static_cast<int>(rows->size());
+        std::unique_lock lock(mutex_);
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return !held_; });
         return rows;
     }
+
+    /// What is leased from now on is handed out only on release.
+    void hold_leases() {
+        const std::lock_guard lock(mutex_);
+        held_ = true;
+    }
+    void release_leases() {
+        {
+            const std::lock_guard lock(mutex_);
+            held_ = false;
+        }
+        changed_.notify_all();
+    }
+    [[nodiscard]] bool wait_for_leased_rows(int count) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, patience, [&] { return leased_rows >= count; });
+    }
+
     incidents::StoreResult<void> settle(std::string_view id, std::string_view lease_token,
                                         const incidents::DeliveryResult& result,
                                         const RequestContext& context) override {
@@ -96,6 +117,9 @@ private:
     }
 
     storage::MemoryStore& store_;
+    std::mutex mutex_;  // guards held_
+    std::condition_variable changed_;
+    bool held_{};
 };
 
 [[nodiscard]] inline SendResult failed(NextMove move, std::string error_class, bool counts = false,

@@ -126,33 +126,44 @@ TEST_CASE("an operator's reset of the breaker lets deliveries go at once") {
     CHECK(world.row(id).attempts == 1);
 }
 
-TEST_CASE("a refusal by the breaker between lease and send is put off without burning an attempt") {
+TEST_CASE("a row that was leased when its breaker opened or its receiver named a time is put off without an attempt") {
     DispatcherWorld world;
-    std::shared_ptr<CircuitBreaker> breaker = breaker_on(world.clock, {.open_timeout = 30s});
-    // Somebody trips the breaker while the first is under way; the second was leased together with it.
     const auto sender = hook();
     auto settings = destination(sender);
-    settings.breaker = breaker;
+    settings.max_in_flight = 2;
+    settings.breaker = breaker_on(world.clock, {.consecutive_failure_threshold = 1, .open_timeout = 30s});
+    std::string error_class;
+    SECTION("the breaker opened") {
+        sender->script({unreachable()});
+        error_class = "circuit_open";
+    }
+    SECTION("the receiver named a time") {
+        sender->script({failed(NextMove::retry_after, "rate_limited", false, 30s)});
+        error_class = "gate_closed";
+    }
     sender->hold();
     world.add("hook", "inc_1");
     Dispatcher dispatcher{world.outbox, {settings}, world.options()};
     REQUIRE(sender->wait_for_calls(1));
-    breaker->trip("operator", "test");
-    sender->release();
-    REQUIRE(world.wait_for(Kind::delivered));
-
-    // A sender that refuses by itself.
-    sender->script({failed(NextMove::defer, "circuit_open", false, 10s)});
-    breaker->reset();
+    world.outbox.hold_leases();
     const auto id = world.add("hook", "inc_2");
     dispatcher.notify("hook");
+    REQUIRE(world.outbox.wait_for_leased_rows(2));
+    sender->release();
+    REQUIRE(world.wait_for(Kind::retry));
+    world.outbox.release_leases();
     REQUIRE(world.wait_for(Kind::deferred));
-    CHECK(world.row(id).attempts == 0);
-    CHECK(world.row(id).deferrals == 1);
-    CHECK(world.row(id).next_attempt_at >= world.clock.wall_now() + 10s);
+    const auto row = world.row(id);
+    CHECK(row.state == NotificationState::pending);
+    CHECK(row.attempts == 0);
+    CHECK(row.deferrals == 1);
+    CHECK(row.last_error->error_class == error_class);
+    CHECK(row.next_attempt_at >= world.clock.wall_now() + 30s);
+    CHECK(row.next_attempt_at <= world.clock.wall_now() + 33s + 1us);
+    CHECK(sender->calls().size() == 1);
+    CHECK(dispatcher.stats().at("hook").deferrals == 1);
     REQUIRE(world.pass_time_until(dispatcher, Kind::delivered, 2));
     CHECK(world.row(id).attempts == 1);
-    CHECK(dispatcher.stats().at("hook").deferrals == 1);
 }
 
 TEST_CASE("a time that the receiver named holds for everything that goes there") {

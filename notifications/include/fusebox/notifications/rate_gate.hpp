@@ -29,6 +29,8 @@ public:
     [[nodiscard]] Duration wait() const noexcept;
     /// Takes a permit; false, and nothing taken, while `wait` is not zero.
     [[nodiscard]] bool try_pass() noexcept;
+    /// Until the closure ends, whatever the limit; zero: it is not closed.
+    [[nodiscard]] Duration closed_for() const noexcept;
     /// Nothing passes for `time` from now. Never shortens an earlier closure.
     void close_for(Duration time) noexcept;
     /// A new limit from now on; a closure stays.
