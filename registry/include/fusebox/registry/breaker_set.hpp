@@ -1,44 +1,79 @@
 // Configurations of breakers by name, read from TOML (R62).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <expected>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fusebox/core/circuit_breaker_config.hpp>
 
 namespace fusebox {
 
+/// How much it matters when a breaker is open.
+enum class Criticality : std::uint8_t { critical, degraded, optional };
+/// As files and JSON spell it: `critical`.
+[[nodiscard]] std::string_view to_string(Criticality criticality) noexcept;
+[[nodiscard]] std::optional<Criticality> criticality_from_string(std::string_view text) noexcept;
+
 /// One mistake in a configuration text.
 struct ConfigMistake {
     std::size_t line{};   ///< 1-based; 0 when unknown
-    std::string field;    ///< dotted: `breakers.store.open_timeout`
+    std::string field;    ///< dotted: `breakers.store.open_timeout`; empty for a text that is not TOML
     std::string message;  ///< what is wrong and what would be right
 };
 /// "file:line: field: message"
 [[nodiscard]] std::string describe(const ConfigMistake& mistake, std::string_view file);
 
-/// Fields given in a file; a field that is not given is inherited.
-struct BreakerOverrides;  // see breaker_set.cpp; colleagues: flesh out here
-
-/// `[breakers.defaults]` and `[breakers."name"]` of a configuration. A value.
+/// `[breakers.defaults]` and `[breakers."name"]` of a configuration. A value, cheap to copy; distinct objects may be used
+/// by different threads.
+///
+/// An entry may name a `preset`, another entry that it `inherits` from, a `criticality`, and any field of
+/// `CircuitBreakerConfig`. The seeds' names for fields are accepted too; the module's README lists them.
+///
+///     auto set = fusebox::BreakerSet::from_toml(R"([breakers.store]
+///                                                  preset = "database"
+///                                                  open_timeout = "5s")");
 class BreakerSet {
 public:
-    BreakerSet();
-    /// The `breakers` table of `toml_text`; other tables are left alone. Any mistake rejects the whole, all are named.
-    static std::expected<BreakerSet, std::vector<ConfigMistake>> from_toml(std::string_view toml_text);
+    using Mistakes = std::vector<ConfigMistake>;
 
-    /// What a breaker of this name is to have: `base` (else the preset named in the entry, else in defaults, else
-    /// `standard`), with the defaults' fields and then the entry's fields laid over it.
+    /// No entries: every breaker gets what its caller asks for.
+    BreakerSet();
+    /// The `breakers` table of `toml_text`; other tables are left alone. Any mistake rejects the whole, all are named in
+    /// the order of the text.
+    static std::expected<BreakerSet, Mistakes> from_toml(std::string_view toml_text);
+    /// Adds the entry `name` from the one table at `path`, for tables that configure a breaker where it is used:
+    /// `add_from_toml(text, "upstreams[0].circuit_breaker", "upstream-models")`. Nothing at `path` adds nothing; a
+    /// mistake, or a second entry of this name, changes nothing.
+    std::expected<void, Mistakes> add_from_toml(std::string_view toml_text, std::string_view path,
+                                                std::string_view name);
+
+    /// What a breaker of this name is to have: the preset named in its entry, else `base`, else the preset named in the
+    /// defaults, else `standard`; with the defaults' fields, then those of the entries it inherits from, then its own
+    /// laid over it.
     [[nodiscard]] CircuitBreakerConfig resolve(std::string_view name,
                                                const std::optional<CircuitBreakerConfig>& base = std::nullopt) const;
+    /// As the file says for this name, inheritance included; empty when it does not say.
+    [[nodiscard]] std::optional<Criticality> criticality(std::string_view name) const;
+    /// The entries, `defaults` not among them, in alphabetical order.
     [[nodiscard]] std::vector<std::string> names() const;
+
+private:
+    struct Entries;
+    std::shared_ptr<const Entries> entries_;  // never null
 };
 
-/// Durations as files spell them: "250ms", "30s", "2m", "1h"; a whole or decimal number with one unit (ns us ms s m h d).
+/// Every field of `config` by the name that files use, with its value for people: {"open_timeout", "30s"}.
+[[nodiscard]] std::vector<std::pair<std::string_view, std::string>> config_fields(const CircuitBreakerConfig& config);
+
+/// Durations as files spell them: "250ms", "30s", "2m", "1.5h"; a whole or decimal number with one unit
+/// (ns us ms s m h d). Empty for anything else and for what `Duration` cannot hold; parts of a nanosecond are dropped.
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
 /// The shortest exact form: "1.5s", "30s", "2m".
 [[nodiscard]] std::string format_duration(Duration duration);

@@ -19,10 +19,6 @@
 
 namespace fusebox {
 
-/// How much it matters when this breaker is open.
-enum class Criticality : std::uint8_t { critical, degraded, optional };
-[[nodiscard]] std::string_view to_string(Criticality criticality) noexcept;
-
 /// What a registry tells its listeners.
 struct BreakerCreatedEvent {
     std::shared_ptr<CircuitBreaker> breaker;
@@ -33,7 +29,7 @@ struct BreakerRemovedEvent {
 /// Somebody asked for an existing name with another configuration; the existing breaker was returned (R61).
 struct ConfigConflictEvent {
     std::string name;
-    std::string detail;  ///< the fields that differ: "open_timeout: has 30s, asked for 5s"
+    std::string detail;  ///< the fields that differ: "open_timeout: has 30s, asked for 5s; …"
 };
 using RegistryEvent = std::variant<BreakerCreatedEvent, BreakerRemovedEvent, ConfigConflictEvent>;
 using RegistryListener = std::function<void(const RegistryEvent&)>;
@@ -55,7 +51,9 @@ struct RegistryHealth {
     std::vector<BreakerHealth> breakers;  ///< by name
 };
 
-/// Thread contract: any member from any thread; listeners run with no lock held (R37).
+/// Thread contract: any member from any thread. Listeners run on the thread that caused the event, with no lock held, and
+/// may call any member; what they throw is counted and swallowed (R37). Finding a breaker takes a shared lock; a caller
+/// on a hot path keeps the pointer.
 ///
 ///     auto breaker = fusebox::registry().get_or_create("sentinel", *fusebox::preset("llm_service"));
 class Registry {
@@ -67,28 +65,37 @@ public:
     explicit Registry(Options options);
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
+    /// Its breakers live on with those who hold them.
     ~Registry();
 
     /// By the loaded `BreakerSet` (its defaults, its entry of this name). One breaker per name, however many ask (R61).
+    /// Throws `std::invalid_argument` for a name that `CircuitBreaker` refuses.
     std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name);
-    /// `config` is the caller's base; an entry of this name in the loaded set overrides it field by field (R62). An
-    /// existing breaker is returned as it is; a different configuration raises `ConfigConflictEvent`, never silence.
+    /// `config` is the caller's base; an entry of this name in the loaded set overrides it (R62, `BreakerSet::resolve`).
+    /// An existing breaker is returned as it is; a different configuration raises `ConfigConflictEvent`, never silence.
+    /// `criticality` holds where the set does not say; the first caller's counts. Throws `InvalidConfig` when `config`
+    /// and the set come to a bad configuration.
     std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name, const CircuitBreakerConfig& config,
                                                   Criticality criticality = Criticality::degraded);
+    /// Null when there is none.
     [[nodiscard]] std::shared_ptr<CircuitBreaker> get(std::string_view name) const;
 
-    /// Takes over `set`: existing breakers whose entry changed are reconfigured in place (R51), new ones come on demand.
+    /// Takes over `set`: existing breakers for which it comes to something else than the set before are reconfigured in
+    /// place (R51), new ones come on demand. Throws `InvalidConfig`, its fields prefixed with the breaker's name, when
+    /// `set` and what a caller asked for come to a bad configuration; then nothing is changed.
     void load(const BreakerSet& set, std::string_view actor = "configuration");
 
     [[nodiscard]] RegistryHealth health_check() const;
-    [[nodiscard]] std::vector<std::string> list_names() const;
-    [[nodiscard]] std::vector<std::shared_ptr<CircuitBreaker>> all() const;  ///< by name
+    [[nodiscard]] std::vector<std::string> list_names() const;                      ///< in alphabetical order
+    [[nodiscard]] std::vector<std::shared_ptr<CircuitBreaker>> all() const;         ///< by name
+    [[nodiscard]] std::vector<std::shared_ptr<CircuitBreaker>> all_by_age() const;  ///< oldest first
     [[nodiscard]] std::map<std::string, CircuitBreakerMetrics> get_all_stats() const;
-    [[nodiscard]] std::map<State, std::size_t> get_state_counts() const;
-    [[nodiscard]] bool has_open_circuits() const;
-    [[nodiscard]] Criticality criticality(std::string_view name) const;  ///< degraded when unknown
+    [[nodiscard]] std::map<State, std::size_t> get_state_counts() const;  ///< every state, also those with none
+    [[nodiscard]] bool has_open_circuits() const;                         ///< open or forced open
+    [[nodiscard]] Criticality criticality(std::string_view name) const;   ///< degraded when unknown
     void reset_all(std::string_view actor = {}, std::string_view note = {});
-    /// The breaker stays usable by those who hold it; its metric series end (R65). False if there was none.
+    /// The breaker stays usable by those who hold it; its metric series end (R65), and so do its events to
+    /// `subscribe_breakers`. False if there was none.
     bool remove(std::string_view name);
     void clear();
 
@@ -96,9 +103,15 @@ public:
     Subscription subscribe(RegistryListener listener);
     /// Every event of every breaker, present and future.
     Subscription subscribe_breakers(BreakerListener listener, EventMask mask = EventMask::control);
+    /// Listeners of `subscribe` that threw.
+    [[nodiscard]] std::uint64_t listener_errors() const noexcept;
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;  // shared with subscriptions, which may outlive the registry
 };
 
-/// The one convenience registry of the process (R60).
+/// The one convenience registry of the process (R60). Lives until the process ends, static destructors included.
 Registry& registry();
 
 }  // namespace fusebox
