@@ -1,0 +1,243 @@
+#include <sstream>
+
+#include <fusebox/core/manual_clock.hpp>
+#include <fusebox/registry/metrics_text.hpp>
+
+#include "support/catch.hpp"
+
+using namespace fusebox;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string prefix = "llm_incident_manager_circuit_breaker_";
+
+std::vector<std::string> lines_of(const std::string& text, std::string_view start) {
+    std::vector<std::string> result;
+    std::istringstream stream{text};
+    for (std::string line; std::getline(stream, line);) {
+        if (line.starts_with(start)) result.push_back(line);
+    }
+    return result;
+}
+
+/// The value of the series `prefix + series`, or "none".
+std::string value(const std::string& text, const std::string& series) {
+    const auto lines = lines_of(text, prefix + series + " ");
+    REQUIRE(lines.size() <= 1);
+    return lines.empty() ? "none" : lines[0].substr(lines[0].rfind(' ') + 1);
+}
+
+void settle(CircuitBreaker& breaker, Outcome outcome, Duration duration) {
+    auto permit = breaker.try_acquire();
+    REQUIRE(permit);
+    permit->settle(outcome, {.duration = duration});
+}
+
+}  // namespace
+
+TEST_CASE("R42: the families, exactly, each with help and type") {
+    Registry registry;
+    registry.get_or_create("x");
+    const auto text = prometheus_text(registry);
+    std::vector<std::string> types;
+    for (const auto& line : lines_of(text, "# TYPE ")) types.push_back(line.substr(7));
+    CHECK(types == std::vector<std::string>{
+                       prefix + "state gauge",
+                       prefix + "calls_total counter",
+                       prefix + "successful_calls_total counter",
+                       prefix + "failed_calls_total counter",
+                       prefix + "rejected_calls_total counter",
+                       prefix + "call_duration_seconds histogram",
+                       prefix + "state_transitions_total counter",
+                       prefix + "open_duration_seconds gauge",
+                       prefix + "half_open_probes_total counter",
+                       prefix + "failure_rate gauge",
+                       prefix + "success_rate gauge",
+                       prefix + "slow_calls_total counter",
+                       prefix + "last_state_change_timestamp_seconds gauge",
+                       prefix + "fallbacks_total counter",
+                       prefix + "stale_outcomes_total counter",
+                   });
+    CHECK(lines_of(text, "# HELP ").size() == types.size());
+    // Also while there is no breaker yet.
+    CHECK(lines_of(prometheus_text(Registry{}), "# TYPE ").size() == types.size());
+}
+
+TEST_CASE("R42: the families say what a breaker went through") {
+    ManualClock clock;
+    Registry registry{{.clock = &clock}};
+    auto& breaker = *registry.get_or_create("store", CircuitBreakerConfig{.consecutive_failure_threshold = 3,
+                                                                          .slow_call_duration_threshold = 5s,
+                                                                          .open_timeout = 10s,
+                                                                          .success_threshold = 2});
+    auto late = breaker.try_acquire();
+    settle(breaker, Outcome::success, 1ms);
+    settle(breaker, Outcome::ignored, 1ms);
+    settle(breaker, Outcome::failure, 20ms);
+    settle(breaker, Outcome::timeout, 10s);
+    settle(breaker, Outcome::failure, 61s);
+    CHECK_FALSE(breaker.try_acquire());
+    CHECK_FALSE(breaker.try_acquire());
+
+    auto text = prometheus_text(registry);
+    CHECK(value(text, R"(state{name="store"})") == "1");
+    CHECK(value(text, R"(calls_total{name="store",status="allowed"})") == "5");
+    CHECK(value(text, R"(calls_total{name="store",status="rejected"})") == "2");
+    CHECK(value(text, R"(successful_calls_total{name="store"})") == "1");
+    CHECK(value(text, R"(failed_calls_total{name="store"})") == "3");
+    CHECK(value(text, R"(rejected_calls_total{name="store"})") == "2");
+    CHECK(value(text, R"(slow_calls_total{name="store"})") == "2");
+    CHECK(value(text, R"(last_state_change_timestamp_seconds{name="store"})") == "1767225600");
+
+    clock.advance(10s);
+    settle(breaker, Outcome::success, 1ms);
+    late->success();
+    settle(breaker, Outcome::success, 1ms);
+    text = prometheus_text(registry);
+    CHECK(value(text, R"(state{name="store"})") == "0");
+    CHECK(value(text, R"(open_duration_seconds{name="store"})") == "10");
+    CHECK(value(text, R"(half_open_probes_total{name="store"})") == "2");
+    CHECK(value(text, R"(stale_outcomes_total{name="store"})") == "1");
+    CHECK(value(text, R"(last_state_change_timestamp_seconds{name="store"})") == "1767225610");
+    CHECK(value(text, R"(state_transitions_total{name="store",from_state="closed",to_state="open"})") == "1");
+    CHECK(value(text, R"(state_transitions_total{name="store",from_state="open",to_state="half_open"})") == "1");
+    CHECK(value(text, R"(state_transitions_total{name="store",from_state="half_open",to_state="closed"})") == "1");
+    CHECK(value(text, R"(state_transitions_total{name="store",from_state="half_open",to_state="open"})") == "0");
+    CHECK(value(text, R"(state_transitions_total{name="store",from_state="closed",to_state="disabled"})") == "none");
+
+    settle(breaker, Outcome::success, 1ms);
+    settle(breaker, Outcome::failure, 1ms);
+    const auto fallback = breaker.call_with_fallback([]() -> int { throw std::runtime_error{"no"}; }, [] { return 1; },
+                                                     FallbackOn::any_failure);
+    CHECK(fallback.value() == 1);
+    text = prometheus_text(registry);
+    CHECK(value(text, R"(fallbacks_total{name="store"})") == "1");
+    CHECK(std::stod(value(text, R"(failure_rate{name="store"})")) == Approx(2.0 / 3));
+    CHECK(std::stod(value(text, R"(success_rate{name="store"})")) == Approx(1.0 / 3));
+    breaker.disable();
+    CHECK(value(prometheus_text(registry),
+                R"(state_transitions_total{name="store",from_state="closed",to_state="disabled"})") == "1");
+}
+
+TEST_CASE("R42: the duration histogram has the contract's buckets, each holding those below") {
+    Registry registry;
+    auto& breaker = *registry.get_or_create("x", CircuitBreakerConfig{.consecutive_failure_threshold = 0});
+    settle(breaker, Outcome::success, 1ms);  // on the bound: belongs to it
+    settle(breaker, Outcome::success, 2ms);
+    settle(breaker, Outcome::failure, 300ms);
+    settle(breaker, Outcome::timeout, 90s);
+    const auto text = prometheus_text(registry);
+    const auto start = prefix + "call_duration_seconds_bucket{name=\"x\",le=\"";
+    std::vector<std::string> buckets;
+    for (const auto& line : lines_of(text, start)) buckets.push_back(line.substr(start.size()));
+    CHECK(buckets == std::vector<std::string>{"0.001\"} 1", "0.005\"} 2", "0.01\"} 2", "0.025\"} 2", "0.05\"} 2",
+                                              "0.1\"} 2", "0.25\"} 2", "0.5\"} 3", "1\"} 3", "2.5\"} 3", "5\"} 3",
+                                              "10\"} 3", "30\"} 3", "60\"} 3", "+Inf\"} 4"});
+    CHECK(value(text, R"(call_duration_seconds_count{name="x"})") == "4");
+    CHECK(std::stod(value(text, R"(call_duration_seconds_sum{name="x"})")) == Approx(90.303));
+}
+
+TEST_CASE("R42: a timeout is a failed call only where it counts as a failure") {
+    Registry registry;
+    CircuitBreakerConfig config;
+    config.count_timeout_as_failure = false;
+    auto& breaker = *registry.get_or_create("x", config);
+    settle(breaker, Outcome::timeout, 1s);
+    settle(breaker, Outcome::failure, 1s);
+    CHECK(value(prometheus_text(registry), R"(failed_calls_total{name="x"})") == "1");
+    CHECK(value(prometheus_text(registry), R"(calls_total{name="x",status="allowed"})") == "2");
+}
+
+TEST_CASE("R42: the prefix can be set") {
+    Registry registry;
+    registry.get_or_create("x");
+    const auto text = prometheus_text(registry, {.prefix = "my_"});
+    CHECK(lines_of(text, "my_state{name=\"x\"} 0").size() == 1);
+    CHECK(text.find("llm_incident") == std::string::npos);
+}
+
+TEST_CASE("R42: any name makes a text that a scrape accepts") {
+    Registry registry;
+    registry.get_or_create("say \"hi\"\\\n");
+    registry.get_or_create("gr\xc3\xbc\xc3\x9f \xe2\x86\x92 \xf0\x9f\x94\xa5");
+    for (const auto* name : {"\xff", "a\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"}) {
+        registry.get_or_create(name);
+    }
+    const auto text = prometheus_text(registry);
+    CHECK(value(text, R"(state{name="say \"hi\"\\\n"})") == "0");
+    CHECK(value(text, "state{name=\"gr\xc3\xbc\xc3\x9f \xe2\x86\x92 \xf0\x9f\x94\xa5\"}") == "0");
+    CHECK(value(text, R"(state{name="\\xff"})") == "0");
+    CHECK(value(text, R"(state{name="a\\xc3"})") == "0");
+    CHECK(value(text, R"(state{name="\\xc0\\xaf"})") == "0");
+    CHECK(value(text, R"(state{name="\\xe0\\x80\\xaf"})") == "0");
+    CHECK(value(text, R"(state{name="\\xed\\xa0\\x80"})") == "0");
+    CHECK(value(text, R"(state{name="\\xf4\\x90\\x80\\x80"})") == "0");
+}
+
+TEST_CASE("R63: breakers beyond the cap are summed as other, the oldest keep their series") {
+    ManualClock clock;
+    Registry registry{{.clock = &clock}};
+    for (const auto* name : {"z", "y", "b", "a", "other"}) {
+        auto& breaker = *registry.get_or_create(name, CircuitBreakerConfig{.consecutive_failure_threshold = 1});
+        settle(breaker, Outcome::success, 2ms);
+        settle(breaker, Outcome::failure, 2s);
+        CHECK_FALSE(breaker.try_acquire());
+    }
+    clock.advance(3s);
+    CHECK(value(prometheus_text(registry, {.max_names = 5}), R"(state{name="other"})") == "1");
+
+    const auto text = prometheus_text(registry, {.max_names = 2});
+    CHECK(lines_of(text, prefix + "state{").size() == 2);
+    CHECK(value(text, R"(state{name="z"})") == "1");
+    CHECK(value(text, R"(state{name="y"})") == "1");
+    CHECK(value(text, R"(calls_total{name="other",status="allowed"})") == "6");
+    CHECK(value(text, R"(calls_total{name="other",status="rejected"})") == "3");
+    CHECK(value(text, R"(successful_calls_total{name="other"})") == "3");
+    CHECK(value(text, R"(failed_calls_total{name="other"})") == "3");
+    CHECK(value(text, R"(open_duration_seconds{name="other"})") == "9");
+    CHECK(value(text, R"(state_transitions_total{name="other",from_state="closed",to_state="open"})") == "3");
+    CHECK(value(text, R"(call_duration_seconds_bucket{name="other",le="0.005"})") == "3");
+    CHECK(value(text, R"(call_duration_seconds_count{name="other"})") == "6");
+    // A sum has no state, and no rate of its own.
+    for (const auto* gauge : {"state", "failure_rate", "success_rate", "last_state_change_timestamp_seconds"}) {
+        CHECK(value(text, std::string{gauge} + R"({name="other"})") == "none");
+    }
+    CHECK(lines_of(prometheus_text(registry, {.max_names = 0}), prefix + "state{").empty());
+}
+
+TEST_CASE("R63: a breaker that is named other never doubles the sum's series") {
+    Registry registry;
+    for (const auto* name : {"other", "a", "b", "c"}) settle(*registry.get_or_create(name), Outcome::success, 1ms);
+    const auto text = prometheus_text(registry, {.max_names = 2});
+    CHECK(value(text, R"(successful_calls_total{name="other"})") == "2");
+    CHECK(value(text, R"(successful_calls_total{name="a"})") == "1");
+    CHECK(value(text, R"(successful_calls_total{name="b"})") == "1");
+}
+
+TEST_CASE("R65: a removed breaker's series end") {
+    Registry registry;
+    const auto kept = registry.get_or_create("x");
+    registry.get_or_create("y");
+    registry.remove("x");
+    kept->trip();
+    const auto text = prometheus_text(registry);
+    CHECK(text.find("name=\"x\"") == std::string::npos);
+    CHECK(text.find("name=\"y\"") != std::string::npos);
+}
+
+TEST_CASE("a service adds its own families to the scrape") {
+    const std::vector<MetricFamily> more{
+        {.name = "app_deliveries_total",
+         .help = "Deliveries.",
+         .kind = MetricFamily::Kind::counter,
+         .samples = {{{{"destination", "ops"}, {"result", "o\"k"}}, 3}, {{}, 0.5}}},
+        {.name = "app_queue", .help = "Waiting\nnow \\ here.", .kind = MetricFamily::Kind::gauge, .samples = {{{}, 7}}},
+    };
+    const auto text = prometheus_text(Registry{}, {}, more);
+    CHECK(lines_of(text, "# TYPE app_deliveries_total counter").size() == 1);
+    CHECK(lines_of(text, R"(app_deliveries_total{destination="ops",result="o\"k"} 3)").size() == 1);
+    CHECK(lines_of(text, "app_deliveries_total 0.5").size() == 1);
+    CHECK(lines_of(text, R"(# HELP app_queue Waiting\nnow \\ here.)").size() == 1);
+    CHECK(lines_of(text, "app_queue 7").size() == 1);
+}
