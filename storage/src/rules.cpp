@@ -12,6 +12,7 @@ using Kind = StoreError::Kind;
 namespace {
 
 constexpr std::size_t max_page = 500;
+constexpr std::size_t max_label_filters = 50;
 constexpr std::size_t max_attempt_log = 20;
 
 std::optional<StoreError> check_limit(std::size_t limit) {
@@ -103,6 +104,9 @@ std::string cursor_after(const Notification& notification) { return "n" + std::t
 
 StoreResult<std::optional<IncidentPosition>> start_of(const IncidentQuery& query) {
     if (auto bad = check_limit(query.limit)) return std::unexpected(*std::move(bad));
+    if (query.labels.size() > max_label_filters)
+        return std::unexpected(
+            error(Kind::invalid, "more than " + std::to_string(max_label_filters) + " labels to filter by"));
     if (query.cursor.empty()) return std::nullopt;
     std::string_view text = query.cursor;
     if (!take_prefix(text, "i")) return std::unexpected(bad_cursor());

@@ -27,7 +27,7 @@ struct IncidentPosition {
 };
 [[nodiscard]] std::string cursor_after(const incidents::Incident& incident);
 [[nodiscard]] std::string cursor_after(const incidents::Notification& notification);
-/// Where a query begins: nothing = at the newest. `invalid` for a bad cursor or limit.
+/// Where a query begins: nothing = at the newest. `invalid` for a bad cursor or limit, or too many labels.
 [[nodiscard]] incidents::StoreResult<std::optional<IncidentPosition>> start_of(const incidents::IncidentQuery& query);
 [[nodiscard]] incidents::StoreResult<std::optional<std::uint64_t>> start_of(const incidents::NotificationQuery& query);
 

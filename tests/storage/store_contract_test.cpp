@@ -1,6 +1,8 @@
 // What every store promises, asked of each of them.
 #include <set>
 
+#include <fusebox/core/circuit_breaker.hpp>
+#include <fusebox/storage/circuit_breaker_store.hpp>
 #include <fusebox/storage/memory_store.hpp>
 #ifdef FUSEBOX_WITH_SQLITE
 #include <fusebox/storage/sqlite_store.hpp>
@@ -41,6 +43,14 @@ private:
 #else
 #define SQLITE_TOO
 #endif
+
+class BehindBreaker {
+public:
+    Store& operator*() { return store_; }
+
+private:
+    CircuitBreakerStore store_{std::make_shared<MemoryStore>(), std::make_shared<fusebox::CircuitBreaker>("store")};
+};
 
 /// A store, and the calls that tests make most.
 template <class Backend>
@@ -105,7 +115,7 @@ using Ids = std::vector<std::string>;
 
 }  // namespace
 
-#define EVERY_STORE InMemory SQLITE_TOO
+#define EVERY_STORE InMemory, BehindBreaker SQLITE_TOO
 
 TEMPLATE_TEST_CASE("an incident comes back as it was stored, one version on", "", EVERY_STORE) {
     Subject<TestType> subject;
@@ -356,6 +366,15 @@ TEMPLATE_TEST_CASE("a bad cursor or limit is invalid", "", EVERY_STORE) {
         notifications.limit = bad;
         CHECK(subject.store.list_notifications(notifications, {}).error().kind == Kind::invalid);
     }
+}
+
+TEMPLATE_TEST_CASE("fifty labels can be filtered by, more are invalid", "", EVERY_STORE) {
+    Subject<TestType> subject;
+    IncidentQuery query;
+    for (int i = 0; i < 50; ++i) query.labels["label" + std::to_string(i)] = "x";
+    CHECK(subject.store.list(query, {}).has_value());
+    query.labels["one more"] = "x";
+    CHECK(subject.store.list(query, {}).error().kind == Kind::invalid);
 }
 
 TEMPLATE_TEST_CASE("a test write succeeds and leaves nothing behind", "", EVERY_STORE) {

@@ -18,7 +18,7 @@ namespace fusebox::storage {
 
 /// Decorates any store; itself a store. While the breaker refuses, every call answers `rejected` at once, with
 /// `retry_after`. The breaker's deadline is passed down unless the caller's own is earlier. A call that its caller
-/// cancelled is neutral.
+/// cancels is neutral; one that is cancelled or late before it begins is not made.
 class CircuitBreakerStore final : public Store {
 public:
     /// Throws `std::invalid_argument` when either is null.

@@ -1,0 +1,156 @@
+#include <fusebox/storage/circuit_breaker_store.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include <fusebox/core/circuit_breaker.hpp>
+
+namespace fusebox::storage {
+
+using namespace fusebox::incidents;
+
+namespace {
+
+/// Nobody waits for the answer any more, which is not for the breaker to judge.
+bool is_over(const RequestContext& request) {
+    return request.stop.stop_requested() || (request.deadline && *request.deadline <= std::chrono::steady_clock::now());
+}
+
+/// The earlier of the two deadlines. The breaker's may be on another clock, so its remaining time is what counts.
+RequestContext earlier_of(const RequestContext& request, const CallContext& call) {
+    RequestContext merged = request;
+    if (const auto remaining = call.remaining()) {
+        const auto deadline = std::chrono::steady_clock::now() + *remaining;
+        merged.deadline = std::min(request.deadline.value_or(deadline), deadline);
+    }
+    return merged;
+}
+
+template <class... Cases>
+struct Overloaded : Cases... {
+    using Cases::operator()...;
+};
+
+StoreError without_circuit(CallError<StoreError>&& error) {
+    return std::visit(
+        Overloaded{
+            [](const Rejection& rejection) -> StoreError {
+                return {.kind = StoreError::Kind::rejected,
+                        .message = "store: " + describe(rejection),
+                        .retry_after = std::chrono::ceil<std::chrono::milliseconds>(rejection.retry_after)};
+            },
+            [](const TimeoutError&) -> StoreError {
+                return {.kind = StoreError::Kind::timeout,
+                        .message = "store: the call did not end in time",
+                        .retry_after = {}};
+            },
+            [](InternalError&& internal) -> StoreError {
+                return {
+                    .kind = StoreError::Kind::unavailable, .message = std::move(internal.message), .retry_after = {}};
+            },
+            [](OperationFailed<StoreError>&& failed) -> StoreError { return std::move(failed.error); },
+        },
+        std::move(error).variant());
+}
+
+}  // namespace
+
+Outcome outcome_of(const StoreError& error) noexcept {
+    switch (error.kind) {
+        case StoreError::Kind::unavailable:
+        case StoreError::Kind::corrupt:
+            return Outcome::failure;
+        case StoreError::Kind::timeout:
+            return Outcome::timeout;
+        case StoreError::Kind::conflict:
+        case StoreError::Kind::not_found:
+        case StoreError::Kind::invalid:
+        case StoreError::Kind::rejected:
+            return Outcome::ignored;
+    }
+    return Outcome::failure;
+}
+
+CircuitBreakerStore::CircuitBreakerStore(std::shared_ptr<Store> store, std::shared_ptr<CircuitBreaker> breaker)
+    : store_(std::move(store)), breaker_(std::move(breaker)) {
+    if (!store_ || !breaker_) throw std::invalid_argument("CircuitBreakerStore needs a store and a breaker");
+}
+CircuitBreakerStore::~CircuitBreakerStore() = default;
+
+template <class Member, class... Args>
+auto CircuitBreakerStore::forward(Member member, const RequestContext& context, const Args&... args) {
+    using Result = std::invoke_result_t<Member, Store&, const Args&..., const RequestContext&>;
+    if (is_over(context))
+        return Result{std::unexpected(StoreError{.kind = StoreError::Kind::timeout,
+                                                 .message = "store: the caller's time was up before the call began",
+                                                 .retry_after = {}})};
+    auto answer = breaker_->call_classified(
+        [&](const CallContext& call) -> Result {
+            return std::invoke(member, *store_, args..., earlier_of(context, call));
+        },
+        [&](const Result& result) {
+            if (result) return Outcome::success;
+            const bool cancelled = result.error().kind == StoreError::Kind::timeout && context.stop.stop_requested();
+            return cancelled ? Outcome::ignored : outcome_of(result.error());
+        });
+    if (!answer) return Result{std::unexpected(without_circuit(std::move(answer.error())))};
+    if constexpr (std::is_void_v<typename Result::value_type>) {
+        return Result{};
+    } else {
+        return Result{*std::move(answer)};
+    }
+}
+
+StoreResult<std::vector<Incident>> CircuitBreakerStore::commit(std::span<const IncidentWrite> writes,
+                                                               const RequestContext& context) {
+    return forward(&Store::commit, context, writes);
+}
+StoreResult<Incident> CircuitBreakerStore::get(std::string_view id, const RequestContext& context) {
+    return forward(&Store::get, context, id);
+}
+StoreResult<std::optional<Incident>> CircuitBreakerStore::latest_by_fingerprint(std::string_view fingerprint,
+                                                                                const RequestContext& context) {
+    return forward(&Store::latest_by_fingerprint, context, fingerprint);
+}
+StoreResult<Page<Incident>> CircuitBreakerStore::list(const IncidentQuery& query, const RequestContext& context) {
+    return forward(&Store::list, context, query);
+}
+StoreResult<void> CircuitBreakerStore::check_writable(const RequestContext& context) {
+    return forward(&Store::check_writable, context);
+}
+StoreResult<std::vector<Notification>> CircuitBreakerStore::lease(std::string_view destination, WallTime now,
+                                                                  std::chrono::milliseconds lease_for,
+                                                                  std::size_t limit, const RequestContext& context) {
+    return forward(&Store::lease, context, destination, now, lease_for, limit);
+}
+StoreResult<void> CircuitBreakerStore::settle(std::string_view id, std::string_view lease_token,
+                                              const DeliveryResult& result, const RequestContext& context) {
+    return forward(&Store::settle, context, id, lease_token, result);
+}
+StoreResult<std::optional<WallTime>> CircuitBreakerStore::next_due(std::string_view destination,
+                                                                   const RequestContext& context) {
+    return forward(&Store::next_due, context, destination);
+}
+StoreResult<Notification> CircuitBreakerStore::get_notification(std::string_view id, const RequestContext& context) {
+    return forward(&Store::get_notification, context, id);
+}
+StoreResult<Page<Notification>> CircuitBreakerStore::list_notifications(const NotificationQuery& query,
+                                                                        const RequestContext& context) {
+    return forward(&Store::list_notifications, context, query);
+}
+StoreResult<Notification> CircuitBreakerStore::replay(std::string_view id, WallTime now,
+                                                      const RequestContext& context) {
+    return forward(&Store::replay, context, id, now);
+}
+StoreResult<void> CircuitBreakerStore::enqueue(const NotificationDraft& draft, const RequestContext& context) {
+    return forward(&Store::enqueue, context, draft);
+}
+StoreResult<std::map<std::string, std::map<NotificationState, std::uint64_t>>> CircuitBreakerStore::counts(
+    const RequestContext& context) {
+    return forward(&Store::counts, context);
+}
+
+}  // namespace fusebox::storage
