@@ -154,7 +154,7 @@ std::string breaker_to_json(const CircuitBreaker& breaker, Criticality criticali
     return dump(breaker_json(breaker, criticality));
 }
 
-void add_breaker_routes(Router& router, Registry& registry, Guard admin) {
+void add_breaker_routes(Router& router, Registry& registry, const Guard& admin) {
     const std::string root = "/v1/circuit-breakers";
     router.add("GET", root, [&registry](const Request&) { return json_response(dump(list_json(registry))); });
     router.add("GET", root + "/health",

@@ -18,7 +18,7 @@ HealthStatus status_of(const BreakerHealth& breaker) {
     return critical ? HealthStatus::fail : HealthStatus::warn;
 }
 
-Response health_response(HealthStatus status, Json body) {
+Response health_response(HealthStatus status, const Json& body) {
     return {.status = status == HealthStatus::fail ? 503 : 200,
             .content_type = "application/health+json",
             .body = body.dump(-1, ' ', false, Json::error_handler_t::replace)};
@@ -49,7 +49,7 @@ Response health(const Registry& registry, const HealthOptions& options, const Re
     auto worst = HealthStatus::pass;
     for (const auto& check : checks) worst = std::max(worst, check.status);
     Json body{{"status", to_string(worst)}};
-    if (!options.may_see_details || !options.may_see_details(request)) return health_response(worst, std::move(body));
+    if (!options.may_see_details || !options.may_see_details(request)) return health_response(worst, body);
 
     body["version"] = options.version;
     const auto now = to_rfc3339(steady_clock().wall_now());
@@ -59,7 +59,7 @@ Response health(const Registry& registry, const HealthOptions& options, const Re
         if (!check.output.empty()) entry["output"] = check.output;
         shown[check.name] = Json::array({std::move(entry)});
     }
-    return health_response(worst, std::move(body));
+    return health_response(worst, body);
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ void add_health_routes(Router& router, const Registry& registry, HealthOptions c
         if (ready) return health_response(HealthStatus::pass, {{"status", "pass"}});
         Json body{{"status", "fail"}};
         if (options->may_see_details && options->may_see_details(request)) body["output"] = ready.error();
-        return health_response(HealthStatus::fail, std::move(body));
+        return health_response(HealthStatus::fail, body);
     });
     router.add("GET", "/health",
                [&registry, options](const Request& request) { return health(registry, *options, request); });

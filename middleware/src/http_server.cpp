@@ -68,13 +68,13 @@ std::optional<Response> check_encoding(const httplib::Request& request) {
     return std::nullopt;
 }
 
-void fill(httplib::Response& out, Response response, Close close) {
+void fill(httplib::Response& out, const Response& response, Close close) {
     out.status = response.status;
     out.set_header("X-Content-Type-Options", "nosniff");
     out.set_header("Cache-Control", "no-store");
-    for (auto& [name, value] : response.headers) out.set_header(name, value);
+    for (const auto& [name, value] : response.headers) out.set_header(name, value);
     if (close == Close::no) {
-        if (!response.content_type.empty()) out.set_content(std::move(response.body), response.content_type);
+        if (!response.content_type.empty()) out.set_content(response.body, response.content_type);
         return;
     }
     // The connection may hold the rest of a body, which must not be read as a request. The only way to make httplib
@@ -82,7 +82,7 @@ void fill(httplib::Response& out, Response response, Close close) {
     out.set_header("Connection", "close");
     const auto size = response.body.size();
     out.set_content_provider(size, response.content_type,
-                             [body = std::move(response.body)](std::size_t, std::size_t, httplib::DataSink& sink) {
+                             [body = response.body](std::size_t, std::size_t, httplib::DataSink& sink) {
                                  sink.write(body.data(), body.size());
                                  return false;
                              });
@@ -106,7 +106,8 @@ struct HttpServer::Impl {
     int on_expect(const httplib::Request& in, httplib::Response& out);
     void on_error(const httplib::Request& in, httplib::Response& out);
     Response run(const Route& route, const Request& request) const;
-    void answer(const Request& request, httplib::Response& out, Response response, Close close, TimePoint began) const;
+    void answer(const Request& request, httplib::Response& out, const Response& response, Close close,
+                TimePoint began) const;
 
     Router router;
     HttpServerOptions options;
@@ -140,10 +141,10 @@ Response HttpServer::Impl::run(const Route& route, const Request& request) const
     });
 }
 
-void HttpServer::Impl::answer(const Request& request, httplib::Response& out, Response response, Close close,
+void HttpServer::Impl::answer(const Request& request, httplib::Response& out, const Response& response, Close close,
                               TimePoint began) const {
     if (options.on_exchange) options.on_exchange(request, response, steady_clock().now() - began);
-    fill(out, std::move(response), close);
+    fill(out, response, close);
 }
 
 /// True when answered; false lets httplib go on to `with_body`.
@@ -151,9 +152,9 @@ bool HttpServer::Impl::before_body(const httplib::Request& in, httplib::Response
     const auto began = steady_clock().now();
     writable(in).ranges.clear();  // RFC 9110 §14.2: a server may ignore Range
     auto request = translate(in);
-    const auto refuse = [&](Response response) {
+    const auto refuse = [&](const Response& response) {
         writable(in).method = "GET";  // so that there is a body whose provider can fail
-        answer(request, out, std::move(response), Close::yes, began);
+        answer(request, out, response, Close::yes, began);
         return true;
     };
     const auto framing = framing_of(in);
@@ -165,12 +166,12 @@ bool HttpServer::Impl::before_body(const httplib::Request& in, httplib::Response
             return refuse(
                 problem_response(413, "the body is larger than " + std::to_string(options.max_body_bytes) + " bytes"));
         }
-        if (auto refusal = check_encoding(in)) return refuse(std::move(*refusal));
+        if (auto refusal = check_encoding(in)) return refuse(*refusal);
         return false;
     }
     const Route* route = nullptr;
     auto refusal = check_before_body(in, request, route);
-    answer(request, out, refusal ? std::move(*refusal) : run(*route, request), Close::no, began);
+    answer(request, out, refusal ? *refusal : run(*route, request), Close::no, began);
     return true;
 }
 
@@ -200,8 +201,7 @@ void HttpServer::Impl::with_body(const httplib::Request& in, httplib::Response& 
     if (!refusal && !complete) {
         refusal = problem_response(400, "the body ended early, or is not encoded as its headers say");
     }
-    answer(request, out, refusal ? std::move(*refusal) : run(*route, request), complete ? Close::no : Close::yes,
-           began);
+    answer(request, out, refusal ? *refusal : run(*route, request), complete ? Close::no : Close::yes, began);
 }
 
 int HttpServer::Impl::on_expect(const httplib::Request& in, httplib::Response& out) {
@@ -214,9 +214,8 @@ int HttpServer::Impl::on_expect(const httplib::Request& in, httplib::Response& o
         refusal = problem_response(413, "the body is larger than " + std::to_string(options.max_body_bytes) + " bytes");
     }
     if (!refusal || refusal->body.empty()) return go_on;
-    const auto status = refusal->status;
-    answer(request, out, std::move(*refusal), Close::yes, steady_clock().now());
-    return status;
+    answer(request, out, *refusal, Close::yes, steady_clock().now());
+    return refusal->status;
 }
 
 /// Errors that httplib makes before it has a request to route.
@@ -268,7 +267,7 @@ void HttpServer::Impl::prepare() {
             on_error(in, out);
             return httplib::Server::HandlerResponse::Handled;
         }});
-    server->set_exception_handler([](const httplib::Request&, httplib::Response& out, std::exception_ptr) {
+    server->set_exception_handler([](const httplib::Request&, httplib::Response& out, const std::exception_ptr&) {
         fill(out, problem_response(500, "the service could not do its part; its log says why"), Close::yes);
     });
 }

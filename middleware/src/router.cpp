@@ -57,7 +57,7 @@ std::string join_methods(std::vector<std::string> methods) {
     methods.emplace_back("OPTIONS");
     std::ranges::sort(methods);
     std::string text;
-    for (const auto& method : methods) text += (text.empty() ? "" : ", ") + method;
+    for (const auto& method : methods) text.append(text.empty() ? "" : ", ").append(method);
     return text;
 }
 
@@ -132,7 +132,7 @@ std::expected<const Route*, Response> Router::find(Request& request, std::string
 
 Response Router::run(const Route& route, const Request& request,
                      const std::function<void(std::string_view)>& on_exception) {
-    std::string what = "an exception of unknown type";
+    std::string what;
     try {
         if (route.guard) {
             if (auto refusal = route.guard(request)) return std::move(*refusal);
@@ -140,7 +140,8 @@ Response Router::run(const Route& route, const Request& request,
         return route.handler(request);
     } catch (const std::exception& exception) {
         what = exception.what();
-    } catch (...) {  // what is thrown that way has no text
+    } catch (...) {
+        what = "an exception of unknown type";
     }
     if (on_exception) on_exception(what);
     return problem_response(500, "the service could not do its part; its log says why");

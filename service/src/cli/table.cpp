@@ -35,6 +35,7 @@ std::string printable(std::string_view text) {
 
 std::string Table::format(bool colours) const {
     std::vector<std::size_t> widths;
+    widths.reserve(headings_.size());
     for (const auto& heading : headings_) widths.push_back(width(heading));
     for (const auto& row : rows_) {
         for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(printable(row[i].text)));

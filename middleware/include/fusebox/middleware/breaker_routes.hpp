@@ -13,7 +13,7 @@ namespace fusebox::middleware {
 ///
 ///     Router router;
 ///     add_breaker_routes(router, fusebox::registry(), require_token(token, "set ADMIN_TOKEN"));
-void add_breaker_routes(Router& router, Registry& registry, Guard admin);
+void add_breaker_routes(Router& router, Registry& registry, const Guard& admin);
 
 /// A breaker as the API shows it, JSON text.
 [[nodiscard]] std::string breaker_to_json(const CircuitBreaker& breaker, Criticality criticality);
