@@ -65,7 +65,7 @@ Lane::Lane(DestinationSettings settings, const LaneSurroundings& surroundings,
       counters_(std::move(counters)),
       sender_(decorated(settings_)),
       rules_(settings_.retry, settings_.breaker != nullptr, seed),
-      schedule_(schedule_settings(settings_, surroundings.options), std::move(gate), clock_) {
+      schedule_(schedule_settings(settings_, surroundings.options), gate, clock_) {
     schedule_.gate().set_limit(settings_.rate_limit);
     running_ = settings_.max_in_flight;
     threads_.reserve(running_);
@@ -287,7 +287,7 @@ void Lane::deliver(const Leased& leased) {
     if (disabled_now) {
         DeliveryEvent event = event_of(DeliveryEvent::Kind::destination_disabled, draft);
         event.error = result.error;
-        tell(std::move(event));
+        tell(event);
     }
     if (!settled) return counters_->add(&DestinationStats::lost_leases);
 
@@ -318,7 +318,7 @@ void Lane::deliver(const Leased& leased) {
     if (event.kind == DeliveryEvent::Kind::retry || event.kind == DeliveryEvent::Kind::deferred) {
         event.next_attempt_at = result.next_attempt_at;
     }
-    tell(std::move(event));
+    tell(event);
 }
 
 SendResult Lane::send(const Notification& notification) {
@@ -329,7 +329,8 @@ SendResult Lane::send(const Notification& notification) {
         return sender_->send(notification, {.deadline = deadline, .stop = stop_sends_.get_token()});
     } catch (const std::exception& exception) {
         what = std::string{": "} + exception.what();
-    } catch (...) {  // a sender's own mistake must not end the thread
+    } catch (...) {
+        what = ": it threw what is no std::exception";
     }
     return std::unexpected(DeliveryError{.next_move = NextMove::retry,
                                          .counts_as_failure = false,
@@ -423,7 +424,7 @@ incidents::StoreResult<void> Lane::enqueue_fallback(const incidents::Notificatio
     surroundings_.notify(settings_.fallback);
     DeliveryEvent event = event_of(DeliveryEvent::Kind::fallback, original);
     event.fallback_destination = settings_.fallback;
-    tell(std::move(event));
+    tell(event);
     return stored;
 }
 
@@ -436,7 +437,7 @@ void Lane::store_answered(Access access) {
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::store_recovered;
     event.destination = settings_.name;
-    tell(std::move(event));
+    tell(event);
 }
 
 void Lane::store_failed(Access access, const StoreError& error) {
@@ -451,7 +452,7 @@ void Lane::store_failed(Access access, const StoreError& error) {
     event.kind = DeliveryEvent::Kind::store_failing;
     event.destination = settings_.name;
     event.message = error.message;
-    tell(std::move(event));
+    tell(event);
 }
 
 DeliveryEvent Lane::event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const {
@@ -465,11 +466,12 @@ DeliveryEvent Lane::event_of(DeliveryEvent::Kind kind, const incidents::Notifica
     return event;
 }
 
-void Lane::tell(DeliveryEvent event) const noexcept {
+void Lane::tell(const DeliveryEvent& event) const noexcept {
     if (!surroundings_.options.on_event) return;
     try {
         surroundings_.options.on_event(event);
-    } catch (...) {  // a listener's mistake is not ours
+    } catch (...) {
+        counters_->add(&DestinationStats::listener_errors);
     }
 }
 

@@ -106,7 +106,7 @@ private:
     enum class Access : std::uint8_t { read = 1, write = 2 };
     void store_answered(Access access);
     void store_failed(Access access, const incidents::StoreError& error);
-    void tell(DeliveryEvent event) const noexcept;
+    void tell(const DeliveryEvent& event) const noexcept;
     [[nodiscard]] DeliveryEvent event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const;
 
     const DestinationSettings settings_;

@@ -1,7 +1,6 @@
 #include "lane_schedule.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace fusebox::notifications {
 
@@ -19,7 +18,7 @@ constexpr int watch_share = 20;
 
 LaneSchedule::LaneSchedule(const LaneScheduleSettings& settings, RateGate gate, const Clock& clock)
     : settings_(settings),
-      gate_(std::move(gate)),
+      gate_(gate),
       clock_(&clock),
       look_at_(clock.now()),
       store_again_at_(look_at_),

@@ -14,8 +14,9 @@ std::expected<RateLimit, std::string> rate_limit_from_string(std::string_view te
         return std::unexpected(std::string{"must be a number from 1 to 1000000, a slash and s, m or h, as in \"1/s\""});
     };
     RateLimit limit;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, limit.permits);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto [rest, error] = std::from_chars(begin, end, limit.permits);
     if (error != std::errc{} || limit.permits < 1 || limit.permits > most_permits) return refuse();
     const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
     if (unit == "/s") {

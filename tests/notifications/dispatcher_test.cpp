@@ -335,6 +335,21 @@ TEST_CASE("a sender that throws is tried again and harms nobody") {
     CHECK(world.row(id).attempt_log.at(0).error_class == "internal");
 }
 
+TEST_CASE("a listener that throws is counted and disturbs no delivery") {
+    DispatcherWorld world;
+    auto options = world.options();
+    options.on_event = [listen = options.on_event](const DeliveryEvent& event) {
+        listen(event);
+        throw std::runtime_error("a bug");
+    };
+    const auto id = world.add("hook");
+    Dispatcher dispatcher{world.outbox, {destination(hook())}, options};
+    REQUIRE(world.wait_for(Kind::delivered));
+    dispatcher.stop(patience);
+    CHECK(world.row(id).state == NotificationState::delivered);
+    CHECK(dispatcher.stats().at("hook").listener_errors == 1);
+}
+
 TEST_CASE("a send gets a deadline that the lease outlives") {
     DispatcherWorld world;
     std::optional<std::chrono::steady_clock::time_point> deadline;

@@ -81,7 +81,7 @@ struct DispatcherOptions {
     /// taken over after that. > 0
     Duration lease_margin{std::chrono::seconds{15}};
     /// Called from the dispatcher's threads with no lock held, also during `stop`. It may call `notify`, `stats` and
-    /// `not_before`; what it throws is swallowed.
+    /// `not_before`; what it throws is counted and swallowed.
     std::function<void(const DeliveryEvent&)> on_event{};
 };
 
@@ -93,8 +93,9 @@ struct DestinationStats {
     std::uint64_t dead{};
     std::uint64_t fallbacks{};    ///< handed to the fallback destination as well
     std::uint64_t lost_leases{};  ///< settled too late: another worker had taken the row over, or the store stayed down
-    std::size_t in_flight{};      ///< sends under way now
-    bool disabled{};              ///< by its own answer (410)
+    std::uint64_t listener_errors{};  ///< times that `on_event` threw
+    std::size_t in_flight{};          ///< sends under way now
+    bool disabled{};                  ///< by its own answer (410)
 };
 
 /// The delivery machine. Each destination has its own threads, so that a slow one never delays another. At least once:
