@@ -308,7 +308,7 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options)
 
 template <class Op>
 auto CircuitBreaker::call(Op&& op, const CallOptions& options) {
-    return execute(std::forward<Op>(op), [this](const auto& result) { return judge(result); }, options);
+    return execute(std::forward<Op>(op), [this](const auto& result) { return this->judge(result); }, options);
 }
 
 template <class Op, class Classify>
