@@ -57,6 +57,7 @@ def main():
             if not target.is_file() or target.read_text(encoding="utf-8") != content:
                 target.write_text(content, encoding="utf-8")
             print(target)
+    # A block that went away leaves nothing behind.
     for stale in set(output.glob("*.cpp")) - wanted:
         stale.unlink()
 
