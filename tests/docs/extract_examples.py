@@ -1,7 +1,7 @@
 """extract_examples.py SOURCE_DIR OUTPUT_DIR: writes each C++ block of the documentation as a file of its own.
 
-A block fenced as ```cpp must be a whole translation unit; ```cpp fragment is left out. Prints the pages it read (.md) and
-the files it wrote (.cpp), one a line. An unchanged block keeps its file, so that nothing is compiled twice.
+A block fenced as ```cpp must be a whole translation unit, ```cpp run a whole program; ```cpp fragment is left out.
+Prints the pages it read (.md) and the files it wrote (.cpp, _run.cpp), one a line. An unchanged block keeps its file, so that nothing is compiled twice.
 """
 
 import pathlib
@@ -48,10 +48,10 @@ def main():
         name = str(page.relative_to(source).with_suffix("")).replace("/", "_")
         count = 0
         for line, info, text in blocks(page):
-            if info != "cpp":
+            if info not in ("cpp", "cpp run"):
                 continue
             count += 1
-            target = output / f"{name}_{count}.cpp"
+            target = output / f"{name}_{count}{'_run' if info == 'cpp run' else ''}.cpp"
             wanted.add(target)
             content = f'#line {line} "{page}"\n{text}'
             if not target.is_file() or target.read_text(encoding="utf-8") != content:
