@@ -4,50 +4,16 @@
 #include <utility>
 
 #include "text.hpp"
+#include "validator.hpp"
 
 namespace fusebox {
 namespace {
 
 using namespace std::chrono_literals;
 
-// Longer than any sane setting, and far from where `now + duration` would overflow.
-constexpr Duration longest = 24h * 3650;
-
-class Validator {
-public:
-    explicit Validator(std::vector<ConfigError>& errors) : errors_(errors) {}
-
-    void check(bool good, std::string_view field, const std::string& value, std::string_view range) {
-        if (good) return;
-        std::string message{"is "};
-        message.append(value).append(", must be ").append(range);
-        errors_.push_back({std::string{field}, std::move(message)});
-    }
-    void positive(std::string_view field, Duration value) {
-        check(value > Duration::zero() && value <= longest, field, detail::duration_text(value),
-              "above 0 and at most 10 years");
-    }
-    void positive(std::string_view field, const std::optional<Duration>& value) {
-        if (value) positive(field, *value);
-    }
-    // A NaN fails every comparison, hence every range.
-    void rate(std::string_view field, double value, bool zero_is_off) {
-        check((value > 0 && value <= 1) || (zero_is_off && value == 0), field, detail::number_text(value),
-              zero_is_off ? "in (0, 1], or 0 for off" : "in (0, 1]");
-    }
-    void count(std::string_view field, std::uint32_t value, std::uint32_t low, std::uint32_t high) {
-        std::string range{"at least "};
-        range.append(std::to_string(low));
-        if (high != std::numeric_limits<std::uint32_t>::max())
-            range.append(" and at most ").append(std::to_string(high));
-        check(value >= low && value <= high, field, std::to_string(value), range);
-    }
-
-private:
-    std::vector<ConfigError>& errors_;
-};
-
-constexpr auto no_limit = std::numeric_limits<std::uint32_t>::max();
+using detail::Validator;
+constexpr auto longest = Validator::longest;
+constexpr auto no_limit = Validator::no_limit;
 
 void check_window(Validator& validator, const Window& window) {
     if (const auto* time = std::get_if<TimeWindow>(&window)) {
@@ -81,8 +47,9 @@ void check_backoff(Validator& validator, const CircuitBreakerConfig& config) {
                     "in [0, 1)");
 }
 
-std::string summary(const std::vector<ConfigError>& errors) {
-    std::string text{"invalid circuit breaker configuration"};
+std::string summary(const std::vector<ConfigError>& errors, std::string_view subject) {
+    std::string text{"invalid "};
+    text.append(subject).append(" configuration");
     std::string_view separator{": "};
     for (const auto& error : errors) {
         text.append(separator).append(error.field).append(" ").append(error.message);
@@ -94,8 +61,7 @@ std::string summary(const std::vector<ConfigError>& errors) {
 }  // namespace
 
 std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
-    std::vector<ConfigError> errors;
-    Validator validator{errors};
+    Validator validator;
     validator.rate("failure_rate_threshold", config.failure_rate_threshold, true);
     validator.positive("slow_call_duration_threshold", config.slow_call_duration_threshold);
     validator.rate("slow_call_rate_threshold", config.slow_call_rate_threshold, false);
@@ -118,11 +84,11 @@ std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
     }
     validator.positive("operation_timeout", config.operation_timeout);
     validator.positive("hung_call_threshold", config.hung_call_threshold);
-    return errors;
+    return validator.take_errors();
 }
 
-InvalidConfig::InvalidConfig(std::vector<ConfigError> errors)
-    : std::invalid_argument(summary(errors)), errors_(std::move(errors)) {}
+InvalidConfig::InvalidConfig(std::vector<ConfigError> errors, std::string_view subject)
+    : std::invalid_argument(summary(errors, subject)), errors_(std::move(errors)) {}
 
 using Builder = CircuitBreakerConfigBuilder;
 

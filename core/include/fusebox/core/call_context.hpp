@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <stop_token>
+#include <utility>
 
 #include <fusebox/core/clock.hpp>
 
@@ -35,11 +36,38 @@ public:
     }
     [[nodiscard]] bool expired() const noexcept { return deadline_ && clock_->now() >= *deadline_; }
     [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
+    /// The clock the deadline is on.
+    [[nodiscard]] const Clock& clock() const noexcept { return *clock_; }
+
+    // ---- for policies, which hand a changed copy to the call inside them ----
+    /// Ends at `deadline`, or at its own deadline where that is earlier. Both must be on one time line.
+    [[nodiscard]] CallContext tightened(const Clock& clock, std::optional<TimePoint> deadline) const {
+        auto copy = *this;
+        copy.clock_ = &clock;
+        if (deadline && (!deadline_ || *deadline < *deadline_)) copy.deadline_ = deadline;
+        return copy;
+    }
+    [[nodiscard]] CallContext with_stop_token(std::stop_token stop) const {
+        auto copy = *this;
+        copy.stop_ = std::move(stop);
+        return copy;
+    }
+    /// `mark_late` sets `*late`, which must live until the call has returned. Null: nobody wants to know.
+    [[nodiscard]] CallContext with_late_flag(bool* late) const {
+        auto copy = *this;
+        copy.late_ = late;
+        return copy;
+    }
+    /// Tells whoever made the call that it returned after a deadline (R33).
+    void mark_late() const noexcept {
+        if (late_ != nullptr) *late_ = true;
+    }
 
 private:
     const Clock* clock_ = &steady_clock();
     std::optional<TimePoint> deadline_;
     std::stop_token stop_;
+    bool* late_ = nullptr;
 };
 
 }  // namespace fusebox

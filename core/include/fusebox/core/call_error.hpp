@@ -10,6 +10,7 @@
 #include <variant>
 
 #include <fusebox/core/clock.hpp>
+#include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
 
 namespace fusebox {
@@ -19,14 +20,16 @@ struct Rejection {
     enum class Kind : std::uint8_t {
         circuit_open,     ///< open or forced open
         too_many_probes,  ///< half-open, and every probe slot is taken
+        bulkhead_full,    ///< every slot of the bulkhead or the pool is taken, and so is its queue
+        rate_limited,     ///< the rate limiter has no permit left
     };
     Kind kind{};
-    State state{};
-    /// Time until a probe may be admitted; zero when unknown (forced open, no free probe slot).
+    State state{};  ///< of the breaker; closed where another policy refused
+    /// Time until the call may be admitted; zero when unknown (forced open, no free slot).
     Duration retry_after{};
     std::uint64_t generation{};
 };
-/// `circuit_open` or `too_many_probes`.
+/// `circuit_open`, `too_many_probes`, `bulkhead_full` or `rate_limited`.
 [[nodiscard]] std::string_view to_string(Rejection::Kind kind) noexcept;
 /// One sentence for people: "circuit is open, retry after 12.5 s".
 [[nodiscard]] std::string describe(const Rejection& rejection);
@@ -65,14 +68,26 @@ public:
         const auto* failed = std::get_if<OperationFailed<E>>(&variant_);
         return failed ? &failed->error : nullptr;
     }
-    /// True where the dependency, not the breaker, is to blame: the operation failed, timed out or broke internally.
+    /// True where the dependency, not the protection, is to blame: the operation failed, timed out or broke internally.
     [[nodiscard]] bool counts_as_failure() const noexcept { return !is_circuit_protection(); }
-    /// True where the breaker refused and the operation never ran.
+    /// True where the breaker or another policy refused and the operation never ran.
     [[nodiscard]] bool is_circuit_protection() const noexcept { return std::holds_alternative<Rejection>(variant_); }
 
 private:
     Variant variant_;
 };
+
+/// What an error says about the health of the dependency, for a breaker around a call that is protected already: a
+/// refusal says nothing (a permit must never be lost to it, contract §14), the rest is judged as the breaker would.
+template <class E>
+[[nodiscard]] Outcome outcome_of(const CallError<E>& error) {
+    if (error.is_circuit_protection()) return Outcome::ignored;
+    if (std::holds_alternative<TimeoutError>(error.variant())) return Outcome::timeout;
+    if constexpr (requires(const E& own) { Outcome{outcome_of(own)}; }) {
+        if (const auto* own = error.operation_error()) return outcome_of(*own);
+    }
+    return Outcome::failure;
+}
 
 /// Thrown by the throwing form (`CircuitBreaker::run`) when the breaker refuses.
 class CircuitOpenError : public std::runtime_error {

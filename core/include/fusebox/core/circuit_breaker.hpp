@@ -218,6 +218,7 @@ public:
 
 private:
     friend class Permit;
+    friend class BreakerPolicy;  // judges what pipelines give
     class Impl;
 
     // The word: generation << 3 | state.

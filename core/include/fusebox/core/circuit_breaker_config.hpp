@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -88,7 +89,8 @@ struct ConfigError {
 /// Thrown once, at construction; its text names every bad field with value and range.
 class InvalidConfig : public std::invalid_argument {
 public:
-    explicit InvalidConfig(std::vector<ConfigError> errors);
+    /// `subject`: what is configured badly.
+    explicit InvalidConfig(std::vector<ConfigError> errors, std::string_view subject = "circuit breaker");
     [[nodiscard]] std::span<const ConfigError> errors() const noexcept { return errors_; }
 
 private:

@@ -1,0 +1,79 @@
+// A circuit breaker as a policy among others.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <fusebox/core/circuit_breaker.hpp>
+#include <fusebox/core/detail/retry_hint.hpp>
+#include <fusebox/core/policy.hpp>
+
+namespace fusebox {
+
+/// `CircuitBreaker::call` for pipelines: admits the call inside, hands it the breaker's deadline, and settles the permit by
+/// what the call and the policies inside gave:
+///
+/// - refused by a policy inside: neutral, and the permit is free again (the best-known way to wedge a breaker, contract §14);
+/// - ended after its deadline, or `TimeoutError`: a timeout (R33);
+/// - stopped by its stop token: an error is neutral, since it was the caller who gave up;
+/// - else as `CircuitBreaker::call` judges. A hint of the error (`retry_after_of`) can lengthen the open time (R29).
+///
+/// A handle. Thread contract: any thread at any time.
+class BreakerPolicy {
+public:
+    explicit BreakerPolicy(std::shared_ptr<CircuitBreaker> breaker) : breaker_(std::move(breaker)) {}
+    /// `breaker` must outlive the policy and its copies.
+    explicit BreakerPolicy(CircuitBreaker& breaker) : breaker_(std::shared_ptr<CircuitBreaker>{}, &breaker) {}
+
+    template <class Next>
+    AnswerOf<Next> execute(const CallContext& context, Next&& next) const {
+        auto permit = breaker_->try_acquire();
+        if (!permit) return AnswerOf<Next>{std::unexpect, permit.error()};
+        bool late = false;
+        const auto inner = context.tightened(breaker_->clock(), permit->context().deadline()).with_late_flag(&late);
+        try {
+            auto answer = next(inner);
+            late = late || passed(inner);
+            if (late) context.mark_late();
+            if (answer) {
+                permit->settle(late ? Outcome::timeout : Outcome::success);
+            } else {
+                permit->settle(judge(answer.error(), late, context),
+                               {.retry_after = detail::retry_hint(answer.error())});
+            }
+            return answer;
+        } catch (...) {
+            permit->settle(thrown(late || passed(inner), context));
+            throw;
+        }
+    }
+
+    [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }
+    [[nodiscard]] std::string describe() const { return "breaker(" + breaker_->name() + ")"; }
+
+private:
+    [[nodiscard]] bool passed(const CallContext& context) const noexcept {
+        return context.deadline() && breaker_->clock().now() > *context.deadline();
+    }
+    template <class E>
+    [[nodiscard]] Outcome judge(const CallError<E>& error, bool late, const CallContext& context) const {
+        if (error.is_circuit_protection()) return Outcome::ignored;
+        if (late) return Outcome::timeout;
+        if (context.stop_requested()) return Outcome::ignored;
+        if constexpr (std::is_same_v<E, std::exception_ptr>) {
+            if (const auto* own = error.operation_error()) return breaker_->judge_exception(*own);
+        }
+        return outcome_of(error);
+    }
+    [[nodiscard]] static Outcome thrown(bool late, const CallContext& context) noexcept {
+        if (late) return Outcome::timeout;
+        return context.stop_requested() ? Outcome::ignored : Outcome::failure;
+    }
+
+    std::shared_ptr<CircuitBreaker> breaker_;
+};
+
+}  // namespace fusebox

@@ -1,0 +1,27 @@
+// The dependency's own word on when to come back, read from an error.
+#pragma once
+
+#include <concepts>
+#include <optional>
+
+#include <fusebox/core/call_error.hpp>
+#include <fusebox/core/clock.hpp>
+
+namespace fusebox::detail {
+
+/// True where argument-dependent look-up finds `std::optional<Duration> retry_after_of(const E&)`.
+template <class E>
+concept HasRetryAfterOf = requires(const E& error) {
+    { retry_after_of(error) } -> std::convertible_to<std::optional<Duration>>;
+};
+
+/// The hint of the operation's own error; empty where it has none.
+template <class E>
+[[nodiscard]] std::optional<Duration> retry_hint(const CallError<E>& error) {
+    if constexpr (HasRetryAfterOf<E>) {
+        if (const auto* own = error.operation_error()) return retry_after_of(*own);
+    }
+    return std::nullopt;
+}
+
+}  // namespace fusebox::detail
