@@ -1,6 +1,7 @@
 """kill -9 at random moments: what was answered 200 is there, once, and is delivered."""
 
 import collections
+import http.client
 import json
 import os
 import queue
@@ -8,7 +9,8 @@ import random
 import threading
 import time
 
-from e2e import Case, header, http, main, wait_until
+from e2e import Case, header, main, wait_until
+from e2e import http as request
 
 ALERTS = 2000
 KILLS = 6
@@ -51,9 +53,9 @@ class Kill(Case):
                 alert = {'title': f'alert {n}', 'severity': 'P2', 'labels': {'n': str(n)}}
                 while True:  # as a client would: again until it is acknowledged
                     try:
-                        response = http('POST', service.url + '/v1/alerts', alert, timeout=10)
-                    except OSError:
-                        time.sleep(0.05)  # killed under us: wait for the restart
+                        response = request('POST', service.url + '/v1/alerts', alert, timeout=10)
+                    except (OSError, http.client.HTTPException):
+                        time.sleep(0.05)  # killed under us, perhaps in mid-answer: wait for the restart
                         continue
                     if response.status == 200:
                         with lock:
