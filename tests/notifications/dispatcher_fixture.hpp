@@ -38,7 +38,7 @@ public:
     std::atomic<int> failing_leases{};  ///< so many of the next fail
     std::atomic<int> failing_settles{};
     std::atomic<int> failing_enqueues{};
-    std::atomic<bool> heal_on_lease{};  ///< the next lease ends the failing of settles
+    std::atomic<bool> heal_on_lease{};  ///< the next lease ends the failing of settles and enqueues
     std::atomic<int> leased_rows{};
 
     explicit FaultyOutbox(storage::MemoryStore& store) : store_(store) {}
@@ -47,7 +47,7 @@ public:
                                                             std::chrono::milliseconds lease_for, std::size_t limit,
                                                             const RequestContext& context) override {
         if (take(failing_leases)) return down();
-        if (heal_on_lease) failing_settles = 0;
+        if (heal_on_lease) failing_settles = failing_enqueues = 0;
         auto rows = store_.lease(destination, now, lease_for, limit, context);
         leased_rows += static_cast<int>(rows->size());
         std::unique_lock lock(mutex_);
@@ -228,6 +228,7 @@ public:
         DispatcherOptions options;
         options.clock = &clock;
         options.seed = 7;
+        options.poll = 1h;  // what is not told of is not seen
         options.on_event = [this](const DeliveryEvent& event) {
             {
                 const std::lock_guard lock(mutex_);

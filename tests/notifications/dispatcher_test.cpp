@@ -117,10 +117,12 @@ TEST_CASE("an operator's reset of the breaker lets deliveries go at once") {
     DispatcherWorld world;
     const auto sender = hook();
     auto settings = destination(sender);
-    settings.breaker = breaker_on(world.clock, {});
-    settings.breaker->force_open("operator", "maintenance");
-    const auto id = world.add("hook");
-    Dispatcher dispatcher{world.outbox, {settings}, world.options()};
+    sender->script({unreachable()});
+    settings.breaker = breaker_on(world.clock, {.consecutive_failure_threshold = 1, .open_timeout = 1h});
+    world.add("hook", "inc_1");
+    const Dispatcher dispatcher{world.outbox, {settings}, world.options()};
+    REQUIRE(world.wait_for(Kind::retry));
+    const auto id = world.add("hook", "inc_2");
     settings.breaker->reset("operator", "done");
     REQUIRE(world.wait_for(Kind::delivered));
     CHECK(world.row(id).attempts == 1);
@@ -521,6 +523,21 @@ TEST_CASE("a P0 that is given up is told to the fallback before it is a dead let
     CHECK(world.rows_of("mail").size() == 1);
 }
 
+TEST_CASE("a P0 whose fallback cannot be stored does not become a dead letter before it is") {
+    FallbackWorld world;
+    world.main->script({failed(NextMove::give_up, "http_4xx"), failed(NextMove::give_up, "http_4xx")});
+    world.outbox.failing_enqueues = 1'000'000;
+    const auto id = world.add("hook", "inc_1", "incident.triggered", Severity::p0);
+    Dispatcher dispatcher{world.outbox, world.destinations(), world.options()};
+    REQUIRE(world.wait_for(Kind::store_failing));
+    CHECK(world.row(id).state == NotificationState::leased);
+    world.outbox.heal_on_lease = true;  // once the lease has ended and the row is taken again
+    REQUIRE(world.pass_time_until(dispatcher, Kind::dead));
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered));
+    CHECK(world.mail->calls().at(0).fallback_for == id);
+    CHECK(world.row(id).state == NotificationState::dead);
+}
+
 TEST_CASE("a restart does not tell the fallback twice") {
     FallbackWorld world;
     const auto breaker = breaker_on(world.clock, {});
@@ -594,6 +611,21 @@ TEST_CASE("a reload does not wait for a send under way, and what changed holds f
     REQUIRE(world.wait_for(Kind::delivered, 3));
     CHECK(old_sender->kinds() == std::vector<std::string>{"incident.triggered"});
     CHECK(new_sender->kinds() == std::vector<std::string>{"incident.triggered", "incident.resolved"});
+}
+
+TEST_CASE("a row that was leased when its destination was taken away is released and not sent") {
+    DispatcherWorld world;
+    const auto sender = hook();
+    world.outbox.hold_leases();
+    const auto id = world.add("hook");
+    Dispatcher dispatcher{world.outbox, {destination(sender)}, world.options()};
+    REQUIRE(world.outbox.wait_for_leased_rows(1));
+    dispatcher.update({});
+    world.outbox.release_leases();
+    REQUIRE(world.wait_for(Kind::deferred));
+    CHECK(sender->calls().empty());
+    CHECK(world.row(id).state == NotificationState::pending);
+    CHECK(world.row(id).next_attempt_at <= world.clock.wall_now());
 }
 
 TEST_CASE("a reload without a change leaves a destination alone, and a time that the receiver named holds beyond one") {
