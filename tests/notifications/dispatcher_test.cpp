@@ -528,7 +528,9 @@ TEST_CASE("a P0 whose fallback cannot be stored does not become a dead letter be
     world.main->script({failed(NextMove::give_up, "http_4xx"), failed(NextMove::give_up, "http_4xx")});
     world.outbox.failing_enqueues = 1'000'000;
     const auto id = world.add("hook", "inc_1", "incident.triggered", Severity::p0);
-    Dispatcher dispatcher{world.outbox, world.destinations(), world.options()};
+    auto destinations = world.destinations();
+    destinations[0].max_in_flight = 1;
+    Dispatcher dispatcher{world.outbox, destinations, world.options()};
     REQUIRE(world.wait_for(Kind::store_failing));
     CHECK(world.row(id).state == NotificationState::leased);
     world.outbox.heal_on_lease = true;  // once the lease has ended and the row is taken again
