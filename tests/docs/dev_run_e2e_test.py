@@ -21,9 +21,7 @@ class DevRunTest(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.address = f"127.0.0.1:{free_port()}"
         config = self.folder / "incidentd.toml"
-        config.write_text(
-            f'[store]\nurl = "sqlite:{self.folder}/incidentd.db"\nspool = "{self.folder}/spool.db"\n', encoding="utf-8"
-        )
+        config.write_text(f'[store]\nurl = "sqlite:{self.folder}/incidentd.db"\n', encoding="utf-8")
         self.command = [SOURCE / "dev", "run", "--config", config, "--listen", self.address]
 
     def start(self):
@@ -57,7 +55,7 @@ class DevRunTest(unittest.TestCase):
         shown = subprocess.run(["bash", "-c", see], capture_output=True, text=True, check=True).stdout
         self.assertIn(incident, [entry["id"] for entry in json.loads(shown)["incidents"]])
 
-        for place in re.findall(r"^    (?:API|dashboard|health|metrics) +(\S+)$", text, re.M):
+        for place in re.findall(r"^    (?:API|health|metrics) +(\S+)$", text, re.M):
             with self.subTest(place=place):
                 self.assertTrue(subprocess.run(["curl", "-sfo", os.devnull, place], check=False).returncode == 0)
 

@@ -71,5 +71,5 @@ if __name__ == "__main__":
     for name in ("cmake", "generator", "compiler", "components"):
         parser.add_argument("--" + name, required=True)
     options = parser.parse_args()
-    options.components = options.components.split(";")
+    options.components = options.components.split(",")
     unittest.main(argv=[__file__, "-v"])
