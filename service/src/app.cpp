@@ -26,8 +26,8 @@ incidents::WallTime wall_now() { return steady_clock().wall_now(); }
 std::shared_ptr<incidents::NotificationSender> make_sender(const DestinationConfig& destination,
                                                            const DeliveryConfig& delivery) {
     if (destination.type == DestinationType::log) {
-        return std::make_shared<notifications::LogSender>(
-            destination.name, [](std::string_view line) { log_raw(Level::info, "destination", line); });
+        return std::make_shared<notifications::LogSender>(destination.name,
+                                                          [](std::string_view line) { log_line(Level::info, line); });
     }
     notifications::WebhookSettings settings;
     settings.name = destination.name;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -362,7 +363,8 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
     root.finish();
 
     if (context.mistakes.empty()) return config;
-    std::ranges::stable_sort(context.mistakes, {}, &ConfigMistake::line);
+    std::ranges::sort(context.mistakes, {},
+                      [](const ConfigMistake& mistake) { return std::tie(mistake.line, mistake.field); });
     return std::unexpected(std::move(context.mistakes));
 }
 

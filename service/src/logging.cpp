@@ -101,14 +101,15 @@ void log(Level level, std::string_view event, LogFields fields) {
     logger().log(spd(level), spdlog::string_view_t{format_log_line(as_json, level, event, fields, now())});
 }
 
-void log_raw(Level level, std::string_view event, std::string_view pairs) {
+void log_line(Level level, std::string_view line) {
     if (!log_enabled(level)) return;
     if (as_json) {
-        log(level, event, {{"text", pairs}});
+        const auto event_end = std::min(line.find(' '), line.size());
+        log(level, line.substr(0, event_end), {{"text", line.substr(std::min(event_end + 1, line.size()))}});
         return;
     }
-    logger().log(spd(level), spdlog::string_view_t{fmt::format("{} {} {} {}", incidents::to_rfc3339(now()),
-                                                               name_of(level), event, pairs)});
+    logger().log(spd(level),
+                 spdlog::string_view_t{fmt::format("{} {} {}", incidents::to_rfc3339(now()), name_of(level), line)});
 }
 
 }  // namespace fusebox::service

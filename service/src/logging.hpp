@@ -31,8 +31,8 @@ void configure_log(const LogConfig& config);
 /// `2026-01-01T00:00:00.123Z info breaker_transition name=store from=closed to=open`, or the same as one JSON object.
 /// Thread-safe. Never give it a secret.
 void log(Level level, std::string_view event, LogFields fields = {});
-/// A line that somebody else has formatted as key=value pairs.
-void log_raw(Level level, std::string_view event, std::string_view pairs);
+/// A line that somebody else has formatted, as an event and key=value pairs.
+void log_line(Level level, std::string_view line);
 [[nodiscard]] bool log_enabled(Level level) noexcept;
 
 /// The line without its end; apart from `log` for tests.

@@ -1,14 +1,18 @@
 #include <fusebox/middleware/http_server.hpp>
 
+#include <future>
+
 #include <fusebox/middleware/problem.hpp>
+#include <fusebox/transport/http_client.hpp>
 
 #include "raw_client.hpp"
 #include "support/catch.hpp"
+#include "support/test_certificate.hpp"
 
 using namespace fusebox::middleware;
-using fusebox::test::RawAnswer;
-using fusebox::test::RawClient;
-using fusebox::test::request;
+using fusebox::testing::RawAnswer;
+using fusebox::testing::RawClient;
+using fusebox::testing::request;
 
 namespace {
 
@@ -228,6 +232,39 @@ TEST_CASE("stop is heard whenever it comes, and the port is free again") {
         server.stop();
         server.stop();
     }
+}
+
+TEST_CASE("stop lets a request in flight finish") {
+    std::promise<void> arrived;
+    std::promise<void> leave;
+    Router router;
+    router.add("GET", "/slow", [&](const Request&) {
+        arrived.set_value();
+        leave.get_future().wait();
+        return Response{.content_type = "text/plain", .body = "done"};
+    });
+    HttpServer server{std::move(router), {}};
+    RawClient client{server.start().value()};
+    client.send(request("GET", "/slow"));
+    arrived.get_future().wait();
+    auto stopped = std::async(std::launch::async, [&] { server.stop(); });
+    CHECK(stopped.wait_for(std::chrono::milliseconds{50}) == std::future_status::timeout);
+    leave.set_value();
+    CHECK(client.receive().body == "done");
+    CHECK(stopped.wait_for(std::chrono::seconds{5}) == std::future_status::ready);
+}
+
+TEST_CASE("with a certificate the server speaks TLS") {
+    const fusebox::testing::TestCertificate certificate;
+    Router router;
+    router.add("GET", "/hello", [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
+    HttpServer server{std::move(router),
+                      {.tls_certificate_file = certificate.certificate_file(), .tls_key_file = certificate.key_file()}};
+    const auto url = "https://127.0.0.1:" + std::to_string(server.start().value()) + "/hello";
+    fusebox::transport::HttpClient trusting{{.ca_file = certificate.certificate_file()}};
+    const auto answer = trusting.send({.method = "GET", .url = url, .headers = {}, .body = {}});
+    REQUIRE(answer);
+    CHECK(answer->body == "hello");
 }
 
 TEST_CASE("a certificate that cannot be read is named") {
