@@ -420,7 +420,9 @@ TEST_CASE("a result that comes after another worker has taken the row over chang
     const auto sender = hook();
     sender->hold();
     const auto id = world.add("hook");
-    Dispatcher dispatcher{world.outbox, {destination(sender)}, world.options()};
+    auto settings = destination(sender);
+    settings.max_in_flight = 1;  // nobody idle here takes the row over first
+    Dispatcher dispatcher{world.outbox, {settings}, world.options()};
     REQUIRE(sender->wait_for_calls(1));
     world.clock.advance(1h);
     const auto taken = world.store.lease("hook", world.clock.wall_now(), 30s, 1, {});
