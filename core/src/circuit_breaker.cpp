@@ -55,7 +55,9 @@ CircuitBreakerConfig CircuitBreaker::config() const { return impl_->config(); }
 std::optional<TransitionReport> CircuitBreaker::last_trip() const { return impl_->last_trip(); }
 std::vector<TransitionReport> CircuitBreaker::reports() const { return impl_->reports(); }
 
-void CircuitBreaker::reset(std::string_view actor, std::string_view note) { impl_->reset(actor, note); }
+void CircuitBreaker::reset(std::string_view actor, std::string_view note) {
+    impl_->control(State::closed, actor, note);
+}
 void CircuitBreaker::force_open(std::string_view actor, std::string_view note) {
     impl_->control(State::forced_open, actor, note);
 }

@@ -28,6 +28,9 @@ double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
     return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// What is kept of Settlement::message.
+constexpr std::size_t message_bytes = 96;
+
 double seconds(Duration duration) noexcept { return std::chrono::duration<double>{duration}.count(); }
 
 bool is_open(State state) noexcept { return state == State::open || state == State::forced_open; }
@@ -103,9 +106,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
                 continue;
             }
         }
-        auto decided = true;
-        auto answer = acquire_locked(now, decided);
-        if (decided) return answer;
+        if (auto answer = acquire_locked(now)) return *std::move(answer);
     }
 }
 
@@ -124,7 +125,8 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
     return std::nullopt;
 }
 
-std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire_locked(TimePoint now, bool& decided) noexcept {
+// Empty: the state admits all by now, decide again.
+std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_locked(TimePoint now) noexcept {
     std::optional<Permit> permit;
     std::uint64_t word = 0;
     Duration retry_after{};
@@ -153,10 +155,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire_locked(TimePoint 
     }
     hub_->drain(breaker_);
     if (permit) return *std::move(permit);
-    if (admits_all(state_of(word)) || (state_of(word) == State::open && retry_after <= Duration::zero())) {
-        decided = false;  // closed meanwhile, for one: decide again
-        return std::unexpected{Rejection{}};
-    }
+    if (admits_all(state_of(word))) return std::nullopt;
     const auto kind =
         state_of(word) == State::half_open ? Rejection::Kind::too_many_probes : Rejection::Kind::circuit_open;
     return std::unexpected{reject(kind, word, retry_after)};
@@ -289,10 +288,7 @@ void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now)
     {
         const std::scoped_lock lock{mutex_};
         now = advance(now);
-        if (this->generation() != generation) {
-            // Hung calls of a generation that is over must not be found overdue for ever.
-            watched_.take_overdue(this->generation(), now);
-        } else {
+        if (this->generation() == generation) {
             window_.roll(now);
             judge(now, {});
         }
@@ -309,8 +305,11 @@ TimePoint CircuitBreaker::Impl::advance(TimePoint now) noexcept {
 
 void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcept {
     note_hint(*verdict.settlement, now);
+    const auto neutral = is_neutral(verdict.outcome);
+    // Neutral outcomes come here with a hint, or to have hung calls judged.
+    if (neutral && !breaker_.watching_.load(std::memory_order_relaxed)) return;  // relaxed: as in judge()
     window_.roll(now);
-    if (!is_neutral(verdict.outcome)) {  // R14
+    if (!neutral) {  // R14
         const auto failure = verdict.outcome != Outcome::success;
         if (failure || verdict.slow) {
             window_.add_bad(failure, verdict.slow);
@@ -323,7 +322,7 @@ void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcep
             clear_run(generation());
         }
     }
-    judge(now, verdict.settlement->message);
+    judge(now, detail::cut(verdict.settlement->message, message_bytes));
 }
 
 void CircuitBreaker::Impl::note_hint(const Settlement& settlement, TimePoint now) noexcept {
@@ -341,14 +340,13 @@ std::uint32_t CircuitBreaker::Impl::run_at(TimePoint now) const noexcept {
 }
 
 void CircuitBreaker::Impl::extend_run(TimePoint now) noexcept {
-    // Against clear_run only: everybody else who writes holds the mutex.
     auto run = run_.load();
-    for (;;) {
-        const auto forgotten = run_at(now) == 0;
-        const auto failures = forgotten ? 0U : static_cast<std::uint32_t>(run);
-        const auto longer = failures == ~0U ? failures : failures + 1;
-        if (run_.compare_exchange_weak(run, run_word(generation(), longer))) break;
-    }
+    std::uint32_t longer = 0;
+    do {
+        const auto failures = run_at(now) == 0 ? 0U : static_cast<std::uint32_t>(run);
+        longer = failures == ~0U ? failures : failures + 1;
+        // Against clear_run only: everybody else who writes holds the mutex.
+    } while (!run_.compare_exchange_weak(run, run_word(generation(), longer)));
     last_failure_at_ = now;
 }
 
@@ -440,7 +438,7 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
                                 .at = now,
                                 .wall_time = clock_.wall_now(),
                                 .actor = {},
-                                .note = std::string{detail::cut(cause.note, 96)}};
+                                .note = std::string{cause.note}};
         if (hub_->wants(EventMask::control)) hub_->enqueue(WouldHaveTrippedEvent{std::move(report)});
     } catch (...) {
         // No memory for the words: there will be another one.
@@ -469,7 +467,9 @@ void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& ver
     if (is_neutral(verdict.outcome)) return;  // R22
     const auto failure = verdict.outcome != Outcome::success;
     count_probe(!failure && !verdict.slow, failure, verdict.slow, now,
-                {.reason = TransitionReason::probe_failed, .observed = 1, .note = verdict.settlement->message});
+                {.reason = TransitionReason::probe_failed,
+                 .observed = 1,
+                 .note = detail::cut(verdict.settlement->message, message_bytes)});
 }
 
 void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
@@ -601,7 +601,8 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
     {
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
-        transition(to,
+        // A reset must not switch on what the configuration switched off.
+        transition(to == State::closed && !config_.enabled ? State::disabled : to,
                    {.reason = TransitionReason::operator_request,
                     .window = state() == State::half_open ? probe_counts_ : window_.counts(now),
                     .actor = actor,
@@ -609,10 +610,6 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
                    now);
     }
     hub_->drain(breaker_);
-}
-
-void CircuitBreaker::Impl::reset(std::string_view actor, std::string_view note) {
-    control(config().enabled ? State::closed : State::disabled, actor, note);
 }
 
 void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::string_view actor,

@@ -35,8 +35,8 @@ public:
     [[nodiscard]] std::optional<TransitionReport> last_trip();
     [[nodiscard]] std::vector<TransitionReport> reports();
 
+    /// R50. closed: a reset.
     void control(State to, std::string_view actor, std::string_view note);
-    void reset(std::string_view actor, std::string_view note);
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor, std::string_view note);
 
     Subscription subscribe(BreakerListener listener, EventMask mask) {
@@ -77,7 +77,7 @@ private:
     void clear_run(std::uint64_t generation) noexcept;
 
     // ---- each takes the mutex, and delivers events after releasing it ----
-    std::expected<Permit, Rejection> acquire_locked(TimePoint now, bool& decided) noexcept;
+    std::optional<std::expected<Permit, Rejection>> acquire_locked(TimePoint now) noexcept;
     void settle_locked(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
     void judge_locked(std::uint64_t generation, TimePoint now) noexcept;
 

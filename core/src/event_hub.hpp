@@ -47,7 +47,7 @@ private:
         BreakerEvent event;
     };
     // A listener that never returns must not eat the memory.
-    static constexpr std::size_t longest_queue = 1024;
+    static constexpr std::size_t longest_queue = 16'384;
 
     void cancel(const Listener* listener) noexcept;
     void replace(std::shared_ptr<const Listeners> listeners) noexcept;

@@ -112,8 +112,8 @@ WindowCounts LastOutcomes::counts(std::uint64_t live) const noexcept {
     return counts;
 }
 
-void LastOutcomes::take(const LastOutcomes& other, std::uint64_t live) noexcept {
-    const auto recorded = other.recorded_ + static_cast<std::int64_t>(live);
+void LastOutcomes::take(const LastOutcomes& other) noexcept {
+    const auto recorded = other.recorded_;
     // What the other one had forgotten already never happened here.
     const auto forgotten = std::max<std::int64_t>(0, recorded - other.size());
     recorded_ = recorded - forgotten;
@@ -195,7 +195,7 @@ void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
         if (auto* slices = std::get_if<TimeSlices>(&next)) {
             slices->take(std::get<TimeSlices>(sealed_));
         } else {
-            std::get<LastOutcomes>(next).take(std::get<LastOutcomes>(sealed_), 0);
+            std::get<LastOutcomes>(next).take(std::get<LastOutcomes>(sealed_));
         }
     }
     sealed_ = std::move(next);

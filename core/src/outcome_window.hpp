@@ -63,8 +63,8 @@ public:
     /// Those that are kept; may still count what newer successes have pushed out.
     [[nodiscard]] bool any_bad() const noexcept { return kept_ != 0; }
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(bad_.size()); }
-    /// Takes what the other one holds, as far as it fits.
-    void take(const LastOutcomes& other, std::uint64_t live) noexcept;
+    /// Takes what the other one holds, as far as it fits. The other one must have all its successes.
+    void take(const LastOutcomes& other) noexcept;
 
 private:
     struct Bad {

@@ -212,7 +212,7 @@ public:
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor = {}, std::string_view note = {});
 
     // ---- events ----
-    /// The listener hears what happens from now on. More than 1024 undelivered events (a listener that does not return)
+    /// The listener hears what happens from now on. More than 16384 undelivered events (a listener that does not return)
     /// are dropped, and counted as listener errors.
     Subscription subscribe(BreakerListener listener, EventMask mask = EventMask::control);
 

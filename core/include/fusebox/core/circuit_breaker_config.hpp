@@ -60,7 +60,8 @@ struct CircuitBreakerConfig {
     double failure_rate_threshold{0.5};                      ///< share of failures that trips; (0, 1], 0 = off
     std::optional<Duration> slow_call_duration_threshold{};  ///< a call at least this long is slow; > 0, none = off
     double slow_call_rate_threshold{1.0};                    ///< share of slow calls that trips; (0, 1]
-    std::uint32_t minimum_requests{10};                      ///< outcomes in the window before a rate is judged; ≥ 1
+    std::uint32_t minimum_requests{10};                      ///< outcomes in the window before a rate is judged; ≥ 1.
+                                                             ///< A count window is judged when full at the latest
     Window window{TimeWindow{}};
     Duration open_timeout{std::chrono::seconds{30}};  ///< how long open rejects before the first probe; > 0
     Backoff backoff{};
