@@ -1,0 +1,199 @@
+#include <array>
+#include <cstdlib>
+#include <new>
+
+#include "rig.hpp"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define OWN_OPERATOR_NEW 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define OWN_OPERATOR_NEW 0
+#endif
+#endif
+#ifndef OWN_OPERATOR_NEW
+#define OWN_OPERATOR_NEW 1
+#endif
+
+// Counts what the thread allocates, for R6; everything else goes on as before. Under the sanitizers, which bring their
+// own, nothing is counted.
+namespace {
+thread_local std::size_t allocations = 0;
+}  // namespace
+
+#if OWN_OPERATOR_NEW
+// NOLINTBEGIN(misc-new-delete-overloads)
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    throw std::bad_alloc{};
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// NOLINTEND(misc-new-delete-overloads)
+
+TEST_CASE("R6: the tests of it would notice an allocation") {
+    const auto before = allocations;
+    const auto memory = std::make_unique<std::array<int, 100>>();
+    CHECK(memory);
+    CHECK(allocations > before);
+}
+#endif
+
+namespace fusebox {
+namespace {
+
+using test::Rig;
+using namespace std::chrono_literals;
+
+TEST_CASE("R1: closed admits every call") {
+    Rig rig;
+    std::vector<Permit> permits;
+    for (int i = 0; i < 1000; ++i) permits.push_back(rig.admit());
+    CHECK(permits.back().generation() == 0);
+    CHECK_FALSE(permits.back().is_probe());
+}
+
+TEST_CASE("R2: open rejects every call before the retry time, and says how long") {
+    Rig rig;
+    rig.fail(5);
+    REQUIRE(rig.state() == State::open);
+
+    auto rejection = rig.rejection();
+    CHECK(rejection.kind == Rejection::Kind::circuit_open);
+    CHECK(rejection.state == State::open);
+    CHECK(rejection.retry_after == 30s);
+    CHECK(rejection.generation == 1);
+    CHECK(describe(rejection) == "circuit is open, retry after 30 s");
+
+    rig.clock.advance(30s - 1ns);
+    CHECK(rig.rejection().retry_after == 1ns);
+    CHECK(rig.state() == State::open);
+}
+
+TEST_CASE("R3: the first admission at the retry time is itself a probe") {
+    Rig rig;
+    rig.fail(5);
+    rig.clock.advance(30s);
+    CHECK(rig.state() == State::open);  // time alone moves nothing
+    const auto probe = rig.admit();
+    CHECK(probe.is_probe());
+    CHECK(probe.generation() == 2);
+    CHECK(rig.state() == State::half_open);
+    CHECK(rig.breaker.metrics().probes_in_flight == 1);
+}
+
+TEST_CASE("R4: half-open admits as many probes at once as configured, then rejects") {
+    CircuitBreakerConfig config;
+    config.half_open_max_concurrent = 3;
+    config.success_threshold = 100;
+    Rig rig{config};
+    rig.half_open();
+
+    std::vector<Permit> probes;
+    for (int i = 0; i < 3; ++i) probes.push_back(rig.admit());
+    const auto rejection = rig.rejection();
+    CHECK(rejection.kind == Rejection::Kind::too_many_probes);
+    CHECK(rejection.state == State::half_open);
+    CHECK(rejection.retry_after == 0s);
+
+    probes.back().success();
+    CHECK(rig.admit().is_probe());
+}
+
+TEST_CASE("R5: reading never changes the state") {
+    Rig rig;
+    rig.fail(5);
+    rig.clock.advance(1h);
+    for (int i = 0; i < 3; ++i) {
+        CHECK(rig.breaker.metrics().state == State::open);
+        CHECK(rig.breaker.state() == State::open);
+        CHECK(rig.breaker.generation() == 1);
+        CHECK(rig.breaker.reports().size() == 1);
+        CHECK(rig.breaker.last_trip());
+    }
+    // A lease that has run out is not taken back by looking, either.
+    auto probe = rig.admit();
+    rig.clock.advance(1h);
+    CHECK(rig.breaker.metrics().probes_in_flight == 1);
+    CHECK(rig.breaker.state() == State::half_open);
+    probe.ignore();
+}
+
+TEST_CASE("R6: a rejection allocates nothing and tells why") {
+    Rig rig;
+    rig.fail(5);
+    (void)rig.breaker.try_acquire();  // the thread's first use of its stripe
+    const auto before = allocations;
+    for (int i = 0; i < 100; ++i) REQUIRE_FALSE(rig.breaker.try_acquire().has_value());
+    CHECK(allocations == before);
+
+    rig.breaker.force_open("ops", "maintenance");
+    const auto forced = allocations;
+    const auto rejection = rig.rejection();
+    CHECK(allocations == forced);
+    CHECK(rejection.kind == Rejection::Kind::circuit_open);
+    CHECK(rejection.state == State::forced_open);
+    CHECK(rejection.retry_after == 0s);
+    CHECK(rejection.generation == rig.breaker.generation());
+    CHECK(rig.breaker.last_trip()->note == "maintenance");
+}
+
+TEST_CASE("R6: admission and settling allocate nothing either, in any state") {
+    CircuitBreakerConfig config;
+    config.success_threshold = 1;
+    Rig rig{config};
+    rig.succeed();
+    const auto before = allocations;
+    for (int round = 0; round < 50; ++round) {  // more rounds than reports are kept
+        for (int i = 0; i < 5; ++i)
+            rig.breaker.try_acquire()->settle(Outcome::failure,
+                                              {.message = "the dependency is down and says so at length"});
+        rig.clock.advance(30s);
+        rig.breaker.try_acquire()->success();
+    }
+    CHECK(allocations == before);
+    CHECK(rig.breaker.metrics().trip_count == 50);
+    CHECK(rig.breaker.reports().size() == 16);
+}
+
+TEST_CASE("R7: admission does not wait for a call, a slot or a listener of another thread") {
+    CircuitBreakerConfig config;
+    config.half_open_max_concurrent = 1;
+    Rig rig{config};
+    rig.half_open();
+    // One call hangs in the only slot, and one listener hangs on another thread.
+    auto hanging = rig.admit();
+    std::atomic<bool> listening = false;
+    std::atomic<bool> go_on = false;
+    const auto subscription = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent&) {
+        listening = true;
+        listening.notify_all();
+        go_on.wait(false);
+    });
+    std::thread other{[&] { rig.breaker.reset(); }};
+    listening.wait(false);
+    CHECK(rig.admit().generation() == rig.breaker.generation());
+    rig.breaker.trip();
+    CHECK(rig.rejection().kind == Rejection::Kind::circuit_open);
+    go_on = true;
+    go_on.notify_all();
+    other.join();
+}
+
+TEST_CASE("R50: forced open rejects until reset, disabled and metrics_only admit everything") {
+    Rig rig;
+    rig.breaker.force_open();
+    rig.clock.advance(1000h);
+    CHECK(rig.rejection().state == State::forced_open);
+    for (const auto state : {State::disabled, State::metrics_only}) {
+        state == State::disabled ? rig.breaker.disable() : rig.breaker.metrics_only();
+        rig.fail(100);
+        CHECK(rig.state() == state);
+    }
+    rig.breaker.reset();
+    CHECK(rig.state() == State::closed);
+}
+
+}  // namespace
+}  // namespace fusebox
