@@ -53,18 +53,25 @@ struct Bulkhead::State {
         return {.kind = Rejection::Kind::bulkhead_full};
     }
 
-    // Takes a slot or a place in the queue: true, with `waiter` in the queue or `waiter.granted`. False: no room.
+    // With the lock held. True: `waiter` stands in the queue, or was granted a slot at once. False: no room.
     bool take_slot_or_queue(Waiter& waiter) {
+        queue.push_back(&waiter);                             // first, since it may throw
         auto current = word.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
-        while (!take_free_slot(current)) {
-            if (waiting_of(current) >= config.max_waiting) return false;
-            if (word.compare_exchange_weak(current, current + one_waiting, std::memory_order_relaxed)) {
-                queue.push_back(&waiter);
-                return true;
+        while (true) {
+            waiter.granted = take_free_slot(current);
+            if (waiter.granted || waiting_of(current) >= config.max_waiting) {
+                queue.pop_back();
+                return waiter.granted;
             }
+            if (word.compare_exchange_weak(current, current + one_waiting, std::memory_order_relaxed)) return true;
         }
-        waiter.granted = true;
-        return true;
+    }
+
+    // With the lock held: `waiter` no longer waits, granted or not.
+    void leave_queue(const Waiter& waiter) noexcept {
+        if (waiter.granted) return;
+        std::erase(queue, &waiter);
+        word.fetch_sub(one_waiting, std::memory_order_relaxed);  // relaxed: no slot changes hands
     }
 
     void release() noexcept {
@@ -123,10 +130,18 @@ std::expected<Bulkhead::Slot, Rejection> Bulkhead::enter(const CallContext& cont
     Waiter waiter;
     std::unique_lock lock{state.mutex};
     if (!state.take_slot_or_queue(waiter)) return std::unexpected{state.refuse()};
-    state.options.sleeper->wait(lock, waiter.changed, patience, context.stop_token(), [&] { return waiter.granted; });
+    try {
+        state.options.sleeper->wait(lock, waiter.changed, patience, context.stop_token(),
+                                    [&] { return waiter.granted; });
+    } catch (...) {
+        if (!lock.owns_lock()) lock.lock();
+        state.leave_queue(waiter);
+        lock.unlock();
+        if (waiter.granted) state.release();
+        throw;
+    }
+    state.leave_queue(waiter);
     if (waiter.granted) return Slot{state};
-    std::erase(state.queue, &waiter);
-    state.word.fetch_sub(one_waiting, std::memory_order_relaxed);  // relaxed: no slot changes hands
     return std::unexpected{state.refuse()};
 }
 

@@ -1,50 +1,21 @@
 #include <array>
-#include <cstdlib>
-#include <new>
+#include <memory>
 
+#include "allocations.hpp"
 #include "rig.hpp"
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define OWN_OPERATOR_NEW 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define OWN_OPERATOR_NEW 0
-#endif
-#endif
-#ifndef OWN_OPERATOR_NEW
-#define OWN_OPERATOR_NEW 1
-#endif
-
-// Counts what the thread allocates, for R6; everything else goes on as before. Under the sanitizers, which bring their
-// own, nothing is counted.
-namespace {
-thread_local std::size_t allocations = 0;
-}  // namespace
-
-#if OWN_OPERATOR_NEW
-// NOLINTBEGIN(misc-new-delete-overloads)
-void* operator new(std::size_t size) {
-    ++allocations;
-    if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-    throw std::bad_alloc{};
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-// NOLINTEND(misc-new-delete-overloads)
-
-TEST_CASE("R6: the tests of it would notice an allocation") {
-    const auto before = allocations;
-    const auto memory = std::make_unique<std::array<int, 100>>();
-    CHECK(memory);
-    CHECK(allocations > before);
-}
-#endif
 
 namespace fusebox {
 namespace {
 
 using test::Rig;
 using namespace std::chrono_literals;
+
+TEST_CASE("R6: the tests of it would notice an allocation") {
+    const auto before = test::allocations();
+    const auto memory = std::make_unique<std::array<int, 100>>();
+    CHECK(memory);
+    CHECK((test::allocations() > before) == test::allocations_are_counted());
+}
 
 TEST_CASE("R1: closed admits every call") {
     Rig rig;
@@ -124,14 +95,14 @@ TEST_CASE("R6: a rejection allocates nothing and tells why") {
     Rig rig;
     rig.fail(5);
     (void)rig.breaker.try_acquire();  // the thread's first use of its stripe
-    const auto before = allocations;
+    const auto before = test::allocations();
     for (int i = 0; i < 100; ++i) REQUIRE_FALSE(rig.breaker.try_acquire().has_value());
-    CHECK(allocations == before);
+    CHECK(test::allocations() == before);
 
     rig.breaker.force_open("ops", "maintenance");
-    const auto forced = allocations;
+    const auto forced = test::allocations();
     const auto rejection = rig.rejection();
-    CHECK(allocations == forced);
+    CHECK(test::allocations() == forced);
     CHECK(rejection.kind == Rejection::Kind::circuit_open);
     CHECK(rejection.state == State::forced_open);
     CHECK(rejection.retry_after == 0s);
@@ -144,7 +115,7 @@ TEST_CASE("R6: admission and settling allocate nothing either, in any state") {
     config.success_threshold = 1;
     Rig rig{config};
     rig.succeed();
-    const auto before = allocations;
+    const auto before = test::allocations();
     for (int round = 0; round < 50; ++round) {  // more rounds than reports are kept
         for (int i = 0; i < 5; ++i)
             rig.breaker.try_acquire()->settle(Outcome::failure,
@@ -152,7 +123,7 @@ TEST_CASE("R6: admission and settling allocate nothing either, in any state") {
         rig.clock.advance(30s);
         rig.breaker.try_acquire()->success();
     }
-    CHECK(allocations == before);
+    CHECK(test::allocations() == before);
     CHECK(rig.breaker.metrics().trip_count == 50);
     CHECK(rig.breaker.reports().size() == 16);
 }

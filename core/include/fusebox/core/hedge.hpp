@@ -231,12 +231,16 @@ AnswerOf<Next> Hedge::execute(const CallContext& context, Next&& next) const {
     auto& state = *state_;
     const auto begun = state.clock->now();
     const auto race = std::make_shared<detail::Race<std::decay_t<Next>>>(std::forward<Next>(next));
+    // However this call ends, the attempts are told that nobody waits for them any more: with no lock held.
+    struct StopAtEnd {
+        std::stop_source& stop;
+        ~StopAtEnd() { stop.request_stop(); }
+    } const stop_at_end{race->stop};
     state.budget.record_request();
     if (!start(state, race, context, 0)) {
         return Answer{std::unexpect, Rejection{.kind = Rejection::Kind::bulkhead_full}};
     }
     run(state, race, context);
-    race->stop.request_stop();
 
     const std::lock_guard lock{race->mutex};
     if (race->over()) {

@@ -1,0 +1,37 @@
+#include "allocations.hpp"
+
+#include <cstdlib>
+#include <new>
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define OWN_OPERATOR_NEW 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define OWN_OPERATOR_NEW 0
+#endif
+#endif
+#ifndef OWN_OPERATOR_NEW
+#define OWN_OPERATOR_NEW 1
+#endif
+
+namespace {
+thread_local std::size_t count = 0;
+}  // namespace
+
+#if OWN_OPERATOR_NEW
+// Counts, and goes on as before.
+// NOLINTBEGIN(misc-new-delete-overloads)
+void* operator new(std::size_t size) {
+    ++count;
+    if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    throw std::bad_alloc{};
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// NOLINTEND(misc-new-delete-overloads)
+#endif
+
+namespace fusebox::test {
+bool allocations_are_counted() noexcept { return OWN_OPERATOR_NEW == 1; }
+std::size_t allocations() noexcept { return count; }
+}  // namespace fusebox::test
