@@ -138,7 +138,8 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
             transition(State::half_open,
                        {.reason = TransitionReason::open_timeout_elapsed,
                         .threshold = seconds(retry_at - last_change_),
-                        .observed = seconds(now - last_change_)},
+                        .observed = seconds(now - last_change_),
+                        .window = window_.counts(now)},
                        now);
         }
         if (state() == State::half_open) expire_leases(now);

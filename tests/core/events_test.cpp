@@ -211,6 +211,18 @@ TEST_CASE("R40: a transition leaves a report of the rule, what it saw, and the c
     CHECK(describe(*report) == "closed → open: 50 % of 4 calls failed (threshold 50 %): 503 Service Unavailable");
 }
 
+TEST_CASE("R40: the report of the first probe still shows the window that tripped") {
+    Rig rig;
+    rig.succeed(2);
+    rig.fail(5);
+    rig.clock.advance(30s);
+    rig.admit().ignore();
+    const auto report = rig.breaker.reports().front();
+    REQUIRE(report.to == State::half_open);
+    CHECK(report.window == WindowCounts{7, 5, 0});
+    CHECK(report.consecutive_failures == 5);
+}
+
 TEST_CASE("R40: the ring keeps the last reports, newest first, and the last trip beyond it") {
     Rig rig{{}, {.report_capacity = 3}};
     CHECK(rig.breaker.reports().empty());
