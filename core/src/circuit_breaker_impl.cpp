@@ -639,6 +639,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         const auto current = state();
         const Cause cause{.reason = TransitionReason::configuration,
                           .window = current == State::half_open ? probe_counts_ : window_.counts(now),
+        if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
                           .actor = actor,
                           .note = note};
         if (config.enabled && !was_enabled && current == State::disabled) {

@@ -190,6 +190,21 @@ TEST_CASE("R51: a count window keeps its last outcomes when its size changes") {
     }
 }
 
+TEST_CASE("R11, R51: a run of failures that was forgotten does not come back with a longer window") {
+    CircuitBreakerConfig config;
+    config.window = TimeWindow{10s, 10};
+    Rig rig{config};
+    rig.fail(4);
+    rig.clock.advance(10s + 1ns);
+    REQUIRE(rig.breaker.metrics().consecutive_failures == 0);
+    config.window = GENERATE(Window{TimeWindow{60s, 10}}, Window{CountWindow{100}});
+    rig.breaker.reconfigure(config);
+    CHECK(rig.breaker.metrics().consecutive_failures == 0);
+    rig.fail();
+    CHECK(rig.state() == State::closed);
+    CHECK(rig.breaker.metrics().consecutive_failures == 1);
+}
+
 TEST_CASE("R51: turning enabled off and on is a transition by configuration") {
     Rig rig;
     rig.fail(5);
