@@ -386,7 +386,8 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
 
     const auto slow_rule = config_.slow_call_duration_threshold || config_.hung_call_threshold;
     if ((config_.failure_rate_threshold == 0 && !slow_rule) || !window_.any_bad()) {
-        judge_in_.store(disarmed);
+        // Nothing wakes us when the quiet time is over, so each success looks.
+        judge_in_.store(window_.any_bad() ? 1 : disarmed);
         return;
     }
     const auto minimum = window_.minimum(config_.minimum_requests);
@@ -423,8 +424,8 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
 
 void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
     if (state() != State::metrics_only) return transition(State::open, cause, now);
-    // What closed would have done: open, be silent for the open time, begin again.
-    const auto open_for = draw_open_time(now);
+    // What closed would have done: open as after no failed recovery, be silent for the open time, begin again.
+    const auto open_for = draw_open_time(0, now);
     try {
         TransitionReport report{.sequence = generation(),
                                 .from = State::metrics_only,
@@ -529,8 +530,8 @@ void CircuitBreaker::Impl::publish_probes() noexcept {
 
 // ---- transitions --------------------------------------------------------------------------------------------------
 
-Duration CircuitBreaker::Impl::draw_open_time(TimePoint now) noexcept {
-    return detail::open_time(config_, attempt_, std::max(Duration::zero(), hint_until_ - now), jitter_);
+Duration CircuitBreaker::Impl::draw_open_time(std::uint32_t attempt, TimePoint now) noexcept {
+    return detail::open_time(config_, attempt, std::max(Duration::zero(), hint_until_ - now), jitter_);
 }
 
 // R15: the one place that writes the word, under the mutex; each call begins a generation.
@@ -542,7 +543,7 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
     if (is_open(from)) time_open_ += now - last_change_;
     if (to == State::open) {
         if (from == State::half_open && attempt_ != ~0U) ++attempt_;  // R26
-        open_for = draw_open_time(now);
+        open_for = draw_open_time(attempt_, now);
         ++trip_count_;
     } else if (to == State::closed) {  // R23
         attempt_ = 0;

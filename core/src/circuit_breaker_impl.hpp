@@ -94,7 +94,7 @@ private:
     void set_run(std::uint32_t run) noexcept;
     void judge(TimePoint now, std::string_view message) noexcept;
     void trip(const Cause& cause, TimePoint now) noexcept;
-    Duration draw_open_time(TimePoint now) noexcept;
+    Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;
     void transition(State to, const Cause& cause, TimePoint now) noexcept;
     void clear_window(TimePoint now) noexcept;
     void publish_config() noexcept;

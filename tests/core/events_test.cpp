@@ -271,6 +271,40 @@ TEST_CASE("metrics_only reports what closed would have done, once per open time,
     CHECK(heard.of<StateTransitionEvent>().size() == 1);
 }
 
+TEST_CASE("metrics_only: once the open time is over, a success is judged as well") {
+    Rig rig{test::rates_only(0.25, 1, CountWindow{10})};
+    Heard heard;
+    const auto subscription = rig.breaker.subscribe(heard.listener());
+    rig.breaker.metrics_only();
+    rig.fail();  // would open
+    rig.fail();
+    rig.clock.advance(30s - 1ns);
+    rig.succeed();
+    CHECK(heard.of<WouldHaveTrippedEvent>().size() == 1);
+    rig.clock.advance(1ns);
+    rig.succeed();
+    const auto would = heard.of<WouldHaveTrippedEvent>();
+    REQUIRE(would.size() == 2);
+    CHECK(would[1].report.window == WindowCounts{3, 1, 0});
+}
+
+TEST_CASE("metrics_only: what closed would have done has no failed recoveries behind it") {
+    CircuitBreakerConfig config;
+    config.backoff = Backoff::exponential(2.0);
+    Rig rig{config};
+    Heard heard;
+    const auto subscription = rig.breaker.subscribe(heard.listener());
+    rig.half_open();
+    rig.fail();
+    REQUIRE(rig.breaker.metrics().attempt == 1);
+    rig.breaker.metrics_only();
+    rig.fail(5);
+    const auto would = heard.of<WouldHaveTrippedEvent>();
+    REQUIRE(would.size() == 1);
+    CHECK(would[0].report.attempt == 0);
+    CHECK(would[0].report.open_for == 30s);
+}
+
 TEST_CASE("disabled records nothing in the window and judges nothing") {
     Rig rig;
     rig.fail(3);
