@@ -121,7 +121,7 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
     if (const auto place = watched_.begin(generation, now)) {
         return Permit{breaker_, generation, state_of(word), now, place->ticket, place->slot};
     }
-    judge_locked(generation, now);
+    judge_locked(generation, now, false);
     return std::nullopt;
 }
 
@@ -243,11 +243,15 @@ void CircuitBreaker::Impl::settle_generation(detail::Stripe& stripe, const Permi
     auto plain = verdict.outcome == Outcome::success && !verdict.slow && !hinted && !permit.is_probe();
     auto neutral = is_neutral(verdict.outcome) && !hinted && !permit.is_probe();
     auto counted = false;
+    auto overdue = false;
     if (permit.ticket_ != 0 && !permit.is_probe()) [[unlikely]] {
         const auto watched = watched_.end({permit.slot_, permit.ticket_}, now);
         counted = watched.counted;
-        if (watched.overdue) plain = neutral = false;  // another call hangs: judge it (R17)
+        overdue = watched.overdue;
+    } else if (breaker_.watching_.load(std::memory_order_relaxed)) [[unlikely]] {  // relaxed: see try_acquire
+        overdue = watched_.any_overdue(now);
     }
+    if (overdue) plain = neutral = false;  // another call hangs: judge it (R17)
     if (generation() != permit.generation_) [[unlikely]]
         return count_stale();                                            // R8
     if (counted || neutral || permit.state_ == State::disabled) return;  // R17, R10
@@ -256,7 +260,7 @@ void CircuitBreaker::Impl::settle_generation(detail::Stripe& stripe, const Permi
     clear_run(permit.generation_);
     // seq_cst, after the seq_cst swap in try_success: see judge().
     if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) [[unlikely]]
-        judge_locked(permit.generation_, now);
+        judge_locked(permit.generation_, now, true);
 }
 
 // R11. The tag keeps a late success from clearing the run of a later generation.
@@ -285,13 +289,13 @@ void CircuitBreaker::Impl::settle_locked(const Permit& permit, const Verdict& ve
     hub_->drain(breaker_);
 }
 
-void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now) noexcept {
+void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept {
     {
         const std::scoped_lock lock{mutex_};
         now = advance(now);
         if (this->generation() == generation) {
             window_.roll(now);
-            judge(now, {});
+            if (record_hung(now) || recorded) judge(now, {});
         }
     }
     hub_->drain(breaker_);
@@ -307,8 +311,6 @@ TimePoint CircuitBreaker::Impl::advance(TimePoint now) noexcept {
 void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcept {
     note_hint(*verdict.settlement, now);
     const auto neutral = is_neutral(verdict.outcome);
-    // Neutral outcomes come here with a hint, or to have hung calls judged.
-    if (neutral && !breaker_.watching_.load(std::memory_order_relaxed)) return;  // relaxed: as in judge()
     window_.roll(now);
     if (!neutral) {  // R14
         const auto failure = verdict.outcome != Outcome::success;
@@ -323,6 +325,8 @@ void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcep
             clear_run(generation());
         }
     }
+    // A neutral outcome comes here with a hint, or because another call hangs; by itself it is nothing to judge (R10).
+    if (!record_hung(now) && neutral) return;
     judge(now, detail::cut(verdict.settlement->message, message_bytes));
 }
 
@@ -353,6 +357,18 @@ void CircuitBreaker::Impl::extend_run(TimePoint now) noexcept {
 
 void CircuitBreaker::Impl::set_run(std::uint32_t run) noexcept { run_.store(run_word(generation(), run)); }
 
+// R17. The window must stand at `now`. False: there was none, and nothing new to judge.
+bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
+    // relaxed: written under the mutex that is held here.
+    if (!breaker_.watching_.load(std::memory_order_relaxed)) return false;
+    const auto hung = watched_.take_overdue(generation(), now);
+    for (auto left = hung; left != 0; --left) {
+        window_.add_bad(true, true);
+        extend_run(now);
+    }
+    return hung != 0;
+}
+
 // R12, in its order.
 //
 // A plain success is not judged, unless it can trip: it lowers both rates, except that it can bring the window to
@@ -362,15 +378,9 @@ void CircuitBreaker::Impl::set_run(std::uint32_t run) noexcept { run_.store(run_
 // judge_in_ armed and takes itself off. One that is in `counts` may do so too; then the window is judged a little early,
 // finds so, and counts again.
 void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexcept {
-    // relaxed: written under the mutex that is held here.
-    if (breaker_.watching_.load(std::memory_order_relaxed)) {
-        for (auto hung = watched_.take_overdue(generation(), now); hung != 0; --hung) {  // R17
-            window_.add_bad(true, true);
-            extend_run(now);
-        }
-    }
     if (state() == State::metrics_only && now < quiet_until_) {
-        judge_in_.store(disarmed);
+        // Nothing wakes us when the quiet time is over, so each success looks.
+        judge_in_.store(window_.any_bad() ? 1 : disarmed);
         return;
     }
 
@@ -386,8 +396,7 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
 
     const auto slow_rule = config_.slow_call_duration_threshold || config_.hung_call_threshold;
     if ((config_.failure_rate_threshold == 0 && !slow_rule) || !window_.any_bad()) {
-        // Nothing wakes us when the quiet time is over, so each success looks.
-        judge_in_.store(window_.any_bad() ? 1 : disarmed);
+        judge_in_.store(disarmed);
         return;
     }
     const auto minimum = window_.minimum(config_.minimum_requests);
@@ -630,6 +639,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
             window_.roll(now);
             window_.reshape(config.window, now);
         }
+        if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
         const auto was_enabled = config_.enabled;
         config_ = config;
         ++config_version_;
@@ -640,7 +650,6 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         const auto current = state();
         const Cause cause{.reason = TransitionReason::configuration,
                           .window = current == State::half_open ? probe_counts_ : window_.counts(now),
-        if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
                           .actor = actor,
                           .note = note};
         if (config.enabled && !was_enabled && current == State::disabled) {

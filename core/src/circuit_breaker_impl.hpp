@@ -79,7 +79,8 @@ private:
     // ---- each takes the mutex, and delivers events after releasing it ----
     std::optional<std::expected<Permit, Rejection>> acquire_locked(TimePoint now) noexcept;
     void settle_locked(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
-    void judge_locked(std::uint64_t generation, TimePoint now) noexcept;
+    /// `recorded`: a success of that generation waits to be judged; otherwise only calls that hang are.
+    void judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept;
 
     // ---- under the mutex ----
     TimePoint advance(TimePoint now) noexcept;
@@ -92,6 +93,7 @@ private:
     void extend_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
     void set_run(std::uint32_t run) noexcept;
+    bool record_hung(TimePoint now) noexcept;
     void judge(TimePoint now, std::string_view message) noexcept;
     void trip(const Cause& cause, TimePoint now) noexcept;
     Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;

@@ -65,6 +65,11 @@ public:
         return {counted, is_overdue(now)};
     }
 
+    [[nodiscard]] bool any_overdue(TimePoint now) noexcept {
+        const std::scoped_lock lock{mutex_};
+        return is_overdue(now);
+    }
+
     /// Marks every overdue call as counted; how many of them belong to `generation`.
     std::uint32_t take_overdue(std::uint64_t generation, TimePoint now) noexcept {
         const std::scoped_lock lock{mutex_};

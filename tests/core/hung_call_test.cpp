@@ -71,6 +71,46 @@ TEST_CASE("R17: even a neutral outcome has hung calls judged") {
     CHECK(rig.state() == State::open);
 }
 
+TEST_CASE("R17: a call from before the watching began has hung calls judged, too") {
+    Rig rig;
+    auto unwatched = rig.admit();
+    rig.breaker.reconfigure(watching());
+    std::vector<Permit> hanging;
+    for (int i = 0; i < 5; ++i) hanging.push_back(rig.admit());
+    rig.clock.advance(5s);
+    unwatched.settle(GENERATE(Outcome::ignored, Outcome::success, Outcome::failure));
+    CHECK(rig.state() == State::open);
+}
+
+TEST_CASE("R10: a neutral outcome with a hint opens nothing where no call hangs") {
+    auto config = test::rates_only(0, 1, CountWindow{10});
+    config.hung_call_threshold = 5s;
+    Rig rig{config};
+    auto neutral = rig.admit();
+    rig.fail();
+    config.failure_rate_threshold = 0.5;
+    rig.breaker.reconfigure(config);
+    neutral.settle(Outcome::ignored, {.retry_after = 1s});
+    CHECK(rig.state() == State::closed);
+    rig.fail();
+    CHECK(rig.state() == State::open);
+}
+
+TEST_CASE("R8: a hanging call of an older generation does not have the window judged") {
+    auto config = test::rates_only(0.5, 1, TimeWindow{2s, 2});
+    config.hung_call_threshold = 3s;
+    Rig rig{config};
+    auto old = rig.admit();
+    rig.breaker.reset();
+    rig.succeed(3);
+    rig.clock.advance(1s);
+    rig.fail();
+    rig.clock.advance(2s);
+    REQUIRE(rig.window() == WindowCounts{1, 1, 0});  // the successes are forgotten, and nothing was recorded since
+    rig.admit().ignore();
+    CHECK(rig.state() == State::closed);
+}
+
 TEST_CASE("R17: a hung call that settles is not counted twice") {
     Rig rig{watching()};
     auto hanging = rig.admit();
