@@ -2,7 +2,7 @@
 #
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
-# Names: threads httplib curl json toml spdlog fmt cli11 sqlite prometheus openssl catch2
+# Names: threads httplib curl json toml spdlog fmt cli11 sqlite prometheus openssl catch2 rapidcheck
 
 # The Debian package that brings each one, for the message when it is missing.
 set(FUSEBOX_DEB_threads libc6-dev)
@@ -17,6 +17,7 @@ set(FUSEBOX_DEB_sqlite libsqlite3-dev)
 set(FUSEBOX_DEB_prometheus prometheus-cpp-dev)
 set(FUSEBOX_DEB_openssl libssl-dev)
 set(FUSEBOX_DEB_catch2 catch2)
+set(FUSEBOX_DEB_rapidcheck librapidcheck-dev)
 
 # Sets `target` in the caller to the imported target of a pkg-config module, or to nothing.
 macro(_fusebox_pkg_config module)
@@ -83,6 +84,8 @@ function(fusebox_find name found)
         endif()
     elseif(name STREQUAL "catch2")
         _fusebox_package(Catch2 Catch2::Catch2 CONFIG)
+    elseif(name STREQUAL "rapidcheck")
+        _fusebox_package(rapidcheck rapidcheck CONFIG)
     else()
         message(FATAL_ERROR "fusebox_find: nobody has said how to find '${name}' (cmake/FuseboxFind.cmake)")
     endif()

@@ -50,10 +50,11 @@ enum class EventMask : std::uint8_t {
 
 /// What is known about a call that ended, beyond its outcome. All optional.
 struct Settlement {
-    std::optional<Duration> duration{};     ///< measured elsewhere; default: clock now − admission
-    std::optional<Duration> retry_after{};  ///< the dependency's own hint; can lengthen the open time (R29)
-    std::string_view message{};             ///< short, for the reports; cut at 96 bytes; never a secret
-    std::string_view trace_id{};            ///< cut at 32 bytes
+    std::optional<Duration> duration{};  ///< measured elsewhere; default: clock now − admission
+    /// The dependency's own hint; can lengthen the open time (R29). It holds until it has passed or the circuit closes.
+    std::optional<Duration> retry_after{};
+    std::string_view message{};   ///< short, for the reports; cut at 96 bytes; never a secret
+    std::string_view trace_id{};  ///< cut at 32 bytes
 };
 
 /// Leave to make one call. Move-only, settles once; dropped unsettled it counts as abandoned and frees its slot (R9).
@@ -206,9 +207,9 @@ public:
     void disable(std::string_view actor = {}, std::string_view note = {});
     void metrics_only(std::string_view actor = {}, std::string_view note = {});
     /// Permits in flight stay valid, the state stays, and a retry time that was promised stays (R51). A window keeps what
-    /// it holds unless it changes its kind. Turning `enabled` off leads from closed, open or half-open to disabled, turning
-    /// it on from disabled to closed. New thresholds are judged with the next outcome. Throws `InvalidConfig` and changes
-    /// nothing when `config` is bad.
+    /// it holds unless it changes its kind; where a time window is divided anew, for up to one of the old slices longer.
+    /// Turning `enabled` off leads from closed, open or half-open to disabled, turning it on from disabled to closed. New
+    /// thresholds are judged with the next outcome. Throws `InvalidConfig` and changes nothing when `config` is bad.
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor = {}, std::string_view note = {});
 
     // ---- events ----

@@ -16,6 +16,9 @@
 namespace fusebox {
 
 /// Judge the outcomes of the last `duration`, forgotten a slice at a time (R13).
+///
+/// Slices are `duration / slices` long, rounded up, and follow one another from the breaker's construction on. The window
+/// holds the running slice and the `slices` before it.
 struct TimeWindow {
     Duration duration{std::chrono::seconds{60}};  ///< 1 ms … 1 day; default 60 s
     std::uint32_t slices{10};  ///< 1 … 60; default 10. More slices forget more evenly and cost memory
@@ -49,7 +52,7 @@ struct Backoff {
 /// When probes close the circuit (R20, R21).
 struct HalfOpenRate {
     std::uint32_t minimum_probes{5};  ///< judged after this many probes; ≥ 1
-    double success_rate{0.6};         ///< closes at or above; (0, 1]
+    double success_rate{0.6};         ///< closes at or above; a slow probe is no success; (0, 1]
     bool operator==(const HalfOpenRate&) const = default;
 };
 
@@ -73,7 +76,9 @@ struct CircuitBreakerConfig {
     std::optional<Duration> operation_timeout{
         std::chrono::seconds{10}};  ///< deadline handed to the operation; > 0, none = off
     bool count_timeout_as_failure{true};
-    std::optional<Duration> hung_call_threshold{};  ///< a call in flight this long counts as a slow failure; > 0 (R17)
+    /// A call in flight this long counts as a slow failure, also where the slow rule is off otherwise; > 0, none = off.
+    /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17).
+    std::optional<Duration> hung_call_threshold{};
 
     bool operator==(const CircuitBreakerConfig&) const = default;
 };
