@@ -130,6 +130,10 @@ std::vector<Alert> read_alertmanager_array(const json& array, const std::string&
                                            const std::optional<std::string>& whole_status, const char* source,
                                            WallTime now, FieldErrors& errors) {
     std::vector<Alert> alerts;
+    if (array.size() > AlertLimits::alerts) {
+        errors.push_back({path, fmt::format("has {} alerts, must have at most {}", array.size(), AlertLimits::alerts)});
+        return alerts;
+    }
     alerts.reserve(array.size());
     for (std::size_t i = 0; i < array.size(); ++i) {
         alerts.push_back(

@@ -18,7 +18,8 @@ struct AlertLimits {
     static constexpr std::size_t label_name = 256;
     static constexpr std::size_t label_value = 4096;
     static constexpr std::size_t annotation = 16384;
-    static constexpr std::size_t errors = 20;  ///< named in one answer
+    static constexpr std::size_t alerts = 10'000;  ///< in one body: they are stored in one transaction
+    static constexpr std::size_t errors = 20;      ///< named in one answer
 };
 
 template <class T>

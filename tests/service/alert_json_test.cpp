@@ -204,6 +204,23 @@ TEST_CASE("a webhook that is wrong is refused by the names of its fields") {
     }
 }
 
+TEST_CASE("a batch is stored whole or refused by the limit, which its refusal names") {
+    const auto batch = [](std::size_t count) {
+        std::string text;
+        for (std::size_t i = 0; i < count; ++i) text += (i ? "," : "") + std::string{R"({"labels":{"a":"b"}})"};
+        return "[" + text + "]";
+    };
+    const auto most = parse_alertmanager_alerts(batch(10'000), now);
+    REQUIRE(most);
+    CHECK(most->size() == 10'000);
+    const auto refused = parse_alertmanager_alerts(batch(10'001), now);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().status == 422);
+    CHECK(refused.error().detail == "the body has 10001 alerts, must have at most 10000");
+    CHECK(webhook(R"({"alerts": )" + batch(10'000) + "}") == "stored");
+    CHECK(webhook(R"({"alerts": )" + batch(10'001) + "}") == "422 alerts");
+}
+
 TEST_CASE("a long summary is cut between characters") {
     std::string summary;
     while (summary.size() <= AlertLimits::title) summary += "é";
