@@ -215,14 +215,19 @@ TEST_CASE("each mistake is named with its line and its field") {
 TEST_CASE("what a later version brings is refused, not ignored") {
     for (const auto* toml :
          {"[cache]\nurl = \"redis://x\"", "[sentinel]\nurl = \"http://x\"", "[shield]", "[edge_agent]", "[governance]",
-          "[[upstreams]]\nname = \"x\"", "[store]\nspool = \"data/spool.db\"",
-          "[store]\nurl = \"postgresql://u:hunter2@h/d\"",
+          "[[upstreams]]\nname = \"x\"", "[store]\nurl = \"postgresql://u:hunter2@h/d\"",
           "[[destinations]]\nname = \"a\"\ntype = \"slack\"\nwebhook = \"x\"",
           "[[destinations]]\nname = \"a\"\ntype = \"pagerduty\"", "[[destinations]]\nname = \"a\"\ntype = \"email\""}) {
         CAPTURE(toml);
         CHECK(contains(message(toml), "not supported in this version"));
         CHECK_FALSE(contains(message(toml), "hunter2"));
     }
+}
+
+TEST_CASE("a spool may be named, and a local store has no use for it") {
+    const auto config = good("[store]\nurl = \"memory:\"\nspool = \"data/spool.db\"");
+    CHECK(config.store_url == "memory:");
+    CHECK(mistakes("[store]\nspool = 5") == "2 store.spool");
 }
 
 TEST_CASE("a word that is nearly right is guessed") {
