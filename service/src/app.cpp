@@ -170,6 +170,16 @@ void App::on_change(const incidents::Change& change) {
     dispatcher_->notify_all();
 }
 
+void App::on_delivery(const notifications::DeliveryEvent& event) {
+    if (event.kind == notifications::DeliveryEvent::Kind::delivered) {
+        // What a log destination was given stands in the log already.
+        const std::lock_guard lock{mutex_};
+        const auto destination = std::ranges::find(config_.destinations, event.destination, &DestinationConfig::name);
+        if (destination != config_.destinations.end() && destination->type == DestinationType::log) return;
+    }
+    log_delivery(event);
+}
+
 bool App::has_token(const middleware::Request& request, Secret ServerConfig::* token) {
     const std::lock_guard lock{mutex_};
     return middleware::carries_token(request, (config_.server.*token).reveal());
@@ -237,7 +247,7 @@ std::expected<ListenAddress, std::string> App::start() {
         std::make_unique<incidents::IncidentService>(*store_, config_.routing, config_.rules, wall_now,
                                                      [this](const incidents::Change& change) { on_change(change); });
     notifications::DispatcherOptions options;
-    options.on_event = log_delivery;
+    options.on_event = [this](const notifications::DeliveryEvent& event) { on_delivery(event); };
     dispatcher_ = std::make_unique<notifications::Dispatcher>(*store_, destinations(config_), std::move(options));
 
     middleware::HttpServerOptions server;

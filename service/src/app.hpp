@@ -47,9 +47,11 @@ private:
     bool has_token(const middleware::Request& request, Secret ServerConfig::* token);
     std::optional<middleware::Response> check_token(const middleware::Request& request, Secret ServerConfig::* token);
     void on_change(const incidents::Change& change);
+    void on_delivery(const notifications::DeliveryEvent& event);
     void log_breakers();
 
-    std::mutex mutex_;  // guards config_ against request threads, which read the tokens; only reload writes it
+    std::mutex
+        mutex_;  // guards config_ against other threads, which read tokens and destinations; only reload writes it
     ServiceConfig config_;
     ServiceCounters counters_;
     Registry registry_;

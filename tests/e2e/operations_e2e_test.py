@@ -66,6 +66,19 @@ class Operations(Case):
         service.post('/v1/alerts', {'title': 'still running'})
         wait_until(lambda: len(receiver.accepted()) == 2, 10, 'and still delivering')
 
+    def test_a_delivery_is_one_line_of_the_log(self):
+        receiver = self.receiver()
+        hook, routes = HOOK.format(url=receiver.url).split('[[routes]]')
+        service = self.incidentd(hook + '[[routes]]' + routes.replace('["hook"]', '["hook", "log"]'))
+        service.post('/v1/alerts', {'title': 'x'})
+        wait_until(lambda: all(n['state'] == 'delivered' for n in service.notifications()), 10, 'both are delivered')
+        delivered = {n['id']: n['destination'] for n in service.notifications()}
+        self.assertEqual(sorted(delivered.values()), ['hook', 'log'])
+        service.stop()  # all is written
+        lines = service.daemon.output().splitlines()
+        for notification, destination in delivered.items():
+            self.assertEqual([destination, len([line for line in lines if notification in line])], [destination, 1], lines)
+
     def test_a_bad_configuration_exits_2_naming_every_line_and_field(self):
         result = self.run_incidentd('--check', config='''[server]
 listen = "nowhere"
