@@ -1,5 +1,6 @@
 #include <fusebox/incidents/incident_service.hpp>
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -23,7 +24,15 @@ bool may_try_again(const StoreError& error, int round) {
 
 class IncidentService::Batch {
 public:
-    void add(Change change, const RoutingTable& routing, WallTime now) {
+    /// Returns the incident as it will be written, for the next change of the batch to go on from.
+    const Incident& add(Change change, const RoutingTable& routing, WallTime now) {
+        std::vector<std::string> destinations;
+        if (change.notify) destinations = routing.destinations_for(change.incident);
+        auto& notified = change.incident.notified;
+        for (const auto& destination : destinations) {
+            if (std::ranges::find(notified, destination) == notified.end()) notified.push_back(destination);
+        }
+
         const auto [index, is_new] = index_of_.try_emplace(change.incident.id, writes_.size());
         if (is_new) writes_.emplace_back();
         IncidentWrite& write = writes_[index->second];
@@ -31,8 +40,9 @@ public:
 
         // One write per incident: whatever number of changes it folds, this is the version that it will have.
         ++change.incident.version;
-        if (change.notify) draft(change, routing, now, write.notifications);
+        draft(change, std::move(destinations), now, write.notifications);
         changes_.push_back(std::move(change));
+        return write.incident;
     }
 
     [[nodiscard]] bool empty() const noexcept { return writes_.empty(); }
@@ -41,14 +51,15 @@ public:
     [[nodiscard]] std::span<const Change> changes() const noexcept { return changes_; }
 
 private:
-    static void draft(const Change& change, const RoutingTable& routing, WallTime now,
+    static void draft(const Change& change, std::vector<std::string> destinations, WallTime now,
                       std::vector<NotificationDraft>& out) {
         const auto kind = notification_kind(change.kind);
-        if (!kind) return;
+        if (!kind || destinations.empty()) return;
         Incident shown = change.incident;
+        shown.notified.clear();  // receivers need not know of each other
         truncate_timeline(shown.timeline, max_payload_events);
         const std::string payload = to_json(shown);
-        for (auto& destination : routing.destinations_for(change.incident)) {
+        for (auto& destination : destinations) {
             out.push_back({.id = new_id("msg", now),
                            .incident_id = change.incident.id,
                            .destination = std::move(destination),
@@ -95,8 +106,7 @@ StoreResult<std::vector<IntakeResult>> IncidentService::ingest(std::span<const A
             if (change.kind == ChangeKind::created) change.incident.id = new_id("inc", now);
             results.push_back({.incident_id = change.incident.id, .change = change.kind});
             if (change.kind == ChangeKind::none) continue;
-            known->second = change.incident;
-            batch.add(std::move(change), settings->routing, now);
+            known->second = batch.add(std::move(change), settings->routing, now);
         }
         if (batch.empty()) return results;
 

@@ -62,6 +62,15 @@ public:
             out.emplace(label, value.get_ref<const std::string&>());
         }
     }
+    void read(const char* name, std::vector<std::string>& out) {
+        const auto* array = find(name, &json::is_array, "an array");
+        if (array == nullptr) return;
+        for (const auto& element : *array) {
+            if (!element.is_string())
+                return fail(std::string{name} + "[" + std::to_string(out.size()) + "]", "a string");
+            out.push_back(element.get_ref<const std::string&>());
+        }
+    }
     void read(const char* name, std::vector<TimelineEvent>& out) {
         const auto* array = find(name, &json::is_array, "an array");
         if (array == nullptr) return;
@@ -126,6 +135,7 @@ std::string to_json(const Incident& incident) {
         {"resolved_at", or_null(incident.resolved_at)},
         {"alert_count", incident.alert_count},
         {"version", incident.version},
+        {"notified", incident.notified},
         {"timeline", std::move(timeline)},
     });
 }
@@ -152,6 +162,7 @@ std::expected<Incident, std::string> incident_from_json(std::string_view text) {
     fields.read("resolved_at", incident.resolved_at);
     fields.read("alert_count", incident.alert_count);
     fields.read("version", incident.version);
+    fields.read("notified", incident.notified);
     fields.read("timeline", incident.timeline);
     if (!error.empty()) return std::unexpected{std::move(error)};
     return incident;

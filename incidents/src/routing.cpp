@@ -7,8 +7,13 @@ namespace fusebox::incidents {
 namespace {
 
 template <class T>
+bool contains(const std::vector<T>& values, const T& value) {
+    return std::ranges::find(values, value) != values.end();
+}
+
+template <class T>
 bool any_or_empty(const std::vector<T>& wanted, const T& value) {
-    return wanted.empty() || std::ranges::find(wanted, value) != wanted.end();
+    return wanted.empty() || contains(wanted, value);
 }
 
 bool matches(const Route& route, const Incident& incident) {
@@ -22,7 +27,7 @@ bool matches(const Route& route, const Incident& incident) {
 
 void add_once(std::vector<std::string>& names, const std::vector<std::string>& more) {
     for (const auto& name : more) {
-        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+        if (!contains(names, name)) names.push_back(name);
     }
 }
 
@@ -38,6 +43,9 @@ std::vector<std::string> RoutingTable::destinations_for(const Incident& incident
         if (!route.continue_matching) break;
     }
     if (!matched) add_once(names, default_route);
+    for (const auto& name : incident.notified) {
+        if (!existing || contains(*existing, name)) add_once(names, {name});
+    }
     return names;
 }
 

@@ -298,6 +298,8 @@ void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig&
     if (log_is_wanted && std::ranges::find(names, builtin_log) == names.end()) {
         config.destinations.push_back({.name = builtin_log});
     }
+    auto& existing = config.routing.existing.emplace();
+    for (const auto& destination : config.destinations) existing.push_back(destination.name);
 }
 
 }  // namespace

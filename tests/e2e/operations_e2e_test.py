@@ -1,5 +1,6 @@
 """Starting, stopping, reloading, refusing a bad configuration: the operator's side of incidentd."""
 
+import json
 import os
 import signal
 import socket
@@ -65,6 +66,40 @@ class Operations(Case):
         self.assertTrue(service.daemon.alive())
         service.post('/v1/alerts', {'title': 'still running'})
         wait_until(lambda: len(receiver.accepted()) == 2, 10, 'and still delivering')
+
+    def test_who_got_the_trigger_gets_the_resolve_although_a_reload_changed_the_routes(self):
+        def hook(name, receiver):
+            return HOOK.split('[[routes]]')[0].replace('"hook"', f'"{name}"').format(url=receiver.url)
+
+        first, second = self.receiver(), self.receiver()
+        both = hook('first', first) + hook('second', second) + '[[routes]]\n'
+        service = self.incidentd(both + 'to = ["first"]\n')
+        service.post('/v1/alerts', {'title': 'x'})
+        wait_until(first.accepted, 10, 'the trigger')
+
+        def reload(config):
+            times = service.daemon.output().count(' reloaded')
+            service.config.write_text(config)
+            service.daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: service.daemon.output().count(' reloaded') > times, 10, 'it has reloaded')
+
+        reload(both + 'to = ["second"]\n')
+        incident = service.incidents()[0]
+        self.assertEqual(incident['notified'], ['first'])
+        service.post('/v1/alerts', {'title': 'x', 'status': 'resolved'})
+        wait_until(lambda: len(first.accepted()) == 2 and second.accepted(), 10, 'the resolve, to both')
+        self.assertEqual([json.loads(r['body'])['type'] for r in first.accepted()],
+                         ['incident.triggered', 'incident.resolved'])
+        for record in first.accepted() + second.accepted():
+            self.assertEqual(json.loads(record['body'])['data']['notified'], [], 'receivers do not learn of each other')
+        self.assertEqual(service.get(f'/v1/incidents/{incident["id"]}').json['notified'], ['first', 'second'])
+
+        # Without the first destination nothing is drafted that nobody would ever send.
+        reload(hook('second', second))
+        self.assertEqual(service.post('/v1/alerts', {'title': 'x'}).json['status'], 'updated')
+        wait_until(lambda: len(second.accepted()) == 2, 10, 'the reopening')
+        wait_until(lambda: all(n['state'] == 'delivered' for n in service.notifications()), 10, 'nothing waits')
+        self.assertEqual(len(first.accepted()), 2)
 
     def test_a_delivery_is_one_line_of_the_log(self):
         receiver = self.receiver()

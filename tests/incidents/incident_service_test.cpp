@@ -31,6 +31,20 @@ RoutingTable to(Strings destinations) {
     return table;
 }
 
+RoutingTable p0_to_pager_else_log() {
+    RoutingTable table = to({"log"});
+    table.routes.resize(1);
+    table.routes[0].severities = {Severity::p0};
+    table.routes[0].to = {"pager"};
+    return table;
+}
+
+Alert worse() {
+    Alert alert = firing(new_year);
+    alert.severity = Severity::p0;
+    return alert;
+}
+
 /// A service over a fake store, with a clock that stands still until it is set.
 struct Fixture {
     explicit Fixture(RoutingTable routing = to({"ops"}), IncidentRules rules = {})
@@ -65,6 +79,12 @@ struct Fixture {
     std::vector<Change> announced;
     IncidentService service;
 };
+
+/// The payload about `incident`: receivers do not learn of each other.
+std::string sent(Incident incident) {
+    incident.notified.clear();
+    return to_json(incident);
+}
 
 StoreError error(StoreError::Kind kind) { return {kind, "injected", {}}; }
 
@@ -102,7 +122,7 @@ TEST_CASE("a first alert makes an incident and one notification per destination,
         CHECK(draft.severity == stored.severity);
         CHECK(draft.created_at == new_year);
         CHECK(draft.fallback_for.empty());
-        CHECK(draft.payload == to_json(stored));
+        CHECK(draft.payload == sent(stored));
     }
 }
 
@@ -119,18 +139,79 @@ TEST_CASE("a repeat is stored and notifies nobody") {
     CHECK(f.notified() == Strings{"incident.triggered > ops"});
 }
 
-TEST_CASE("a repeat that raises the severity notifies by the routes of the new severity") {
-    RoutingTable routing = to({"log"});
-    routing.routes.resize(1);
-    routing.routes[0].severities = {Severity::p0};
-    routing.routes[0].to = {"pager"};
-    Fixture f{routing};
+TEST_CASE("a repeat that raises the severity notifies by the routes of the new severity, and who knew before") {
+    Fixture f{p0_to_pager_else_log()};
     f.make_incident();
-    Alert worse = firing(new_year);
-    worse.severity = Severity::p0;
-    CHECK(f.ingest({worse}) == Kinds{ChangeKind::updated});
-    CHECK(f.notified() == Strings{"incident.triggered > log", "incident.updated > pager"});
+    CHECK(f.only_incident().notified == Strings{"log"});
+    CHECK(f.ingest({worse()}) == Kinds{ChangeKind::updated});
+    CHECK(f.notified() == Strings{"incident.triggered > log", "incident.updated > pager", "incident.updated > log"});
     CHECK(f.store.notifications().back().severity == Severity::p0);
+    CHECK(f.only_incident().notified == Strings{"log", "pager"});
+}
+
+TEST_CASE("whoever got the trigger hears all the rest, also when the severity has changed the routes") {
+    Fixture f{p0_to_pager_else_log()};
+    f.ingest({worse()});
+    Alert better = firing(new_year);
+    better.severity = Severity::p3;  // a fall notifies nobody
+    CHECK(f.ingest({better}) == Kinds{ChangeKind::updated});
+    CHECK(f.only_incident().notified == Strings{"pager"});
+    const auto id = f.only_incident().id;
+    REQUIRE(f.service.acknowledge(id, "ada", ""));
+    REQUIRE(f.service.add_note(id, "ada", "told nobody"));
+    f.now += 1min;
+    REQUIRE(f.service.resolve(id, "ada", ""));
+    f.now += 1min;
+    CHECK(f.ingest({firing(f.now)}) == Kinds{ChangeKind::reopened});
+    CHECK(f.notified() == Strings{"incident.triggered > pager", "incident.acknowledged > log",
+                                  "incident.acknowledged > pager", "incident.resolved > log",
+                                  "incident.resolved > pager", "incident.reopened > log", "incident.reopened > pager"});
+    CHECK(f.only_incident().notified == Strings{"pager", "log"});
+}
+
+TEST_CASE("of changes folded into one write the later know whom the earlier told") {
+    Fixture f{p0_to_pager_else_log()};
+    f.now = new_year + 10min;
+    CHECK(f.ingest({firing(new_year), worse(), ended(new_year, f.now)}) ==
+          Kinds{ChangeKind::created, ChangeKind::updated, ChangeKind::resolved});
+    CHECK(f.store.commits() == 1);
+    CHECK(f.notified() == Strings{"incident.triggered > log", "incident.updated > pager", "incident.updated > log",
+                                  "incident.resolved > pager", "incident.resolved > log"});
+    CHECK(f.only_incident().notified == Strings{"log", "pager"});
+}
+
+TEST_CASE("a destination that is gone hears no more, and hears again once it is back") {
+    Fixture f{to({"old"})};
+    const auto id = f.make_incident();
+    RoutingTable without = to({"new"});
+    without.existing = {"new"};
+    f.service.reconfigure(without, {});
+    REQUIRE(f.service.acknowledge(id, "ada", ""));
+    CHECK(f.only_incident().notified == Strings{"old", "new"});
+    RoutingTable with = to({"new"});
+    with.existing = {"new", "old"};
+    f.service.reconfigure(with, {});
+    REQUIRE(f.service.resolve(id, "ada", ""));
+    CHECK(f.notified() == Strings{"incident.triggered > old", "incident.acknowledged > new", "incident.resolved > new",
+                                  "incident.resolved > old"});
+}
+
+TEST_CASE("what was not committed was told to nobody") {
+    Fixture f;
+    const auto id = f.make_incident();
+    f.service.reconfigure(to({"mail"}), {});
+    f.store.fail_next_commit(error(StoreError::Kind::unavailable));
+    CHECK_FALSE(f.service.acknowledge(id, "ada", ""));
+    CHECK(f.only_incident().notified == Strings{"ops"});
+}
+
+TEST_CASE("the next incident of a fingerprint begins with nobody told") {
+    Fixture f{p0_to_pager_else_log()};
+    f.ingest({worse(), ended(new_year, new_year)});
+    f.now = new_year + 10h;
+    CHECK(f.ingest({firing(f.now)}) == Kinds{ChangeKind::created});
+    CHECK(f.notified() ==
+          Strings{"incident.triggered > pager", "incident.resolved > pager", "incident.triggered > log"});
 }
 
 TEST_CASE("a batch that changes nothing commits nothing") {
@@ -186,7 +267,7 @@ TEST_CASE("trigger and resolve in one batch both go out, in order, each as it wa
     REQUIRE(first);
     CHECK(first->state == IncidentState::detected);
     CHECK(first->version == 1);
-    CHECK(f.store.notifications().back().payload == to_json(stored));
+    CHECK(f.store.notifications().back().payload == sent(stored));
 }
 
 TEST_CASE("one batch can end one incident of a fingerprint and begin the next") {
@@ -350,7 +431,7 @@ TEST_CASE("an operator acknowledges, notes and resolves") {
 
     CHECK(f.notified() ==
           Strings{"incident.triggered > ops", "incident.acknowledged > ops", "incident.resolved > ops"});
-    CHECK(f.store.notifications().back().payload == to_json(*resolved));
+    CHECK(f.store.notifications().back().payload == sent(*resolved));
 }
 
 TEST_CASE("a change that is not allowed is refused with its reason and stores nothing") {
@@ -392,7 +473,8 @@ TEST_CASE("new routes and rules hold for changes from then on") {
     f.ingest({ended(new_year, f.now)});
     f.now += 1min;
     CHECK(f.ingest({firing(f.now)}) == Kinds{ChangeKind::created});
-    CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > mail", "incident.triggered > mail"});
+    CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > mail", "incident.resolved > ops",
+                                  "incident.triggered > mail"});
 }
 
 TEST_CASE("an incident that is routed nowhere is stored all the same") {

@@ -30,6 +30,7 @@ Incident sample() {
     incident.resolved_at = new_year + 5min + 1us;
     incident.alert_count = 7;
     incident.version = 9;
+    incident.notified = {"ops-hook", "log"};
     incident.timeline = {{new_year, "created", "alert:prometheus", "P1"}, {new_year + 5min, "resolved", "ada", "done"}};
     return incident;
 }
@@ -86,6 +87,7 @@ Incident any_incident(std::mt19937& random) {
     if (random() % 2 == 0) incident.resolved_at = any_time(random);
     incident.alert_count = random() % 3 == 0 ? ~std::uint64_t{0} : random();
     incident.version = random();
+    for (auto left = random() % 4; left > 0; --left) incident.notified.push_back(any_text(random));
     for (auto left = random() % 4; left > 0; --left) {
         incident.timeline.push_back({any_time(random), any_text(random), any_text(random), any_text(random)});
     }
@@ -101,23 +103,25 @@ std::string error_of(std::string_view text) {
 }  // namespace
 
 TEST_CASE("an incident has one JSON shape, in one order") {
-    CHECK(to_json(sample()) ==
-          R"({"id":"inc_01KDVDNA000000000000000000","title":"The model server answers slowly","state":"resolved",)"
-          R"("severity":"P1","labels":{"alertname":"SlowModel","team":"llm"},)"
-          R"("annotations":{"runbook":"https://runbooks.example/slow"},"source":"prometheus",)"
-          R"("fingerprint":"a3c06edcafa55b1727d6ae3ad83a69f3480d1564668a819c5021fd856a8a68db",)"
-          R"("created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:05:00Z",)"
-          R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z","alert_count":7,)"
-          R"("version":9,"timeline":[{"at":"2026-01-01T00:00:00Z","kind":"created","actor":"alert:prometheus",)"
-          R"("detail":"P1"},{"at":"2026-01-01T00:05:00Z","kind":"resolved","actor":"ada","detail":"done"}]})");
+    CHECK(
+        to_json(sample()) ==
+        R"({"id":"inc_01KDVDNA000000000000000000","title":"The model server answers slowly","state":"resolved",)"
+        R"("severity":"P1","labels":{"alertname":"SlowModel","team":"llm"},)"
+        R"("annotations":{"runbook":"https://runbooks.example/slow"},"source":"prometheus",)"
+        R"("fingerprint":"a3c06edcafa55b1727d6ae3ad83a69f3480d1564668a819c5021fd856a8a68db",)"
+        R"("created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:05:00Z",)"
+        R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z","alert_count":7,)"
+        R"("version":9,"notified":["ops-hook","log"],"timeline":[{"at":"2026-01-01T00:00:00Z","kind":"created","actor":"alert:prometheus",)"
+        R"("detail":"P1"},{"at":"2026-01-01T00:05:00Z","kind":"resolved","actor":"ada","detail":"done"}]})");
 }
 
 TEST_CASE("an empty incident has every field of the shape") {
     const auto shown = json::parse(to_json(Incident{}));
-    CHECK(shown.size() == 15);
+    CHECK(shown.size() == 16);
     CHECK(shown["resolved_at"].is_null());
     CHECK(shown["labels"] == json::object());
     CHECK(shown["annotations"] == json::object());
+    CHECK(shown["notified"] == json::array());
     CHECK(shown["timeline"] == json::array());
 }
 
@@ -188,6 +192,9 @@ TEST_CASE("what is not an incident is refused, and the field that is wrong is na
     CHECK(error_with("/labels", json::array()) == "labels must be an object");
     CHECK(error_with("/labels/team", 1) == "labels.team must be a string");
     CHECK(error_with("/annotations/x", nullptr) == "annotations.x must be a string");
+    CHECK(error_without("notified") == "notified must be an array");
+    CHECK(error_with("/notified", "ops-hook") == "notified must be an array");
+    CHECK(error_with("/notified/1", 1) == "notified[1] must be a string");
     CHECK(error_with("/timeline", json::object()) == "timeline must be an array");
     CHECK(error_with("/timeline/1", "x") == "timeline[1] must be an object");
     CHECK(error_with("/timeline/1/at", "x") == "timeline[1].at must be an RFC 3339 time");

@@ -98,4 +98,15 @@ TEST_CASE("a route to nowhere silences what it matches") {
     CHECK(table.destinations_for(incident(Severity::p0)).empty());
 }
 
+TEST_CASE("who was told of an incident before is told on, after the routes and once") {
+    RoutingTable table{.routes = {route({"ops", "log"})}, .default_route = {}};
+    Incident told = incident(Severity::p0);
+    told.notified = {"mail", "log", "gone"};
+    CHECK(table.destinations_for(told) == Names{"ops", "log", "mail", "gone"});
+    table.existing = {"log", "mail", "ops"};
+    CHECK(table.destinations_for(told) == Names{"ops", "log", "mail"});
+    table.existing.emplace();
+    CHECK(table.destinations_for(told) == Names{"ops", "log"});
+}
+
 }  // namespace fusebox::incidents

@@ -230,6 +230,14 @@ TEST_CASE("a spool may be named, and a local store has no use for it") {
     CHECK(mistakes("[store]\nspool = 5") == "2 store.spool");
 }
 
+TEST_CASE("the routes know every destination that there is, whether or not a route leads there") {
+    using Names = std::vector<std::string>;
+    CHECK(good("").routing.existing == Names{"log"});
+    CHECK(good(webhook("", "a") + webhook("", "b") + "[[routes]]\nto = \"a\"").routing.existing ==
+          Names{"a", "b", "log"});
+    CHECK(good("default_route = []").routing.existing == Names{});
+}
+
 TEST_CASE("a word that is nearly right is guessed") {
     CHECK(contains(message("[server]\nlisen = \"x\""), "did you mean 'listen'?"));
     CHECK(contains(message("[serer]"), "did you mean 'server'?"));

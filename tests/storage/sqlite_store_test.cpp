@@ -100,6 +100,37 @@ constexpr auto schema_1 = R"sql(
         '[{"at":1767225600000000,"kind":"created","actor":"system","detail":"fires"}]');
 )sql";
 
+// What schema 2 added, as it was; never to be changed.
+constexpr auto schema_2_after_1 = R"sql(
+    PRAGMA user_version = 2;
+    CREATE TABLE outbox (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        incident_id TEXT NOT NULL REFERENCES incidents (id), destination TEXT NOT NULL, kind TEXT NOT NULL,
+        severity TEXT NOT NULL, payload TEXT NOT NULL, created_at INTEGER NOT NULL, fallback_for TEXT NOT NULL,
+        state TEXT NOT NULL, attempts INTEGER NOT NULL, deferrals INTEGER NOT NULL, next_attempt_at INTEGER NOT NULL,
+        delivered_at INTEGER, first_failed_at INTEGER, lease_token TEXT NOT NULL, lease_until INTEGER, last_error TEXT,
+        attempt_log TEXT NOT NULL,
+        due_at INTEGER AS (CASE state WHEN 'leased' THEN lease_until ELSE next_attempt_at END) VIRTUAL
+    ) STRICT;
+    CREATE INDEX outbox_waiting ON outbox (destination, sequence, due_at, incident_id)
+        WHERE state IN ('pending', 'leased');
+    CREATE INDEX outbox_due ON outbox (destination, due_at, sequence, incident_id)
+        WHERE state IN ('pending', 'leased');
+    CREATE INDEX outbox_by_incident ON outbox (incident_id, destination, state, sequence);
+    CREATE INDEX outbox_by_state ON outbox (state, sequence);
+    CREATE INDEX outbox_by_destination ON outbox (destination, state);
+    CREATE TABLE write_test (content BLOB NOT NULL) STRICT;
+    INSERT INTO incidents SELECT 'inc_untold', title, state, severity, labels, annotations, source, 'f2', created_at,
+        updated_at, alert_starts_at, resolved_at, alert_count, version, timeline FROM incidents;
+    INSERT INTO outbox (id, incident_id, destination, kind, severity, payload, created_at, fallback_for, state,
+        attempts, deferrals, next_attempt_at, lease_token, attempt_log)
+    VALUES
+        ('msg_1', 'inc_old', 'pager', 'incident.triggered', 'P0', '{}', 1, '', 'delivered', 1, 0, 1, '', '[]'),
+        ('msg_2', 'inc_old', 'hook', 'incident.triggered', 'P0', '{}', 1, '', 'pending', 0, 0, 1, '', '[]'),
+        ('msg_3', 'inc_old', 'mail', 'incident.triggered', 'P0', '{}', 1, 'msg_2', 'pending', 0, 0, 1, '', '[]'),
+        ('msg_4', 'inc_old', 'hook', 'incident.updated', 'P0', '{}', 1, '', 'pending', 0, 0, 1, '', '[]');
+)sql";
+
 }  // namespace
 
 TEST_CASE("a reopened file holds everything that was stored") {
@@ -148,7 +179,7 @@ TEST_CASE("the file is written ahead and synced in full") {
     Sqlite other{file.path()};
     CHECK(other.value("PRAGMA journal_mode") == "wal");
     CHECK(other.value("PRAGMA application_id") == "1718973285");
-    CHECK(other.value("PRAGMA user_version") == "2");
+    CHECK(other.value("PRAGMA user_version") == "3");
 }
 
 TEST_CASE("a process that is killed in mid-write loses nothing that it acknowledged") {
@@ -319,7 +350,7 @@ TEST_CASE("a long read ends at its deadline") {
     Sqlite{file.path()}.execute(R"sql(
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
         INSERT INTO incidents SELECT 'inc_' || i, 'title', 'resolved', 'P3', '{"a":"b","c":"d"}', '{}', 's', 'f', i, i,
-            i, i, 1, 1, '[]' FROM n)sql");
+            i, i, 1, 1, '[]', '[]' FROM n)sql");
     IncidentQuery query;
     query.labels = {{"a", "other"}};
     CHECK(store->list(query, {}).value().items.empty());
@@ -494,8 +525,27 @@ TEST_CASE("an older schema is brought up to date with its data") {
         CHECK(store->enqueue(draft("msg_1", "inc_old"), {}));
         CHECK(store->lease("hook", start, 30s, 1, {}).value().size() == 1);
     }
-    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "2");
+    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "3");
     CHECK(file.open()->get("inc_old", {}));
+}
+
+TEST_CASE("from schema 2 on it is known who was told, and what was told before is found in the outbox") {
+    const SqliteFile file;
+    Sqlite{file.path()}.execute(std::string{schema_1} + schema_2_after_1);
+    {
+        const auto store = file.open();
+        Incident told = store->get("inc_old", {}).value();
+        // First told first, each once, and a fallback only stood in.
+        CHECK(told.notified == std::vector<std::string>{"pager", "hook"});
+        CHECK(told.timeline.size() == 1);
+        CHECK(store->get("inc_untold", {}).value().notified.empty());
+        CHECK(store->get_notification("msg_1", {}).value().draft.destination == "pager");
+        told.notified.emplace_back("mail");
+        const IncidentWrite write{.incident = told, .notifications = {}};
+        CHECK(store->commit({&write, 1}, {}));
+    }
+    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "3");
+    CHECK(file.open()->get("inc_old", {}).value().notified == std::vector<std::string>{"pager", "hook", "mail"});
 }
 
 TEST_CASE("a schema step that fails leaves the file at the step before") {

@@ -125,6 +125,7 @@ TEMPLATE_TEST_CASE("an incident comes back as it was stored, one version on", ""
     original.labels["quote\"and'back\\slash.$[0]"] = "значение";
     original.state = IncidentState::resolved;
     original.resolved_at = start + 61s + 123'456us;
+    original.notified = {"hook", "Почта \"1\""};
     original.timeline.push_back({.at = start + 1us, .kind = "note", .actor = "ann", .detail = "looking"});
     const auto stored = subject.commit({{.incident = original, .notifications = {}}});
 
@@ -134,6 +135,12 @@ TEMPLATE_TEST_CASE("an incident comes back as it was stored, one version on", ""
     CHECK(stored.front() == expected);
     CHECK(subject.store.get("inc_1", {}).value() == expected);
     CHECK(subject.store.latest_by_fingerprint("f1", {}).value() == expected);
+
+    Incident next = expected;
+    next.notified.emplace_back("pager");
+    subject.commit({{.incident = next, .notifications = {}}});
+    CHECK(subject.store.get("inc_1", {}).value().notified == next.notified);
+    CHECK(subject.store.list({}, {}).value().items.at(0).notified == next.notified);
 }
 
 TEMPLATE_TEST_CASE("what does not exist is not found", "", EVERY_STORE) {

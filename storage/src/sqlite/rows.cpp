@@ -135,7 +135,8 @@ Incident read_incident(const Statement& row, Timeline timeline) {
         incident.resolved_at = row.optional_time(11);
         incident.alert_count = static_cast<std::uint64_t>(row.number(12));
         incident.version = static_cast<std::uint64_t>(row.number(13));
-        if (timeline == Timeline::selected) incident.timeline = parse_all(row.text(14), event_of);
+        incident.notified = Json::parse(row.text(14)).get<std::vector<std::string>>();
+        if (timeline == Timeline::selected) incident.timeline = parse_all(row.text(15), event_of);
     } catch (const Json::exception& error) {
         corrupt(incident.id, error.what());
     }
@@ -175,17 +176,18 @@ IncidentRow::IncidentRow(const Incident& incident)
     : incident_(incident),
       labels_(dump(incident.labels)),
       annotations_(dump(incident.annotations)),
-      timeline_(dump_all(incident.timeline)) {}
+      timeline_(dump_all(incident.timeline)),
+      notified_(dump(incident.notified)) {}
 
 void IncidentRow::write(Connection& connection) const {
     constexpr std::string_view insert =
         "INSERT INTO incidents (title, state, severity, labels, annotations, source, fingerprint, created_at, "
-        "updated_at, alert_starts_at, resolved_at, alert_count, timeline, id, version) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + 1) ON CONFLICT (id) DO NOTHING";
+        "updated_at, alert_starts_at, resolved_at, alert_count, timeline, notified, id, version) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? + 1) ON CONFLICT (id) DO NOTHING";
     constexpr std::string_view update =
         "UPDATE incidents SET title = ?, state = ?, severity = ?, labels = ?, annotations = ?, source = ?, "
         "fingerprint = ?, created_at = ?, updated_at = ?, alert_starts_at = ?, resolved_at = ?, alert_count = ?, "
-        "timeline = ?, version = version + 1 WHERE id = ? AND version = ?";
+        "timeline = ?, notified = ?, version = version + 1 WHERE id = ? AND version = ?";
     try {
         connection.prepare(incident_.version == 0 ? insert : update)
             .bind(incident_.title)
@@ -201,6 +203,7 @@ void IncidentRow::write(Connection& connection) const {
             .bind(incident_.resolved_at)
             .bind(static_cast<std::int64_t>(incident_.alert_count))
             .bind(timeline_)
+            .bind(notified_)
             .bind(incident_.id)
             .bind(static_cast<std::int64_t>(incident_.version))
             .run();

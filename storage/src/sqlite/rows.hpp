@@ -11,7 +11,7 @@ namespace fusebox::storage::sqlite {
 /// Everything but the timeline; `read_incident` reads them in this order, the timeline last where it is selected.
 inline constexpr std::string_view incident_columns =
     "id, title, state, severity, labels, annotations, source, fingerprint, created_at, updated_at, alert_starts_at, "
-    "resolved_at, alert_count, version";
+    "resolved_at, alert_count, version, notified";
 enum class Timeline : std::uint8_t { left_out, selected };
 /// Throws `Failure`: `corrupt` for what no store has written.
 [[nodiscard]] incidents::Incident read_incident(const Statement& row, Timeline timeline);
@@ -34,6 +34,7 @@ private:
     std::string labels_;
     std::string annotations_;
     std::string timeline_;
+    std::string notified_;
 };
 
 /// False when a row of this id exists already. Throws `Failure`: `invalid` when the incident does not exist.

@@ -71,6 +71,14 @@ constexpr std::array steps{
     CREATE INDEX outbox_by_destination ON outbox (destination, state);
     CREATE TABLE write_test (content BLOB NOT NULL) STRICT;
     )sql",
+    // 3: who was told of an incident. What the outbox holds says it of the incidents that are there.
+    R"sql(
+    ALTER TABLE incidents ADD COLUMN notified TEXT NOT NULL DEFAULT '[]';  -- JSON array, first told first
+    UPDATE incidents SET notified = (
+        SELECT json_group_array(destination) FROM (
+            SELECT destination FROM outbox WHERE incident_id = incidents.id AND fallback_for = ''
+            GROUP BY destination ORDER BY min(sequence)));
+    )sql",
 };
 
 }  // namespace

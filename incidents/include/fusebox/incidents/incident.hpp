@@ -45,6 +45,7 @@ struct Incident {
     std::optional<WallTime> resolved_at{};
     std::uint64_t alert_count{};          ///< firings and resolves that changed it, repeats included
     std::uint64_t version{};              ///< grows by one with each stored change; 0 = never stored
+    std::vector<std::string> notified{};  ///< destinations that it was drafted to so far, each once, first told first
     std::vector<TimelineEvent> timeline;  ///< oldest first
     bool operator==(const Incident&) const = default;
 };

@@ -30,7 +30,8 @@ using ChangeError = std::variant<StoreError, TransitionRefused>;
 /// again, a bounded number of times, and then returns the conflict. Other store errors are returned at once: as nothing
 /// or everything was stored, and rules know repeats, the caller may simply try again. `store` must outlive it.
 ///
-/// A change that notifies adds one draft per routed destination to its commit.
+/// A change that notifies adds to its commit one draft per destination: those that the routes name now, and those that
+/// were told of the incident before (`RoutingTable::destinations_for`).
 class IncidentService {
 public:
     /// `now` gives calendar time. `on_change` is called once per change after its commit, in order, without locks, by the

@@ -11,7 +11,8 @@
 namespace fusebox::incidents {
 
 /// {"id", "title", "state", "severity", "labels", "annotations", "source", "fingerprint", "created_at", "updated_at",
-///  "alert_starts_at", "resolved_at", "alert_count", "version", "timeline": [{"at","kind","actor","detail"}]}
+///  "alert_starts_at", "resolved_at", "alert_count", "version", "notified": ["destination"],
+///  "timeline": [{"at","kind","actor","detail"}]}
 [[nodiscard]] std::string to_json(const Incident& incident);
 /// The inverse; the error names the field.
 [[nodiscard]] std::expected<Incident, std::string> incident_from_json(std::string_view text);

@@ -60,7 +60,7 @@ struct NotificationDraft {
     std::string destination;
     std::string kind;  ///< "incident.triggered" …
     Severity severity{};
-    std::string payload;  ///< to_json(Incident) as of the change, its timeline cut to 20 events
+    std::string payload;  ///< to_json(Incident) as of the change, its timeline cut to 20 events, `notified` empty
     WallTime created_at{};
     std::string fallback_for;  ///< id of the notification this one stands in for; empty otherwise
 };

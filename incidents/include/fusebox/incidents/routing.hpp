@@ -1,6 +1,7 @@
 // Which destinations hear of an incident.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,11 @@ struct Route {
 struct RoutingTable {
     std::vector<Route> routes;               ///< first match wins unless it says continue
     std::vector<std::string> default_route;  ///< where nothing matched
-    /// Destination names, each once, in order of the routes.
+    /// Every destination that there is. One that is gone hears no more of what it was told of: nobody would send it.
+    /// None: all that an incident names are taken to be there.
+    std::optional<std::vector<std::string>> existing{};
+    /// Destination names, each once: those of the routes in their order, then those that were told of the incident
+    /// before, so that whoever heard of its beginning hears of its end, wherever the routes lead by then.
     [[nodiscard]] std::vector<std::string> destinations_for(const Incident& incident) const;
 };
 
