@@ -1,6 +1,7 @@
 // What is worked around of cpp-httplib 0.11: it binds with SO_REUSEPORT (two servers share a port unnoticed), slices any
 // answer by a Range header, reads a POST without a length until the peer hangs up, skips bodies of any size, does not limit
-// chunked ones, drops pipelined requests, and goes on reading requests after a body it has not read. So every request is routed here, before it.
+// chunked ones, and goes on reading requests after a body it has not read. So every request is routed here, before it;
+// what it lacks below requests is in connection.hpp.
 #include <fusebox/middleware/http_server.hpp>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 #include <fusebox/middleware/problem.hpp>
 
+#include "connection.hpp"
 #include "text.hpp"
 
 namespace fusebox::middleware {
@@ -23,6 +25,8 @@ namespace {
 
 /// Read and thrown away beyond the limit, so that a client that sends first and reads later sees its 413.
 constexpr std::uint64_t max_discarded_bytes = 16U << 20U;
+
+constexpr std::size_t max_head_bytes = 64U << 10U;
 
 enum class Close { no, yes };
 
@@ -222,7 +226,8 @@ int HttpServer::Impl::on_expect(const httplib::Request& in, httplib::Response& o
 void HttpServer::Impl::on_error(const httplib::Request& in, httplib::Response& out) {
     if (out.has_header("Content-Type")) return;  // ours already
     const char* detail = "the request could not be handled";
-    if (out.status == 400) detail = "the request line or a header is malformed";
+    if (out.status == 400)
+        detail = "the request line or a header is malformed, or the head is larger than 64 KiB or came too slowly";
     if (out.status == 414) detail = "the request target is longer than 8192 bytes";
     if (out.status == 416) detail = "the Range header is malformed";
     if (out.status == 500) detail = "too many connections";
@@ -232,11 +237,16 @@ void HttpServer::Impl::on_error(const httplib::Request& in, httplib::Response& o
 }
 
 void HttpServer::Impl::prepare() {
+    const ConnectionLimits limits{.keep_alive = options.keep_alive,
+                                  .io_timeout = options.io_timeout,
+                                  .head_timeout = options.head_timeout,
+                                  .request_timeout = options.request_timeout,
+                                  .max_head_bytes = max_head_bytes};
     if (options.tls_certificate_file.empty()) {
-        server = std::make_unique<httplib::Server>();
+        server = std::make_unique<BoundedServer<httplib::Server>>(limits);
     } else {
-        server =
-            std::make_unique<httplib::SSLServer>(options.tls_certificate_file.c_str(), options.tls_key_file.c_str());
+        server = std::make_unique<BoundedServer<httplib::SSLServer>>(limits, options.tls_certificate_file.c_str(),
+                                                                     options.tls_key_file.c_str());
     }
     server->set_socket_options([](socket_t socket) {
         const int yes = 1;
@@ -247,7 +257,7 @@ void HttpServer::Impl::prepare() {
     server->set_keep_alive_max_count(1000);
     server->set_read_timeout(options.io_timeout);
     server->set_write_timeout(options.io_timeout);
-    server->new_task_queue = [threads = options.threads] { return new httplib::ThreadPool(threads); };
+    server->new_task_queue = [threads = options.threads] { return new ConnectionThreads(threads); };
 
     server->set_pre_routing_handler([this](const httplib::Request& in, httplib::Response& out) {
         using enum httplib::Server::HandlerResponse;

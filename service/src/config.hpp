@@ -37,7 +37,7 @@ struct ServerConfig {
     std::string tls_certificate;  ///< PEM file; with tls_key: https
     std::string tls_key;
     std::size_t max_body_bytes{4U << 20U};  ///< 1 KiB … 256 MiB
-    std::size_t threads{32};                ///< 1 … 1024
+    std::size_t threads{256};               ///< 1 … 1024
     bool operator==(const ServerConfig&) const = default;
 };
 

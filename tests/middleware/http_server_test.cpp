@@ -1,6 +1,8 @@
 #include <fusebox/middleware/http_server.hpp>
 
 #include <future>
+#include <memory>
+#include <vector>
 
 #include <fusebox/middleware/problem.hpp>
 #include <fusebox/transport/http_client.hpp>
@@ -252,6 +254,76 @@ TEST_CASE("stop lets a request in flight finish") {
     leave.set_value();
     CHECK(client.receive().body == "done");
     CHECK(stopped.wait_for(std::chrono::seconds{5}) == std::future_status::ready);
+}
+
+TEST_CASE_METHOD(Fixture, "pipelined requests are answered in their order") {
+    RawClient client{port};
+    client.send(request("POST", "/echo", "one") + request("GET", "/hello") + request("POST", "/echo", "two"));
+    CHECK(client.receive().body == "<one>");
+    CHECK(client.receive().body == "hello");
+    CHECK(client.receive().body == "<two>");
+}
+
+TEST_CASE_METHOD(Fixture, "a head that does not end is cut off at 64 KiB, in one line or in many") {
+    const auto lines = GENERATE(false, true);
+    RawClient client{port};
+    client.send("GET /hello HTTP/1.1\r\n");
+    const std::string piece = lines ? "X-A: " + std::string(993, 'a') + "\r\n" : std::string(1000, 'a');
+    int sent = 0;
+    while (sent < 100'000 && client.send(piece)) ++sent;  // 100 MB, were it taken
+    CHECK(sent < 20'000);                                 // what the sockets' buffers hold may be more than 64 KiB
+    CHECK(ask(request("GET", "/hello")).body == "hello");
+}
+
+namespace {
+
+std::unique_ptr<HttpServer> short_server(std::size_t threads, std::string certificate = {}, std::string key = {}) {
+    Router router;
+    router.add("GET", "/hello", [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
+    router.add("POST", "/echo",
+               [](const Request& in) { return Response{.content_type = "text/plain", .body = in.body}; });
+    return std::make_unique<HttpServer>(std::move(router),
+                                        HttpServerOptions{.threads = threads,
+                                                          .keep_alive = std::chrono::seconds{60},
+                                                          .io_timeout = std::chrono::seconds{60},
+                                                          .head_timeout = std::chrono::milliseconds{300},
+                                                          .request_timeout = std::chrono::milliseconds{600},
+                                                          .tls_certificate_file = std::move(certificate),
+                                                          .tls_key_file = std::move(key)});
+}
+
+}  // namespace
+
+TEST_CASE("connections that say nothing do not keep others from being served") {
+    const auto server = short_server(101);
+    const auto port = server->start().value();
+    std::vector<std::unique_ptr<RawClient>> silent;
+    for (int i = 0; i < 100; ++i) silent.push_back(std::make_unique<RawClient>(port));
+    RawClient client{port};
+    client.send(request("GET", "/hello"));
+    CHECK(client.receive().body == "hello");
+}
+
+TEST_CASE("a request that drips in is cut off, in its head and in its body") {
+    const auto server = short_server(4);
+    const auto port = server->start().value();
+    const auto* begin =
+        GENERATE("GET /hello HTTP/1.1\r\nX-A: a", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx");
+    RawClient client{port};
+    client.send(begin);
+    bool closed = false;
+    for (int i = 0; i < 100 && !closed; ++i) {  // a byte each 50 ms: never silent for long
+        closed = client.closes_within(50);
+        if (!closed && !client.send("a")) closed = true;
+    }
+    CHECK(closed);
+}
+
+TEST_CASE("a TLS handshake that does not come is cut off") {
+    const fusebox::testing::TestCertificate certificate;
+    const auto server = short_server(2, certificate.certificate_file(), certificate.key_file());
+    RawClient client{server->start().value()};
+    CHECK(client.closes_within(4000));
 }
 
 TEST_CASE("with a certificate the server speaks TLS") {

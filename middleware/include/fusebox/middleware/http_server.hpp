@@ -19,10 +19,13 @@ struct HttpServerOptions {
     std::string host{"127.0.0.1"};          ///< name or numeric address, IPv6 without brackets
     int port{};                             ///< 0: any free port
     std::size_t max_body_bytes{4U << 20U};  ///< after decompression; more is 413
-    std::size_t threads{32};                ///< requests and idle kept-alive connections at once; ≥ 1
-    std::chrono::seconds keep_alive{2};     ///< an idle connection is closed after this; also bounds `stop`
+    std::size_t threads{256};               ///< connections served at once; made as needed; further ones wait; ≥ 1
+    std::chrono::seconds keep_alive{2};     ///< an idle connection is closed after this
     std::chrono::seconds io_timeout{5};     ///< silence of a peer in mid-request
-    std::string tls_certificate_file{};     ///< PEM; with tls_key_file: https
+    /// For the head of a request, or a TLS handshake, to arrive, however busily it drips.
+    std::chrono::milliseconds head_timeout{10'000};
+    std::chrono::milliseconds request_timeout{60'000};  ///< likewise for head and body together
+    std::string tls_certificate_file{};                 ///< PEM; with tls_key_file: https
     std::string tls_key_file{};
     /// After each response; on the request's thread. The path has no query in it.
     std::function<void(const Request&, const Response&, Duration took)> on_exchange{};
