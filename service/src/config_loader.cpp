@@ -38,6 +38,15 @@ void read_token(TableReader& reader, const std::string& key, const std::string& 
     }
 }
 
+/// The name of a file that must be readable now, rather than when it is first needed.
+std::string read_file_name(TableReader& reader, const std::string& key) {
+    auto name = reader.text(key).value_or("");
+    if (!name.empty() && (!std::ifstream{name} || std::filesystem::is_directory(name))) {
+        reader.mistake(key, fmt::format("cannot read {}", name));
+    }
+    return name;
+}
+
 void read_server(const toml::table* table, ReadContext& context, ServerConfig& server,
                  const std::optional<ListenAddress>& listen) {
     const toml::table none;
@@ -59,8 +68,8 @@ void read_server(const toml::table* table, ReadContext& context, ServerConfig& s
                                    "(INCIDENTD_INGEST_TOKEN, or server.ingest_token_env or ingest_token_file)",
                                    to_string(server.listen)));
     }
-    server.tls_certificate = reader.text("tls_certificate").value_or("");
-    server.tls_key = reader.text("tls_key").value_or("");
+    server.tls_certificate = read_file_name(reader, "tls_certificate");
+    server.tls_key = read_file_name(reader, "tls_key");
     if (server.tls_certificate.empty() != server.tls_key.empty()) {
         reader.mistake(server.tls_key.empty() ? "tls_certificate" : "tls_key",
                        "tls_certificate and tls_key go together");
@@ -165,7 +174,7 @@ void read_webhook(TableReader& reader, DestinationConfig& destination) {
         }
     }
     destination.allow_private_addresses = reader.boolean("allow_private_addresses").value_or(false);
-    destination.ca_file = reader.text("ca_file").value_or("");
+    destination.ca_file = read_file_name(reader, "ca_file");
 }
 
 DestinationConfig read_destination(const toml::table& table, const std::string& path, ReadContext& context) {

@@ -1,9 +1,13 @@
 #include "config_loader.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
+#include <sstream>
 
 #include <fusebox/core/presets.hpp>
 
@@ -75,6 +79,7 @@ TEST_CASE("no configuration at all is a good configuration") {
 }
 
 TEST_CASE("every key is read") {
+    const File pem{"read when it is needed"};
     const auto config = good(R"(
 default_route = ["ops"]
 [server]
@@ -82,8 +87,10 @@ listen = "[::1]:9000"
 admin_token = "admin"
 max_body_bytes = 2048
 threads = 8
-tls_certificate = "a.pem"
-tls_key = "a.key"
+tls_certificate = ")" + pem.path.string() +
+                             R"("
+tls_key = ")" + pem.path.string() +
+                             R"("
 [store]
 url = "memory:"
 [log]
@@ -107,7 +114,8 @@ type = "webhook"
 url = "http://127.0.0.1:9/x"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 allow_private_addresses = true
-ca_file = "ca.pem"
+ca_file = ")" + pem.path.string() +
+                             R"("
 fallback = "log"
 fallback_after = "30s"
 max_in_flight = 2
@@ -121,8 +129,8 @@ continue = true
     CHECK(config.server.admin_token.reveal() == "admin");
     CHECK(config.server.max_body_bytes == 2048);
     CHECK(config.server.threads == 8);
-    CHECK(config.server.tls_certificate == "a.pem");
-    CHECK(config.server.tls_key == "a.key");
+    CHECK(config.server.tls_certificate == pem.path);
+    CHECK(config.server.tls_key == pem.path);
     CHECK(config.store_url == "memory:");
     CHECK(config.log == LogConfig{.json = true, .level = "debug"});
     CHECK(config.rules.flap_window == 5min);
@@ -137,7 +145,7 @@ continue = true
     CHECK(ops.url.reveal() == "http://127.0.0.1:9/x");
     CHECK(ops.secrets == std::vector{Secret{webhook_secret}});
     CHECK(ops.allow_private_addresses);
-    CHECK(ops.ca_file == "ca.pem");
+    CHECK(ops.ca_file == pem.path);
     CHECK(ops.fallback == "log");
     CHECK(ops.fallback_after == 30s);
     CHECK(ops.max_in_flight == 2);
@@ -153,6 +161,61 @@ continue = true
     CHECK(config.routing.default_route == std::vector<std::string>{"ops"});
 }
 
+namespace {
+
+/// What the loader says it knows in a table, by giving it a key that it cannot know.
+std::vector<std::string> known_keys(const std::string& table) {
+    const auto config = load_config(table + "\nqqqqqqqqqqqq = 1\n", environment());
+    REQUIRE_FALSE(config);
+    for (const auto& mistake : config.error()) {
+        const std::string_view marker = "known are ";
+        const auto at = mistake.message.find(marker);
+        if (at == std::string::npos) continue;
+        std::vector<std::string> keys;
+        std::istringstream words{mistake.message.substr(at + marker.size())};
+        for (std::string word; std::getline(words, word, ',');)
+            keys.push_back(word.substr(word.find_first_not_of(' ')));
+        return keys;
+    }
+    FAIL("no list of known keys for " << table);
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("docs/configuration.md names every key that is read, and no other") {
+    const char* source = std::getenv("FUSEBOX_SOURCE_DIR");
+    REQUIRE(source);
+    std::ifstream in{std::string{source} + "/docs/configuration.md"};
+    const std::string page{std::istreambuf_iterator<char>{in}, {}};
+    std::vector<std::string> known;
+    for (const char* table : {"", "[server]", "[store]", "[log]", "[incidents]", "[delivery]",
+                              "[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://h\"", "[[routes]]",
+                              "[[routes]]\nto = \"log\"\n[routes.match]"}) {
+        for (auto key : known_keys(table)) {
+            for (const std::string_view suffix : {"_env", "_file"}) {
+                if (key.ends_with(suffix) && key != "ca_file") key = key.substr(0, key.rfind(suffix));
+            }
+            INFO(table << " " << key);
+            const bool named = contains(page, "`" + key + "`") || contains(page, key + " = ") ||
+                               contains(page, "[" + key) || contains(page, "store." + key);
+            CHECK(named);
+            known.push_back(std::move(key));
+        }
+    }
+    CHECK(known.size() > 40);
+    std::istringstream lines{page};
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with("| `")) continue;
+        std::istringstream cell{line.substr(2, line.find(" | ") - 2)};
+        std::string between;
+        for (std::string name; std::getline(cell, between, '`') && std::getline(cell, name, '`');) {
+            INFO(line);
+            if (!name.starts_with('_')) CHECK(std::ranges::find(known, name) != known.end());
+        }
+    }
+}
+
 TEST_CASE("each mistake is named with its line and its field") {
     const std::pair<std::string, std::string> table[] = {
         {"this is not TOML", "1 (syntax)"},
@@ -165,7 +228,8 @@ TEST_CASE("each mistake is named with its line and its field") {
         {"[server]\nmax_body_bytes = -1", "2 server.max_body_bytes"},
         {"[server]\nmax_body_bytes = \"4MB\"", "2 server.max_body_bytes"},
         {"[server]\nthreads = 0", "2 server.threads"},
-        {"[server]\ntls_key = \"x\"", "2 server.tls_key"},
+        {"[server]\ntls_key = \"/dev/null\"", "2 server.tls_key"},
+        {"[server]\ntls_certificate = \"/nonexistent\"\ntls_key = \"/\"", "2 server.tls_certificate; 3 server.tls_key"},
         {"[server]\nadmin_token = \"a b\"", "2 server.admin_token"},
         {"[server]\nadmin_token = \"a\"\nadmin_token_env = \"B\"", "3 server.admin_token_env"},
         {"[server]\nadmin_token_file = \"/nonexistent\"", "2 server.admin_token_file"},
@@ -190,6 +254,7 @@ TEST_CASE("each mistake is named with its line and its field") {
         {"[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http:///x\"", "4 destinations[0].url"},
         {webhook("secret = \"short\""), "5 destinations[0].secret"},
         {webhook("secret_env = \"NOT_SET\""), "5 destinations[0].secret_env"},
+        {webhook("ca_file = \"/nonexistent\""), "5 destinations[0].ca_file"},
         {webhook("max_in_flight = 0"), "5 destinations[0].max_in_flight"},
         {webhook("rate_limit = \"fast\""), "5 destinations[0].rate_limit"},
         {webhook("fallback = \"nobody\""), "5 destinations[0].fallback"},
