@@ -10,7 +10,8 @@
 namespace fusebox {
 namespace {
 
-// One word: how many calls wait << 32 | how many are under way. While somebody waits it changes only with the lock held.
+// One word: how many calls wait << 32 | how many are under way. While somebody waits every slot is taken: who begins to
+// wait has seen that in the same exchange, and what is freed then is handed over.
 constexpr std::uint64_t one_in_flight = 1;
 constexpr std::uint64_t one_waiting = std::uint64_t{1} << 32U;
 constexpr std::uint32_t in_flight_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word); }
@@ -36,9 +37,9 @@ const BulkheadConfig& checked(const BulkheadConfig& config) {
 struct Bulkhead::State {
     State(const BulkheadConfig& config_in, BulkheadOptions options_in) : config(config_in), options(options_in) {}
 
-    // True: a slot was taken. False: every slot is taken, or somebody waits.
+    // False: there is none. `current`: the word as it was read last, before and after.
     bool take_free_slot(std::uint64_t& current) noexcept {
-        while (waiting_of(current) == 0 && in_flight_of(current) < config.max_concurrent) {
+        while (in_flight_of(current) < config.max_concurrent) {
             // acquire: pairs with the release in `release`, so that who had the slot before is done with it.
             if (word.compare_exchange_weak(current, current + one_in_flight, std::memory_order_acquire,
                                            std::memory_order_relaxed)) {

@@ -34,6 +34,8 @@ std::string describe(const Rejection& rejection) {
     return "circuit is open, retry after " + detail::duration_text(rejection.retry_after);
 }
 
+std::string describe(const TimeoutError& timeout) { return "timed out after " + detail::duration_text(timeout.after); }
+
 CircuitOpenError::CircuitOpenError(const Rejection& rejection)
     : std::runtime_error(describe(rejection)), rejection_(rejection) {}
 

@@ -1,7 +1,5 @@
 #include <fusebox/core/detail/error_text.hpp>
 
-#include "text.hpp"
-
 namespace fusebox::detail {
 
 std::string exception_text(const std::exception_ptr& error) {
@@ -14,7 +12,5 @@ std::string exception_text(const std::exception_ptr& error) {
         return "unknown exception";
     }
 }
-
-std::string timeout_text(const TimeoutError& error) { return "timed out after " + duration_text(error.after); }
 
 }  // namespace fusebox::detail

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include <fusebox/core/clock.hpp>
+#include <fusebox/core/detail/error_text.hpp>
 #include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
 
@@ -38,6 +39,8 @@ struct Rejection {
 struct TimeoutError {
     Duration after{};
 };
+/// One sentence for people.
+[[nodiscard]] std::string describe(const TimeoutError& timeout);
 /// fusebox itself could not do its part (a fallback that failed says both errors here).
 struct InternalError {
     std::string message;
@@ -77,6 +80,19 @@ private:
     Variant variant_;
 };
 
+/// One sentence for people. The operation's own error is as good as its type allows: its text, `what()`, `message()`,
+/// `message`, `to_string`, `describe`; else "operation failed".
+template <class E>
+[[nodiscard]] std::string describe(const CallError<E>& error) {
+    struct Words {
+        std::string operator()(const Rejection& rejection) const { return describe(rejection); }
+        std::string operator()(const TimeoutError& timeout) const { return describe(timeout); }
+        std::string operator()(const InternalError& internal) const { return internal.message; }
+        std::string operator()(const OperationFailed<E>& failed) const { return detail::error_text(failed.error); }
+    };
+    return std::visit(Words{}, error.variant());
+}
+
 /// What an error says about the health of the dependency, for a breaker around a call that is protected already: a
 /// refusal says nothing (a permit must never be lost to it, contract §14), the rest is judged as the breaker would.
 template <class E>
@@ -88,6 +104,14 @@ template <class E>
     }
     return Outcome::failure;
 }
+
+namespace detail {
+/// "FIRST; fallback failed: SECOND".
+template <class E>
+[[nodiscard]] std::string both_errors(const CallError<E>& error, const std::exception_ptr& fallback_error) {
+    return describe(error) + "; fallback failed: " + exception_text(fallback_error);
+}
+}  // namespace detail
 
 /// Thrown by the throwing form (`CircuitBreaker::run`) when the breaker refuses.
 class CircuitOpenError : public std::runtime_error {

@@ -22,7 +22,6 @@
 #include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/clock.hpp>
 #include <fusebox/core/detail/call_shape.hpp>
-#include <fusebox/core/detail/error_text.hpp>
 #include <fusebox/core/events.hpp>
 #include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <fusebox/core/circuit_breaker.hpp>
-#include <fusebox/core/detail/error_text.hpp>
 #include <fusebox/core/policy.hpp>
 
 namespace fusebox {
