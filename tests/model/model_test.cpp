@@ -131,7 +131,7 @@ CircuitBreakerConfig changed_config(Dice& dice, CircuitBreakerConfig config) {
         case 6:
             randomize_half_open(dice, config);
             break;
-        case 7:
+        default:
             randomize_limits(dice, config);
             break;
     }
@@ -288,7 +288,8 @@ rc::Seq<Scenario> simpler_scenarios(const Scenario& scenario) {
 // One generator for the whole: composed of RapidCheck's own it would take most of the time.
 rc::Gen<Scenario> scenarios() {
     return [](const rc::Random& random, int size) {
-        return rc::shrinkable::shrinkRecur(random_scenario(random, size), simpler_scenarios);
+        return rc::shrinkable::shrinkRecur(random_scenario(random, size),
+                                           [](const Scenario& scenario) { return simpler_scenarios(scenario); });
     };
 }
 
