@@ -153,12 +153,12 @@ class BadInput(Case):
                      b'POST /v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{',
                      b'GET / HTTP/1.1\r\n' + b'X: ' + b'y' * 100000 + b'\r\n\r\n'):
             with socket.create_connection(('127.0.0.1', self.service.port), timeout=5) as s:
-                s.sendall(data)
-                s.shutdown(socket.SHUT_WR)
                 try:
+                    s.sendall(data)
+                    s.shutdown(socket.SHUT_WR)
                     answer = s.recv(4096)
-                except ConnectionResetError:
-                    answer = b''
+                except OSError:
+                    answer = b''  # cut off, which is an answer too
                 self.assertNotIn(b' 5', answer[:13])
                 self.assertNotIn(b' 2', answer[:13])
 
