@@ -7,7 +7,7 @@
 namespace fusebox {
 namespace {
 
-const CircuitBreakerConfig& validated(const CircuitBreakerConfig& config) {
+CircuitBreakerConfig validated(const CircuitBreakerConfig& config) {
     if (auto errors = validate(config); !errors.empty()) throw InvalidConfig{std::move(errors)};
     return config;
 }
@@ -435,25 +435,22 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
     if (state() != State::metrics_only) return transition(State::open, cause, now);
     // What closed would have done: open as after no failed recovery, be silent for the open time, begin again.
     const auto open_for = draw_open_time(0, now);
-    try {
-        TransitionReport report{.sequence = generation(),
-                                .from = State::metrics_only,
-                                .to = State::open,
-                                .reason = cause.reason,
-                                .threshold = cause.threshold,
-                                .observed = cause.observed,
-                                .window = cause.window,
-                                .consecutive_failures = run_at(now),
-                                .open_for = open_for,
-                                .config_version = config_version_,
-                                .at = now,
-                                .wall_time = clock_.wall_now(),
-                                .actor = {},
-                                .note = std::string{cause.note}};
-        if (hub_->wants(EventMask::control)) hub_->enqueue(WouldHaveTrippedEvent{std::move(report)});
-    } catch (...) {
-        // No memory for the words: there will be another one.
-    }
+    hub_->enqueue([&] {
+        return WouldHaveTrippedEvent{{.sequence = generation(),
+                                      .from = State::metrics_only,
+                                      .to = State::open,
+                                      .reason = cause.reason,
+                                      .threshold = cause.threshold,
+                                      .observed = cause.observed,
+                                      .window = cause.window,
+                                      .consecutive_failures = run_at(now),
+                                      .open_for = open_for,
+                                      .config_version = config_version_,
+                                      .at = now,
+                                      .wall_time = clock_.wall_now(),
+                                      .actor = {},
+                                      .note = std::string{cause.note}}};
+    });
     quiet_until_ = now + open_for;
     clear_window(now);
 }
@@ -600,12 +597,7 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
                                        .actor = {},
                                        .note = {}},
                                       cause.actor, cause.note);
-    if (!hub_->wants(EventMask::control)) return;
-    try {
-        hub_->enqueue(StateTransitionEvent{report});
-    } catch (...) {
-        // No memory for the words: the report is kept in the ring all the same.
-    }
+    hub_->enqueue([&] { return StateTransitionEvent{report}; });
 }
 
 void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string_view note) {
@@ -625,10 +617,7 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
 
 void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::string_view actor,
                                        std::string_view note) {
-    validated(config);
-    // Before the lock what may throw for want of memory, as far as it can be.
-    ConfigChangedEvent event{0, std::string{detail::cut(actor, detail::ReportRing::actor_bytes)},
-                             std::string{detail::cut(note, detail::ReportRing::note_bytes)}};
+    auto checked = validated(config);
     {
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
@@ -641,11 +630,13 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         }
         if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
         const auto was_enabled = config_.enabled;
-        config_ = config;
+        config_ = std::move(checked);
         ++config_version_;
         publish_config();
-        event.config_version = config_version_;
-        if (hub_->wants(EventMask::control)) hub_->enqueue(std::move(event));
+        hub_->enqueue([&] {
+            return ConfigChangedEvent{config_version_, std::string{detail::cut(actor, detail::ReportRing::actor_bytes)},
+                                      std::string{detail::cut(note, detail::ReportRing::note_bytes)}};
+        });
 
         const auto current = state();
         const Cause cause{.reason = TransitionReason::configuration,
@@ -679,18 +670,17 @@ void CircuitBreaker::Impl::publish_config() noexcept {
 // ---- the rest -----------------------------------------------------------------------------------------------------
 
 Outcome CircuitBreaker::Impl::judge_exception(const std::exception_ptr& error) const noexcept {
+    if (!classify_exception_) return Outcome::failure;
     try {
-        if (classify_exception_) return classify_exception_(error);
+        return classify_exception_(error);
     } catch (...) {
-        // A classifier that fails says nothing about the error.
+        return Outcome::failure;  // a classifier that fails says nothing about the error
     }
-    return Outcome::failure;
 }
 
 void CircuitBreaker::Impl::record_fallback(bool failed) noexcept {
     add(totals_.fallbacks, std::memory_order_relaxed);
-    if (!hub_->wants(EventMask::control)) return;
-    hub_->enqueue(FallbackExecutedEvent{failed});
+    hub_->enqueue([failed] { return FallbackExecutedEvent{failed}; });
     hub_->drain(breaker_);
 }
 

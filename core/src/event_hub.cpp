@@ -46,31 +46,27 @@ void EventHub::replace(std::shared_ptr<const Listeners> listeners) noexcept {
     wanted_.store(wanted, std::memory_order_relaxed);  // relaxed: see wants()
 }
 
-void EventHub::enqueue(BreakerEvent event) noexcept {
-    try {
-        const std::scoped_lock lock{mutex_};
-        const auto number = next_number_++;
-        if (queue_.size() >= longest_queue) {
-            queue_.pop_front();
-            count_error();
-        }
-        queue_.push_back({number, std::move(event)});
-        // relaxed: the thread that enqueues drains, and sees its own; the queue itself is under the mutex.
-        pending_.store(queue_.size(), std::memory_order_relaxed);
-    } catch (...) {
+void EventHub::push(BreakerEvent event) {
+    const std::scoped_lock lock{mutex_};
+    const auto number = next_number_++;
+    if (queue_.size() >= longest_queue) {
+        queue_.pop_front();
         count_error();
     }
+    queue_.push_back({number, std::move(event)});
+    // relaxed: the thread that enqueues drains, and sees its own; the queue itself is under the mutex.
+    pending_.store(queue_.size(), std::memory_order_relaxed);
 }
 
 void EventHub::drain(const CircuitBreaker& breaker) noexcept {
-    if (pending_.load(std::memory_order_relaxed) == 0) return;  // relaxed: see enqueue()
+    if (pending_.load(std::memory_order_relaxed) == 0) return;  // relaxed: see push()
     std::unique_lock lock{mutex_};
     if (draining_) return;  // who is at it delivers ours too, after what came before
     draining_ = true;
     while (!queue_.empty()) {
         auto next = std::move(queue_.front());
         queue_.pop_front();
-        pending_.store(queue_.size(), std::memory_order_relaxed);  // relaxed: see enqueue()
+        pending_.store(queue_.size(), std::memory_order_relaxed);  // relaxed: see push()
         auto listeners = listeners_;
         lock.unlock();
         for (const auto& listener : *listeners) {

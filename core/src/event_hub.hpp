@@ -23,8 +23,17 @@ public:
         // relaxed: whoever subscribed before the call is seen; who subscribes meanwhile may miss the event.
         return (wanted_.load(std::memory_order_relaxed) & static_cast<unsigned>(kind)) != 0;
     }
-    /// Puts a control event into the queue. Called under the breaker's mutex, which makes the order.
-    void enqueue(BreakerEvent event) noexcept;
+    /// Puts the control event that `make` returns into the queue, if somebody listens. Called under the breaker's mutex,
+    /// which makes the order.
+    template <class Make>
+    void enqueue(const Make& make) noexcept {
+        if (!wants(EventMask::control)) return;
+        try {
+            push(make());
+        } catch (...) {
+            count_error();  // no memory for it
+        }
+    }
     /// Delivers the queue, unless another thread (or a caller of this one) is doing so. Called with no lock held.
     void drain(const CircuitBreaker& breaker) noexcept;
     /// Delivers a per-call event at once. Called with no lock held.
@@ -49,6 +58,7 @@ private:
     // A listener that never returns must not eat the memory.
     static constexpr std::size_t longest_queue = 16'384;
 
+    void push(BreakerEvent event);
     void cancel(const Listener* listener) noexcept;
     void replace(std::shared_ptr<const Listeners> listeners) noexcept;
     void tell(Listener& listener, const CircuitBreaker& breaker, const BreakerEvent& event) noexcept;

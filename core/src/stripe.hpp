@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -22,7 +23,7 @@ using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
     static constexpr auto bounds = [] {
         std::array<Duration::rep, duration_bucket_bounds.size()> result{};
         for (std::size_t i = 0; i < result.size(); ++i) {
-            result[i] = static_cast<Duration::rep>(duration_bucket_bounds[i] * 1e9 + 0.5);
+            result[i] = std::chrono::round<Duration>(std::chrono::duration<double>{duration_bucket_bounds[i]}).count();
         }
         return result;
     }();

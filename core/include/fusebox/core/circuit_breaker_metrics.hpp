@@ -51,8 +51,9 @@ struct CircuitBreakerMetrics {
     State state{};
     std::uint64_t generation{};
     LifetimeTotals totals{};
+    /// Of the closed circuit (or metrics_only). While it is open, and until it closes, what was there can still be read.
     WindowCounts window{};
-    std::uint32_t consecutive_failures{};
+    std::uint32_t consecutive_failures{};   ///< likewise
     std::uint32_t consecutive_successes{};  ///< of probes, in half-open
     double failure_rate{};                  ///< of the window; 0 when it is empty
     double success_rate{1.0};               ///< of the window; 1 when it is empty

@@ -33,7 +33,8 @@ struct ConfigChangedEvent {
     std::string actor;
     std::string note;
 };
-/// metrics_only: what closed would have done now (the transition was not made).
+/// metrics_only: what closed would have done now (the transition was not made). Then the window starts anew, and nothing
+/// more is reported for the open time. The report's sequence is the running generation.
 struct WouldHaveTrippedEvent {
     TransitionReport report;
 };

@@ -26,7 +26,7 @@ enum class TransitionReason : std::uint8_t {
 };
 [[nodiscard]] std::string_view to_string(TransitionReason reason) noexcept;
 
-/// The window at the moment of the judgement.
+/// The window at the moment of the judgement; of a transition out of half-open: its probes.
 struct WindowCounts {
     std::uint64_t total{};     ///< successes + failures
     std::uint64_t failures{};  ///< failures and counted timeouts
