@@ -617,7 +617,7 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
 
 void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::string_view actor,
                                        std::string_view note) {
-    auto checked = validated(config);
+    const auto checked = validated(config);
     {
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
@@ -630,7 +630,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         }
         if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
         const auto was_enabled = config_.enabled;
-        config_ = std::move(checked);
+        config_ = checked;
         ++config_version_;
         publish_config();
         hub_->enqueue([&] {

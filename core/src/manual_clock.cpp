@@ -4,8 +4,9 @@
 namespace fusebox {
 
 void ManualClock::advance(Duration by) noexcept {
-    assert(by >= Duration::zero() && "a monotonic clock cannot go back");
-    if (by <= Duration::zero()) return;
+    const auto forwards = by >= Duration::zero();
+    assert(forwards && "a monotonic clock cannot go back");
+    if (!forwards) return;
     // acquire/release: pairs with the loads in now() and wall_now().
     wall_.fetch_add(std::chrono::duration_cast<std::chrono::microseconds>(by).count(), std::memory_order_acq_rel);
     monotonic_.fetch_add(by.count(), std::memory_order_acq_rel);

@@ -156,6 +156,22 @@ TEST_CASE("R37: a listener may subscribe, cancel others and end itself") {
     CHECK(late.events.size() == 1);
 }
 
+TEST_CASE("R37: a listener does not hear what happened before it subscribed") {
+    Rig rig;
+    Heard late;
+    Subscription subscription;
+    auto first = true;
+    const auto early = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent&) {
+        if (!std::exchange(first, false)) return;
+        rig.breaker.reset();  // waits in the queue behind the event that is being told
+        subscription = rig.breaker.subscribe(late.listener());
+        rig.breaker.disable();
+    });
+    rig.breaker.trip();
+    REQUIRE(late.events.size() == 1);
+    CHECK(late.of<StateTransitionEvent>()[0].report.to == State::disabled);
+}
+
 TEST_CASE("R37: a listener that throws is counted and disturbs nobody") {
     Rig rig;
     Heard heard;

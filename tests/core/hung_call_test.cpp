@@ -137,6 +137,30 @@ TEST_CASE("R17: a hung call that settles is not counted twice") {
     CHECK(rig.breaker.metrics().totals.stale == 0);
 }
 
+TEST_CASE("R17: calls settle in any order, and those that still hang are still found") {
+    Rig rig{watching()};
+    auto first = rig.admit();
+    rig.clock.advance(3s);
+    auto second = rig.admit();
+    auto third = rig.admit();
+    rig.clock.advance(2s);
+    auto fourth = rig.admit();  // finds the first one hung
+    CHECK(rig.window() == WindowCounts{1, 1, 1});
+    second.success();
+    first.success();
+    rig.clock.advance(3s);
+    auto fifth = rig.admit();  // and the third one
+    CHECK(rig.window() == WindowCounts{3, 2, 2});
+    rig.clock.advance(2s);
+    auto sixth = rig.admit();  // and the fourth one
+    CHECK(rig.window() == WindowCounts{4, 3, 3});
+    third.success();
+    fourth.success();
+    fifth.success();
+    sixth.success();
+    CHECK(rig.window() == WindowCounts{6, 3, 3});
+}
+
 TEST_CASE("R17: calls that return in time are counted as they ended") {
     auto config = watching();
     config.failure_rate_threshold = 0.6;

@@ -169,6 +169,14 @@ TEST_CASE("R29: a hint lengthens the open time, up to the cap") {
     }
 }
 
+TEST_CASE("R23: closing forgets what the dependency asked for before") {
+    Rig rig;
+    rig.admit().settle(Outcome::ignored, {.retry_after = 5min});
+    rig.breaker.reset();
+    rig.fail(5);
+    CHECK(rig.rejection().retry_after == 30s);
+}
+
 TEST_CASE("R29: with jitter no one comes back before the hint") {
     auto backoff = Backoff::fixed();
     backoff.jitter = 0.5;
