@@ -20,6 +20,7 @@ std::string checked_name(std::string name) {
 
 CircuitBreaker::CircuitBreaker(std::string name, const CircuitBreakerConfig& config, BreakerOptions options)
     : clock_(options.clock), name_(checked_name(std::move(name))) {
+    if (clock_ == nullptr) throw std::invalid_argument{"a circuit breaker needs a clock"};
     impl_ = std::make_unique<Impl>(*this, config, std::move(options));
 }
 CircuitBreaker::~CircuitBreaker() = default;

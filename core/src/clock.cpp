@@ -3,8 +3,8 @@
 namespace fusebox {
 
 const Clock& steady_clock() noexcept {
-    // Never destroyed in effect: it has no state, so a breaker that outlives `main` may still read it.
-    static const SteadyClock clock;
+    // Never destroyed: a breaker that outlives `main` may still read it.
+    static const auto& clock = *new SteadyClock;
     return clock;
 }
 

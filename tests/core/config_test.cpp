@@ -208,6 +208,7 @@ TEST_CASE("§3: a breaker refuses a bad configuration, a bad name and a bad numb
     for (const auto capacity : {std::size_t{0}, std::size_t{1025}}) {
         CHECK_THROWS_AS(CircuitBreaker("x", {}, {.report_capacity = capacity}), std::invalid_argument);
     }
+    CHECK_THROWS_AS(CircuitBreaker("x", {}, {.clock = nullptr}), std::invalid_argument);
     CHECK(&CircuitBreaker("x").clock() == &steady_clock());
 }
 

@@ -143,7 +143,8 @@ struct BreakerOptions {
 ///     if (!answer && answer.error().is_circuit_protection()) return queue_for_later(card);
 class CircuitBreaker {
 public:
-    /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes.
+    /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes, for no clock and
+    /// for a `report_capacity` that is out of range.
     explicit CircuitBreaker(std::string name, const CircuitBreakerConfig& config = {}, BreakerOptions options = {});
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
