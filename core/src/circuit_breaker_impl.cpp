@@ -295,7 +295,11 @@ void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now,
         now = advance(now);
         if (this->generation() == generation) {
             window_.roll(now);
-            if (record_hung(now) || recorded) judge(now, {});
+            if (record_hung(now) || recorded) {
+                judge(now, {});
+            } else {
+                judge_next();
+            }
         }
     }
     hub_->drain(breaker_);
@@ -326,7 +330,7 @@ void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcep
         }
     }
     // A neutral outcome comes here with a hint, or because another call hangs; by itself it is nothing to judge (R10).
-    if (!record_hung(now) && neutral) return;
+    if (!record_hung(now) && neutral) return judge_next();
     judge(now, detail::cut(verdict.settlement->message, message_bytes));
 }
 
@@ -356,6 +360,10 @@ void CircuitBreaker::Impl::extend_run(TimePoint now) noexcept {
 }
 
 void CircuitBreaker::Impl::set_run(std::uint32_t run) noexcept { run_.store(run_word(generation(), run)); }
+
+// The next outcome is judged even if it is a plain success: the window (it has moved on) or what it is judged by is another
+// one than at the last judgement.
+void CircuitBreaker::Impl::judge_next() noexcept { judge_in_.store(1); }
 
 // R17. The window must stand at `now`. False: there was none, and nothing new to judge.
 bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
@@ -649,7 +657,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
                    (current == State::closed || current == State::open || current == State::half_open)) {
             transition(State::disabled, cause, now);
         } else {
-            judge_in_.store(1);  // whatever comes next is judged by the new thresholds
+            judge_next();  // by the new thresholds
         }
     }
     hub_->drain(breaker_);

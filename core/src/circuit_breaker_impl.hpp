@@ -93,6 +93,7 @@ private:
     void extend_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
     void set_run(std::uint32_t run) noexcept;
+    void judge_next() noexcept;
     bool record_hung(TimePoint now) noexcept;
     void judge(TimePoint now, std::string_view message) noexcept;
     void trip(const Cause& cause, TimePoint now) noexcept;

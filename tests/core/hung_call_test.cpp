@@ -186,6 +186,24 @@ TEST_CASE("R17: a hung call of an older generation says nothing about the new on
     CHECK(rig.state() == State::closed);
 }
 
+TEST_CASE("R12: a success is judged although a hung call of an older generation has moved the window on before it") {
+    auto config = test::rates_only(0.5, 4, TimeWindow{.duration = 10s, .slices = 10});
+    config.hung_call_threshold = 20s;
+    Rig rig{config};
+    auto old = rig.admit();
+    rig.breaker.reset();
+    rig.clock.advance(9s);
+    rig.succeed(10);
+    rig.clock.advance(5s);
+    rig.fail(4);
+    rig.clock.advance(7s);  // the successes are gone, the failures are not
+    auto next = rig.admit();
+    CHECK(rig.state() == State::closed);
+    next.success();
+    CHECK(rig.state() == State::open);
+    old.ignore();
+}
+
 TEST_CASE("R17: more calls in flight than are watched still settle once each") {
     auto config = watching();
     config.consecutive_failure_threshold = 0;
