@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <fusebox/core/presets.hpp>
 #include <fusebox/middleware/access.hpp>
 #include <fusebox/middleware/breaker_routes.hpp>
 #include <fusebox/middleware/health_routes.hpp>
@@ -144,8 +143,8 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
         notifications::DestinationSettings settings;
         settings.name = destination.name;
         settings.sender = made.sender;
-        settings.breaker =
-            registry_.get_or_create("notify:" + destination.name, *preset("notifications"), Criticality::degraded);
+        settings.breaker = registry_.get_or_create("notify:" + destination.name, destination_breaker_defaults(),
+                                                   Criticality::degraded);
         settings.max_in_flight = destination.max_in_flight;
         settings.rate_limit = destination.rate_limit;
         settings.fallback = destination.fallback;
@@ -241,7 +240,7 @@ std::expected<ListenAddress, std::string> App::start() {
     if (!opened)
         return std::unexpected(fmt::format("cannot open the store {}: {}", config_.store_url, opened.error().message));
     store_ = std::make_shared<storage::CircuitBreakerStore>(
-        std::move(*opened), registry_.get_or_create("store", *preset("database"), Criticality::critical));
+        std::move(*opened), registry_.get_or_create("store", store_breaker_defaults(), Criticality::critical));
 
     incident_service_ =
         std::make_unique<incidents::IncidentService>(*store_, config_.routing, config_.rules, wall_now,

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
+
+#include <fusebox/core/presets.hpp>
 
 namespace fusebox::service {
 namespace {
@@ -81,6 +85,22 @@ std::string describe_route(const incidents::Route& route) {
     return text + "\n";
 }
 
+/// Those that the service makes and those that the file names, as they are in the end.
+std::string describe_breakers(const ServiceConfig& config) {
+    std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()}};
+    for (const auto& destination : config.destinations)
+        bases.emplace("notify:" + destination.name, destination_breaker_defaults());
+    for (const auto& name : config.breakers.names()) bases.emplace(name, std::nullopt);
+    std::string text;
+    for (const auto& [name, base] : bases) {
+        text += fmt::format("# [breakers.{}], as it is in force\n", quoted(name));
+        for (const auto& [field, value] : config_fields(config.breakers.resolve(name, base)))
+            text += fmt::format("#   {}: {}\n", field, value);
+        text += '\n';
+    }
+    return text;
+}
+
 }  // namespace
 
 std::string to_string(const ListenAddress& address) {
@@ -97,11 +117,21 @@ bool is_loopback(const ListenAddress& address) {
 
 const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
 
+CircuitBreakerConfig store_breaker_defaults() { return *preset("database"); }
+
+CircuitBreakerConfig destination_breaker_defaults() {
+    auto config = *preset("notifications");
+    config.operation_timeout.reset();
+    return config;
+}
+
 std::string masked_url(const std::string& url) {
     const auto scheme = url.find("://");
     if (scheme == std::string::npos) return "***";
     auto host_begin = scheme + 3;
     const auto host_end = std::min(url.find_first_of("/?#", host_begin), url.size());
+    // An @ behind the first slash: perhaps a password with a slash in it, so that what looks like the host is none.
+    if (url.find('@', host_end) != std::string::npos) return url.substr(0, scheme + 3) + "…";
     if (const auto at = url.rfind('@', host_end); at != std::string::npos && at >= host_begin) host_begin = at + 1;
     return url.substr(0, scheme + 3) + url.substr(host_begin, host_end - host_begin) +
            (host_end < url.size() ? "/…" : "");
@@ -131,6 +161,7 @@ std::string describe(const ServiceConfig& config) {
         quoted(format_duration(retry.max_age)), quoted(format_duration(config.delivery.send_timeout)));
     for (const auto& destination : config.destinations) text += describe_destination(destination);
     for (const auto& route : config.routing.routes) text += describe_route(route);
+    text += describe_breakers(config);
     text.pop_back();
     return text;
 }

@@ -81,7 +81,12 @@ struct ServiceConfig {
     BreakerSet breakers;
 };
 
-/// As TOML, with the defaults filled in and every secret masked: what `--check` prints. Breakers are left out.
+/// What the breaker of the store is, where the configuration says nothing else.
+[[nodiscard]] CircuitBreakerConfig store_breaker_defaults();
+/// Likewise of a destination's breaker, "notify:NAME". It sets no timeout: `delivery.send_timeout` is the deadline.
+[[nodiscard]] CircuitBreakerConfig destination_breaker_defaults();
+
+/// As TOML, with the defaults filled in and every secret masked: what `--check` prints. The breakers stand in comments.
 [[nodiscard]] std::string describe(const ServiceConfig& config);
 /// "https://hooks.example/…": scheme, host and port; the rest is a secret.
 [[nodiscard]] std::string masked_url(const std::string& url);

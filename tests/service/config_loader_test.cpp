@@ -376,7 +376,8 @@ TEST_CASE("what --check prints has no secret and can be loaded again") {
     auto text = describe(config);
     for (const auto* part :
          {"listen = \"127.0.0.1:8080\"", "sqlite:data/incidentd.db", "admin_token = \"***\"",
-          "ingest_token = \"(not set)\"", "https://hooks.example/…", "rate_limit = \"9/h\"", "flap_window = \"10m\""}) {
+          "ingest_token = \"(not set)\"", "https://hooks.example/…", "rate_limit = \"9/h\"", "flap_window = \"10m\"",
+          "# [breakers.\"notify:hook\"], as it is in force\n", "# [breakers.\"store\"], as it is in force\n"}) {
         CAPTURE(part);
         CHECK(contains(text, part));
     }
@@ -399,6 +400,7 @@ TEST_CASE("a URL shows its host at most") {
     CHECK(masked_url("http://host") == "http://host");
     CHECK(masked_url("http://a@b@host/x") == "http://host/…");
     CHECK(masked_url("nonsense") == "***");
+    CHECK(masked_url("http://user:pass/word@host/") == "http://…");
 }
 
 TEST_CASE("a file that cannot be read is a mistake of its own") {
