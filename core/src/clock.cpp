@@ -4,8 +4,13 @@ namespace fusebox {
 
 const Clock& steady_clock() noexcept {
     // Never destroyed: a breaker that outlives `main` may still read it.
-    static const auto& clock = *new SteadyClock;
-    return clock;
+    union Immortal {
+        SteadyClock clock{};
+        Immortal() noexcept {}
+        ~Immortal() {}
+    };
+    static const Immortal immortal;
+    return immortal.clock;
 }
 
 }  // namespace fusebox
