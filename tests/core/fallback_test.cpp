@@ -44,6 +44,26 @@ TEST_CASE("§14: a fallback that throws gives an internal error that says both e
     CHECK(std::get<InternalError>(answer.error().variant()).message == "no route; fallback failed: cache is empty");
 }
 
+TEST_CASE("R36: a fallback that is given a breaker is counted and reported there, also when it fails") {
+    CircuitBreaker breaker{"db"};
+    std::vector<bool> failed_ones;
+    const auto subscription = breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent& event) {
+        if (const auto* executed = std::get_if<FallbackExecutedEvent>(&event)) failed_ones.push_back(executed->failed);
+    });
+    const auto seven = []() -> int { return 7; };
+    const Pipeline good{fallback_value(-1, FallbackOn::rejection, BreakerPolicy{breaker}), BreakerPolicy{breaker}};
+    const Pipeline bad{
+        Fallback{[]() -> int { throw std::runtime_error{"empty"}; }, FallbackOn::rejection, BreakerPolicy{breaker}},
+        BreakerPolicy{breaker}};
+    CHECK(good.call(seven).value() == 7);
+    CHECK(failed_ones.empty());
+    breaker.force_open();
+    CHECK(good.call(seven).value() == -1);
+    CHECK_FALSE(bad.call(seven));
+    CHECK(failed_ones == std::vector<bool>{false, true});
+    CHECK(breaker.metrics().totals.fallbacks == 2);
+}
+
 TEST_CASE("§14: a fallback serves calls without a value, and values that only move") {
     int ran = 0;
     const Fallback nothing{[&] { ++ran; }, FallbackOn::any_failure};

@@ -52,6 +52,8 @@ TEST_CASE("§14: a hedge calls a second time after the delay and gives the first
     CHECK(call_with(hedge, [calls] { return ++*calls; }).value() == 1);
     CHECK(hedge.metrics().hedges == 1);
     CHECK(hedge.metrics().hedge_wins == 1);
+    // One hedge is all there is: the second wait is for the attempts alone.
+    CHECK(bench.sleeper.waits() == std::vector<Duration>{50ms, Duration::max()});
     // The first attempt still stands in the queue. It was told to stop, so its operation never runs.
     REQUIRE(bench.executor.size() == 1);
     bench.executor.run_first();

@@ -42,6 +42,7 @@ TEST_CASE("§14: fallback(value) answers while the circuit is open, and only the
     CHECK_FALSE(executor.execute([] { return failed(); }));
     bench.breaker->trip();
     CHECK(executor.execute([] { return 7; }).value() == -1);
+    CHECK(bench.breaker->metrics().totals.fallbacks == 1);
     CHECK(executor.describe() == "fallback(on rejection) > breaker(db)");
 }
 

@@ -52,9 +52,15 @@ public:
     }
 
     [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }
+    /// Counts and reports, as `call_with_fallback` does, that a fallback stood in for a call of this breaker.
+    void record_fallback(bool failed) const noexcept { breaker_->record_fallback(failed); }
     [[nodiscard]] std::string describe() const { return "breaker(" + breaker_->name() + ")"; }
 
 private:
+    template <class Handler>
+    friend class Fallback;
+    BreakerPolicy() = default;  // without a breaker: a fallback that nobody counts
+
     [[nodiscard]] bool passed(const CallContext& context) const noexcept {
         return context.deadline() && breaker_->clock().now() > *context.deadline();
     }

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <fusebox/core/breaker_policy.hpp>
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/policy.hpp>
 
@@ -16,21 +17,26 @@ namespace fusebox {
 /// returns a `T` (nothing, for calls without a value). A handler that throws gives `InternalError` naming both errors.
 ///
 /// `handler` may be called from several threads at once. Usually the outermost policy: what it hides, nobody outside sees.
-/// For the fallback of one breaker there is also `CircuitBreaker::call_with_fallback`, which counts and reports it.
+/// Given a breaker, that one counts and reports each fallback (R36), as `CircuitBreaker::call_with_fallback` does.
 ///
 ///     fusebox::Fallback cached{[&] { return cache.last_known(); }, fusebox::FallbackOn::any_failure};
 template <class Handler>
 class Fallback {
 public:
     explicit Fallback(Handler handler, FallbackOn on = FallbackOn::rejection) : handler_(std::move(handler)), on_(on) {}
+    Fallback(Handler handler, FallbackOn on, BreakerPolicy counted_by)
+        : handler_(std::move(handler)), on_(on), counted_by_(std::move(counted_by)) {}
 
     template <class Next>
     AnswerOf<Next> execute(const CallContext& context, Next&& next) const {
         auto answer = next(context);
         if (answer || (on_ == FallbackOn::rejection && !answer.error().is_circuit_protection())) return answer;
         try {
-            return AnswerOf<Next>{answer_for(std::as_const(answer))};
+            AnswerOf<Next> instead{answer_for(std::as_const(answer))};
+            count(false);
+            return instead;
         } catch (...) {
+            count(true);
             return AnswerOf<Next>{std::unexpect,
                                   InternalError{detail::both_errors(answer.error(), std::current_exception())}};
         }
@@ -41,6 +47,9 @@ public:
     }
 
 private:
+    void count(bool failed) const noexcept {
+        if (counted_by_.breaker_) counted_by_.record_fallback(failed);
+    }
     template <class Answer>
     Answer answer_for(const Answer& failed) const {
         using Error = typename Answer::error_type;
@@ -76,6 +85,7 @@ private:
 
     Handler handler_;
     FallbackOn on_;
+    BreakerPolicy counted_by_;
 };
 
 namespace detail {
@@ -88,8 +98,12 @@ struct Constant {
 
 /// A fallback that always answers with a copy of `value`.
 template <class T>
-[[nodiscard]] Fallback<detail::Constant<T>> fallback_value(T value, FallbackOn on = FallbackOn::rejection) {
+[[nodiscard]] auto fallback_value(T value, FallbackOn on = FallbackOn::rejection) {
     return Fallback{detail::Constant<T>{std::move(value)}, on};
+}
+template <class T>
+[[nodiscard]] auto fallback_value(T value, FallbackOn on, BreakerPolicy counted_by) {
+    return Fallback{detail::Constant<T>{std::move(value)}, on, std::move(counted_by)};
 }
 
 }  // namespace fusebox

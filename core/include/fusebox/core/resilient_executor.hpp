@@ -78,7 +78,7 @@ private:
 
     static Plan make_plan(BreakerPolicy breaker, typename Strategy::Kind kind, RetryOptions retry) {
         if (auto* value = std::get_if<typename Strategy::Value>(&kind)) {
-            return WithFallback{fallback_value(std::move(value->value)), std::move(breaker)};
+            return WithFallback{fallback_value(std::move(value->value), FallbackOn::rejection, breaker), breaker};
         }
         if (const auto* config = std::get_if<RetryConfig>(&kind)) {
             return WithRetry{Retry<>{*config, std::move(retry)}, std::move(breaker)};
