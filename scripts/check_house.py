@@ -123,7 +123,7 @@ def main():
                 check_includes(path, number, *include.groups())
         if path.suffix == ".hpp":
             check_opening(path, lines)
-        if path.suffix == ".cpp" and (in_module or path.parts[0] == "tests"):
+        if path.suffix == ".cpp" and (in_module or path.parts[0] in ("tests", "examples")):
             check_built(path)
     for path in tracked("tests/*CMakeLists.txt", "tests/**/CMakeLists.txt"):
         for number, line in enumerate((ROOT / path).read_text().split("\n"), 1):
