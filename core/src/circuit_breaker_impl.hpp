@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <fusebox/core/circuit_breaker.hpp>
+#include <fusebox/core/detail/sync.hpp>
 
 #include "event_hub.hpp"
 #include "open_time.hpp"
@@ -121,17 +122,17 @@ private:
     const std::function<Outcome(const std::exception_ptr&)> classify_exception_;
 
     // Read by calls; written by transitions and reconfigurations.
-    std::atomic<TimePoint::rep> retry_at_{};
-    std::atomic<Duration::rep> slow_threshold_{never};
-    std::atomic<bool> count_timeouts_{};
-    std::atomic<std::uint32_t> most_probes_{};
+    detail::Atomic<TimePoint::rep> retry_at_{};
+    detail::Atomic<Duration::rep> slow_threshold_{never};
+    detail::Atomic<bool> count_timeouts_{};
+    detail::Atomic<std::uint32_t> most_probes_{};
     // Copies of what probes_ says, so that a rejection needs no lock. The deadline may be too early, never too late.
-    std::atomic<std::uint32_t> probes_in_flight_{};
-    std::atomic<TimePoint::rep> earliest_lease_{};
+    detail::Atomic<std::uint32_t> probes_in_flight_{};
+    detail::Atomic<TimePoint::rep> earliest_lease_{};
 
     // Written by failures, read by every success.
-    alignas(64) std::atomic<std::uint64_t> run_{};
-    std::atomic<std::int64_t> judge_in_{disarmed};
+    alignas(64) detail::Atomic<std::uint64_t> run_{};
+    detail::Atomic<std::int64_t> judge_in_{disarmed};
 
     // What is counted for life and is rarer than a plain success or a rejection (those are in the stripes).
     struct alignas(64) Totals {
@@ -148,7 +149,7 @@ private:
     detail::Stripes stripes_;
     detail::WatchedCalls watched_;
 
-    std::mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
+    detail::Mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
     CircuitBreakerConfig config_;
     std::uint64_t config_version_{1};
     TimePoint latest_;  // no decision is made at an earlier time than the one before

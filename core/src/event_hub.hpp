@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fusebox/core/circuit_breaker.hpp>
+#include <fusebox/core/detail/sync.hpp>
 
 namespace fusebox::detail {
 
@@ -48,7 +49,7 @@ private:
         BreakerListener call;
         EventMask mask;
         std::uint64_t since;  // number of the first event it hears
-        std::atomic<bool> active{true};
+        Atomic<bool> active{true};
     };
     using Listeners = std::vector<std::shared_ptr<Listener>>;
     struct Queued {
@@ -64,11 +65,11 @@ private:
     void tell(Listener& listener, const CircuitBreaker& breaker, const BreakerEvent& event) noexcept;
     void count_error() noexcept { errors_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: as errors()
 
-    std::atomic<unsigned> wanted_{};  // union of all masks
-    std::atomic<std::size_t> pending_{};
-    std::atomic<std::uint64_t> errors_{};
+    Atomic<unsigned> wanted_{};  // union of all masks
+    Atomic<std::size_t> pending_{};
+    Atomic<std::uint64_t> errors_{};
 
-    std::mutex mutex_;  // guards everything below; taken last, after the breaker's; never while a listener runs
+    Mutex mutex_;  // guards everything below; taken last, after the breaker's; never while a listener runs
     std::shared_ptr<const Listeners> listeners_{std::make_shared<const Listeners>()};  // replaced, never changed
     std::deque<Queued> queue_;
     std::uint64_t next_number_{};

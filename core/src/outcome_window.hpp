@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fusebox/core/circuit_breaker_config.hpp>
+#include <fusebox/core/detail/sync.hpp>
 #include <fusebox/core/transition_report.hpp>
 
 #include "stripe.hpp"
@@ -143,7 +144,7 @@ private:
     void publish_end() noexcept;
 
     // When the running slice ends; of a count window never.
-    std::atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
+    Atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
     const Stripes& stripes_;
     TimePoint origin_;
     std::uint64_t generation_{};  // that the cells are tagged with

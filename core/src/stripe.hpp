@@ -12,10 +12,21 @@
 #include <thread>
 
 #include <fusebox/core/circuit_breaker_metrics.hpp>
+#include <fusebox/core/detail/sync.hpp>
 
 namespace fusebox::detail {
 
-using Counter = std::atomic<std::uint64_t>;
+#ifndef FUSEBOX_EXPLORE  // see sync.hpp
+[[nodiscard]] inline unsigned thread_number() noexcept {
+    static std::atomic<unsigned> next{0};
+    // relaxed: only has to be different, most of the time.
+    thread_local const unsigned number = next.fetch_add(1, std::memory_order_relaxed);
+    return number;
+}
+[[nodiscard]] inline unsigned core_count() noexcept { return std::thread::hardware_concurrency(); }
+#endif
+
+using Counter = Atomic<std::uint64_t>;
 using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
 
 /// The histogram bucket of a duration (R42).
@@ -34,8 +45,8 @@ using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
 
 /// Lifetime counters are only ever added to. A whole is the sum of its parts, computed when it is read.
 struct alignas(64) Stripe {
-    std::atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
-    std::atomic<Duration::rep> duration_sum{};
+    Atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
+    Atomic<Duration::rep> duration_sum{};
     Buckets successes{};
     Counter rejected_open{};
     Counter rejected_probes{};
@@ -44,7 +55,7 @@ struct alignas(64) Stripe {
 /// The stripes of one breaker: as many as the machine has cores, 8 at most, so that memory stays predictable.
 class Stripes {
 public:
-    Stripes() : count_(std::bit_ceil(std::clamp(std::thread::hardware_concurrency(), 1U, 8U))) {
+    Stripes() : count_(std::bit_ceil(std::clamp(core_count(), 1U, 8U))) {
         stripes_ = std::make_unique<Stripe[]>(count_);
     }
 
@@ -53,13 +64,6 @@ public:
     [[nodiscard]] std::span<Stripe> all() const noexcept { return {stripes_.get(), count_}; }
 
 private:
-    static unsigned thread_number() noexcept {
-        static std::atomic<unsigned> next{0};
-        // relaxed: only has to be different, most of the time.
-        thread_local const unsigned number = next.fetch_add(1, std::memory_order_relaxed);
-        return number;
-    }
-
     std::unique_ptr<Stripe[]> stripes_;
     unsigned count_;
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fusebox/core/clock.hpp>
+#include <fusebox/core/detail/sync.hpp>
 
 namespace fusebox::detail {
 
@@ -104,7 +105,7 @@ private:
         (call.next == none ? newest_ : calls_[call.next].previous) = call.previous;
     }
 
-    std::mutex mutex_;  // guards everything below; taken last, after the breaker's
+    Mutex mutex_;  // guards everything below; taken last, after the breaker's
     std::optional<Duration> threshold_;
     std::vector<Call> calls_;
     std::uint32_t oldest_{none};

@@ -22,6 +22,7 @@
 #include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/clock.hpp>
 #include <fusebox/core/detail/call_shape.hpp>
+#include <fusebox/core/detail/sync.hpp>
 #include <fusebox/core/events.hpp>
 #include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
@@ -244,9 +245,9 @@ private:
     auto execute(Op&& op, Judge&& judge, const CallOptions& options);
 
     // What every admission reads, on one cache line that only transitions and reconfigurations write.
-    alignas(64) std::atomic<std::uint64_t> word_{};
-    std::atomic<bool> watching_{};                    // hung_call_threshold is set
-    std::atomic<Duration::rep> operation_timeout_{};  // 0: none
+    alignas(64) detail::Atomic<std::uint64_t> word_{};
+    detail::Atomic<bool> watching_{};                    // hung_call_threshold is set
+    detail::Atomic<Duration::rep> operation_timeout_{};  // 0: none
     const Clock* clock_;
     std::unique_ptr<Impl> impl_;
     std::string name_;

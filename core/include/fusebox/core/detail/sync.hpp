@@ -1,0 +1,20 @@
+// What threads meet on in a breaker. In one place, so that a build of the tests can put its own in their place and run
+// through every order in which threads may come to them (tests/explore).
+#pragma once
+
+#ifdef FUSEBOX_EXPLORE  // names the header that has them all, and those of stripe.hpp
+#include FUSEBOX_EXPLORE
+#else
+
+#include <atomic>
+#include <mutex>
+
+namespace fusebox::detail {
+
+template <class T>
+using Atomic = std::atomic<T>;
+using Mutex = std::mutex;
+
+}  // namespace fusebox::detail
+
+#endif
