@@ -1,0 +1,70 @@
+// What the machine itself charges.
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include "rows.hpp"
+
+namespace fusebox::bench {
+namespace {
+
+// A call that the compiler can neither see into nor leave out.
+[[gnu::noinline]] int call_nothing() {
+    asm volatile("");
+    return 1;
+}
+
+// The cheapest clock of the processor, unordered, as a timed call would read it.
+std::uint64_t read_ticks() {
+#if defined(__x86_64__)
+    return __rdtsc();
+#elif defined(__aarch64__)
+    std::uint64_t ticks;
+    asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+#endif
+}
+
+// Each alone on its cache line.
+struct alignas(64) Shared {
+    std::atomic<std::uint64_t> count{};
+};
+struct alignas(64) Guarded {
+    std::mutex mutex;
+    std::uint64_t count{};  // guarded by mutex
+};
+struct Nothing {};
+
+}  // namespace
+
+void add_baseline_rows() {
+    add_rows("baseline/noop", std::make_unique<Nothing>,
+             [](Nothing&, std::size_t) { benchmark::DoNotOptimize(call_nothing()); });
+    add_rows("baseline/steady_clock", std::make_unique<Nothing>,
+             [](Nothing&, std::size_t) { benchmark::DoNotOptimize(std::chrono::steady_clock::now()); });
+    add_rows("baseline/steady_clock_pair", std::make_unique<Nothing>, [](Nothing&, std::size_t) {
+        benchmark::DoNotOptimize(std::chrono::steady_clock::now());
+        benchmark::DoNotOptimize(std::chrono::steady_clock::now());
+    });
+    add_rows("baseline/tsc_pair", std::make_unique<Nothing>, [](Nothing&, std::size_t) {
+        benchmark::DoNotOptimize(read_ticks());
+        benchmark::DoNotOptimize(read_ticks());
+    });
+    add_rows("baseline/fetch_add", std::make_unique<Shared>, [](Shared& shared, std::size_t) {
+        // relaxed: orders nothing, that is what is measured.
+        shared.count.fetch_add(1, std::memory_order_relaxed);
+    });
+    add_rows("baseline/mutex", std::make_unique<Guarded>, [](Guarded& guarded, std::size_t) {
+        const std::scoped_lock lock{guarded.mutex};
+        benchmark::DoNotOptimize(++guarded.count);
+    });
+}
+
+}  // namespace fusebox::bench

@@ -1,0 +1,54 @@
+// Many breakers under their names.
+#include <cstddef>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/registry/registry.hpp>
+
+#include "rows.hpp"
+
+namespace fusebox::bench {
+namespace {
+
+std::vector<std::string> service_names(std::size_t count) {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < count; ++i) names.push_back("service-" + std::to_string(100'000 + i) + ".internal");
+    return names;
+}
+
+// A registry, and what it is asked for: its names at random, one after the other in memory, so that a look-up misses the
+// cache where a real one would, and finding out what to ask for does not.
+struct Named {
+    explicit Named(std::size_t count) {
+        const auto names = service_names(count);
+        for (const auto& name : names) (void)registry.get_or_create(name);
+        length = names.front().size();
+        std::mt19937 random{1};
+        std::uniform_int_distribution<std::size_t> any{0, count - 1};
+        for (std::size_t i = 0; i < questions; ++i) text.append(names[any(random)]);
+    }
+    [[nodiscard]] std::string_view name(std::size_t step) const {
+        return {text.data() + step % questions * length, length};
+    }
+
+    static constexpr std::size_t questions = 1U << 14U;
+    Registry registry;
+    std::string text;
+    std::size_t length{};
+};
+
+}  // namespace
+
+void add_registry_rows() {
+    add_rows(
+        "lookup/10000", [] { return std::make_unique<Named>(std::size_t{10'000}); },
+        [](Named& named, std::size_t step) { benchmark::DoNotOptimize(named.registry.get(named.name(step))); });
+    add_rows(
+        "scrape/1000", [] { return std::make_unique<Named>(std::size_t{1'000}); },
+        [](Named& named, std::size_t) { benchmark::DoNotOptimize(prometheus_text(named.registry)); });
+}
+
+}  // namespace fusebox::bench
