@@ -72,6 +72,8 @@ void CircuitBreaker::metrics_only(std::string_view actor, std::string_view note)
 void CircuitBreaker::reconfigure(const CircuitBreakerConfig& config, std::string_view actor, std::string_view note) {
     impl_->reconfigure(config, actor, note);
 }
+BreakerSnapshot CircuitBreaker::snapshot() const { return impl_->snapshot(); }
+void CircuitBreaker::restore(const BreakerSnapshot& snapshot) { impl_->restore(snapshot); }
 Subscription CircuitBreaker::subscribe(BreakerListener listener, EventMask mask) {
     return impl_->subscribe(std::move(listener), mask);
 }

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <random>
 #include <stdexcept>
+#include <utility>
+
+#include "snapshot_check.hpp"
+#include "text.hpp"
 
 namespace fusebox {
 namespace {
@@ -556,9 +560,13 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
     Duration open_for{};
     if (is_open(from)) time_open_ += now - last_change_;
     if (to == State::open) {
-        if (from == State::half_open && attempt_ != ~0U) ++attempt_;  // R26
-        open_for = draw_open_time(attempt_, now);
-        ++trip_count_;
+        if (cause.reason == TransitionReason::restored) {
+            open_for = cause.time_left;  // R52: neither a trip nor a failed recovery
+        } else {
+            if (from == State::half_open && attempt_ != ~0U) ++attempt_;  // R26
+            open_for = draw_open_time(attempt_, now);
+            ++trip_count_;
+        }
     } else if (to == State::closed) {  // R23
         attempt_ = 0;
         hint_until_ = {};
@@ -589,23 +597,25 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
     last_change_wall_ = clock_.wall_now();
     ++transitions_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
 
-    const auto& report = reports_.add({.sequence = next,
-                                       .from = from,
-                                       .to = to,
-                                       .reason = cause.reason,
-                                       .threshold = cause.threshold,
-                                       .observed = cause.observed,
-                                       .window = cause.window,
-                                       .consecutive_failures = run,
-                                       .open_for = open_for,
-                                       .attempt = attempt_,
-                                       .config_version = config_version_,
-                                       .at = now,
-                                       .wall_time = last_change_wall_,
-                                       .actor = {},
-                                       .note = {}},
-                                      cause.actor, cause.note);
-    hub_->enqueue([&] { return StateTransitionEvent{report}; });
+    const detail::KeptReport report{{.sequence = next,
+                                     .from = from,
+                                     .to = to,
+                                     .reason = cause.reason,
+                                     .threshold = cause.threshold,
+                                     .observed = cause.observed,
+                                     .window = cause.window,
+                                     .consecutive_failures = run,
+                                     .open_for = open_for,
+                                     .attempt = attempt_,
+                                     .config_version = config_version_,
+                                     .at = now,
+                                     .wall_time = last_change_wall_,
+                                     .actor = {},
+                                     .note = {}},
+                                    detail::ShortText<detail::KeptReport::actor_bytes>{cause.actor},
+                                    detail::ShortText<detail::KeptReport::note_bytes>{cause.note}};
+    hub_->enqueue([&] { return StateTransitionEvent{report.whole()}; });
+    reports_.add(report);
 }
 
 void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string_view note) {
@@ -642,8 +652,8 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         ++config_version_;
         publish_config();
         hub_->enqueue([&] {
-            return ConfigChangedEvent{config_version_, std::string{detail::cut(actor, detail::ReportRing::actor_bytes)},
-                                      std::string{detail::cut(note, detail::ReportRing::note_bytes)}};
+            return ConfigChangedEvent{config_version_, std::string{detail::cut(actor, detail::KeptReport::actor_bytes)},
+                                      std::string{detail::cut(note, detail::KeptReport::note_bytes)}};
         });
 
         const auto current = state();
@@ -661,6 +671,73 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         }
     }
     hub_->drain(breaker_);
+}
+
+// ---- saving and restoring (R52) ----------------------------------------------------------------------------------
+
+BreakerSnapshot CircuitBreaker::Impl::snapshot() {
+    BreakerSnapshot snapshot;
+    {
+        const std::scoped_lock lock{mutex_};
+        const auto now = advance(clock_.now());
+        snapshot.state = state();
+        if (snapshot.state == State::open) {
+            snapshot.time_left = std::max(Duration::zero(), TimePoint{Duration{retry_at_.load()}} - now);
+        }
+        snapshot.attempt = attempt_;
+        snapshot.trip_count = trip_count_;
+        snapshot.generation = generation();
+        snapshot.reports = reports_.all();
+        snapshot.last_trip = reports_.last_trip();
+    }
+    snapshot.taken_at = clock_.wall_now();
+    for (auto& report : snapshot.reports) report.at = {};
+    if (snapshot.last_trip) snapshot.last_trip->at = {};
+    return snapshot;
+}
+
+void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
+    // What may throw comes first: then nothing has changed.
+    detail::check_snapshot(snapshot);
+    detail::ReportRing reports{reports_.capacity(), snapshot.reports, snapshot.last_trip};
+    std::string note;
+    if (snapshot.last_trip && is_failure_state(snapshot.state)) note = describe(*snapshot.last_trip);
+    {
+        const std::scoped_lock lock{mutex_};
+        const auto now = advance(clock_.now());
+        std::swap(reports_, reports);
+        count_on_from(snapshot.generation, now);
+        trip_count_ = std::max(trip_count_, snapshot.trip_count);
+        attempt_ = snapshot.attempt;
+
+        auto to = snapshot.state;
+        Duration time_left{};
+        if (to == State::open) time_left = std::min(snapshot.time_left, detail::longest_open_time(config_));
+        if (to == State::half_open) to = State::open;  // with no time left, so that the next admission is a probe
+        if (!config_.enabled) to = State::disabled;
+        if (to == State::closed) attempt_ = 0;  // R23
+        if (to != state() || to == State::open) {
+            transition(to,
+                       {.reason = TransitionReason::restored,
+                        .window = state() == State::half_open ? probe_counts_ : window_.counts(now),
+                        .note = note,
+                        .time_left = time_left},
+                       now);
+        }
+        hub_->enqueue([&] { return StateRestoredEvent{snapshot.state, to, time_left, snapshot.taken_at}; });
+    }
+    hub_->drain(breaker_);
+}
+
+// The numbers up to `generation` were given by a process before this one. Not a transition: state and window stay.
+void CircuitBreaker::Impl::count_on_from(std::uint64_t generation, TimePoint now) noexcept {
+    const auto word = load_word();
+    if (generation <= generation_of(word)) return;
+    const auto run = run_at(now);
+    // release: pairs as in transition(), and in its order.
+    breaker_.word_.store(generation << 3U | static_cast<std::uint64_t>(state_of(word)), std::memory_order_release);
+    window_.seal(generation);
+    set_run(run);
 }
 
 // What calls read without the mutex.

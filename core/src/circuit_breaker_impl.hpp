@@ -40,6 +40,9 @@ public:
     void control(State to, std::string_view actor, std::string_view note);
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor, std::string_view note);
 
+    [[nodiscard]] BreakerSnapshot snapshot();
+    void restore(const BreakerSnapshot& snapshot);
+
     Subscription subscribe(BreakerListener listener, EventMask mask) {
         return hub_->subscribe(std::move(listener), mask);
     }
@@ -55,6 +58,7 @@ private:
         WindowCounts window{};
         std::string_view actor{};
         std::string_view note{};
+        Duration time_left{};  // restored to open
     };
     /// What a settled call says to its generation.
     struct Verdict {
@@ -100,6 +104,7 @@ private:
     void trip(const Cause& cause, TimePoint now) noexcept;
     Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;
     void transition(State to, const Cause& cause, TimePoint now) noexcept;
+    void count_on_from(std::uint64_t generation, TimePoint now) noexcept;
     void clear_window(TimePoint now) noexcept;
     void publish_config() noexcept;
 

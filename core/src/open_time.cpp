@@ -46,11 +46,14 @@ double JitterSource::next() noexcept {
     return static_cast<double>(bits >> 11U) * 0x1p-53;
 }
 
+Duration longest_open_time(const CircuitBreakerConfig& config) noexcept {
+    return std::max(config.backoff.max_open_timeout, config.open_timeout);
+}
+
 Duration open_time(const CircuitBreakerConfig& config, std::uint32_t attempt, Duration hint,
                    JitterSource& jitter) noexcept {
     const auto ratio = config.backoff.jitter;
-    // A fixed open time may be above the cap, which then is only for hints.
-    const auto cap = std::max(config.backoff.max_open_timeout, config.open_timeout);
+    const auto cap = longest_open_time(config);
     auto time = grown(config, attempt);
     if (ratio > 0) {
         const auto middle = static_cast<double>(time.count());

@@ -1,9 +1,13 @@
-// The last transitions of a breaker, in memory that is taken once (R40).
+// The last transitions of a breaker (R40).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
 #include <optional>
-#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -13,54 +17,106 @@
 
 namespace fusebox::detail {
 
-/// Keeps the last reports. Texts are cut, and their memory is reserved: `add` does not allocate. Not thread-safe.
-class ReportRing {
+/// Text of at most `Bytes` bytes, in place: it is copied without taking memory.
+template <std::size_t Bytes>
+class ShortText {
 public:
+    ShortText() = default;
+    explicit ShortText(std::string_view text) noexcept {
+        text = cut(text, Bytes);
+        std::ranges::copy(text, bytes_.begin());
+        size_ = static_cast<std::uint8_t>(text.size());
+    }
+    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+
+private:
+    static_assert(Bytes <= 255);
+    std::array<char, Bytes> bytes_{};
+    std::uint8_t size_{};
+};
+
+/// A report as it is kept: bounded, and copied without taking memory.
+struct KeptReport {
     static constexpr std::size_t actor_bytes = 64;
     static constexpr std::size_t note_bytes = 192;
 
-    explicit ReportRing(std::size_t capacity) : reports_(capacity) {
-        reserve(last_trip_);
-        for (auto& report : reports_) reserve(report);
-    }
+    TransitionReport numbers;  // and no texts
+    ShortText<actor_bytes> actor;
+    ShortText<note_bytes> note;
 
-    /// Fills in the texts of `report` (the rest is given) and keeps it.
-    const TransitionReport& add(const TransitionReport& report, std::string_view actor,
-                                std::string_view note) noexcept {
-        auto& kept = reports_[added_++ % reports_.size()];
-        fill(kept, report, actor, note);
-        if (report.to == State::open || report.to == State::forced_open) fill(last_trip_, report, actor, note);
+    [[nodiscard]] static KeptReport of(const TransitionReport& report) {
+        KeptReport kept{report, ShortText<actor_bytes>{report.actor}, ShortText<note_bytes>{report.note}};
+        kept.numbers.actor = {};
+        kept.numbers.note = {};
         return kept;
     }
+    [[nodiscard]] TransitionReport whole() const {
+        auto report = numbers;
+        report.actor = actor.view();
+        report.note = note.view();
+        return report;
+    }
+};
+
+/// Keeps the last `capacity` reports and the last trip. Takes memory for each report when it first needs it, and no more
+/// once it is full. Not thread-safe.
+class ReportRing {
+public:
+    explicit ReportRing(std::size_t capacity) noexcept : capacity_(capacity) {}
+    /// With what another one held: `newest_first`, as far as it fits.
+    ReportRing(std::size_t capacity, const std::vector<TransitionReport>& newest_first,
+               const std::optional<TransitionReport>& last_trip)
+        : capacity_(capacity) {
+        auto from = std::min(newest_first.size(), capacity);
+        while (from != 0) slots_.push_back(std::make_unique<KeptReport>(KeptReport::of(newest_first[--from])));
+        if (last_trip) last_trip_ = std::make_unique<KeptReport>(KeptReport::of(*last_trip));
+    }
+
+    /// Where there is no memory for it, it is not kept.
+    void add(const KeptReport& report) noexcept {
+        try {
+            // That a trip was restored does not say why it opened.
+            const auto restored = report.numbers.reason == TransitionReason::restored;
+            if (!allows_requests(report.numbers.to) && !(restored && last_trip_)) put(last_trip_, report);
+            if (slots_.size() < capacity_) {
+                slots_.push_back(std::make_unique<KeptReport>(report));
+            } else {
+                put(slots_[oldest_], report);
+                oldest_ = (oldest_ + 1) % capacity_;
+            }
+        } catch (const std::bad_alloc&) {
+            return;
+        }
+    }
+
     /// Newest first.
     [[nodiscard]] std::vector<TransitionReport> all() const {
         std::vector<TransitionReport> result;
-        const auto count = added_ < reports_.size() ? added_ : reports_.size();
-        result.reserve(count);
-        for (std::size_t back = 1; back <= count; ++back) result.push_back(reports_[(added_ - back) % reports_.size()]);
+        result.reserve(slots_.size());
+        for (auto back = slots_.size(); back != 0; --back) {
+            result.push_back(slots_[(oldest_ + back - 1) % slots_.size()]->whole());
+        }
         return result;
     }
     [[nodiscard]] std::optional<TransitionReport> last_trip() const {
-        if (last_trip_.sequence == 0) return std::nullopt;
-        return last_trip_;
+        if (!last_trip_) return std::nullopt;
+        return last_trip_->whole();
     }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
-    static void reserve(TransitionReport& report) {
-        report.actor.reserve(actor_bytes);
-        report.note.reserve(note_bytes);
-    }
-    static void fill(TransitionReport& kept, const TransitionReport& report, std::string_view actor,
-                     std::string_view note) noexcept {
-        // `report` has no texts, so that this copies numbers only, and the reserved memory stays.
-        kept = report;
-        kept.actor.assign(cut(actor, actor_bytes));
-        kept.note.assign(cut(note, note_bytes));
+    static void put(std::unique_ptr<KeptReport>& slot, const KeptReport& report) {
+        if (slot) {
+            *slot = report;
+        } else {
+            slot = std::make_unique<KeptReport>(report);
+        }
     }
 
-    std::vector<TransitionReport> reports_;
-    std::size_t added_{};
-    TransitionReport last_trip_;
+    std::size_t capacity_;
+    std::size_t oldest_{};  // once the ring is full
+    std::vector<std::unique_ptr<KeptReport>> slots_;
+    std::unique_ptr<KeptReport> last_trip_;
 };
 
 }  // namespace fusebox::detail

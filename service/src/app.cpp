@@ -121,6 +121,12 @@ void App::log_breakers() {
         } else if (const auto* changed = std::get_if<ConfigChangedEvent>(&event)) {
             log(Level::info, "breaker_reconfigured",
                 {{"name", breaker.name()}, {"version", changed->config_version}, {"actor", changed->actor}});
+        } else if (const auto* restored = std::get_if<StateRestoredEvent>(&event)) {
+            log(Level::info, "breaker_restored",
+                {{"name", breaker.name()},
+                 {"saved", to_string(restored->saved)},
+                 {"state", to_string(restored->state)},
+                 {"ms_left", std::chrono::duration_cast<std::chrono::milliseconds>(restored->time_left).count()}});
         }
     }));
     subscriptions_.push_back(registry_.subscribe([](const RegistryEvent& event) {

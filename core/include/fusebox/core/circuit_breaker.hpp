@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <fusebox/core/breaker_snapshot.hpp>
 #include <fusebox/core/call_context.hpp>
 #include <fusebox/core/call_error.hpp>
 #include <fusebox/core/circuit_breaker_config.hpp>
@@ -43,7 +44,7 @@ using BreakerListener = std::function<void(const CircuitBreaker&, const BreakerE
 
 /// What a listener wants to hear. Per-call events cost nothing while nobody wants them (R36).
 enum class EventMask : std::uint8_t {
-    control = 1,  ///< transitions, would-have-tripped, configuration changes, fallbacks
+    control = 1,  ///< transitions, would-have-tripped, configuration changes, restored states, fallbacks
     calls = 2,    ///< every executed and every rejected request
     all = 3,
 };
@@ -192,7 +193,8 @@ public:
     }
     [[nodiscard]] CircuitBreakerMetrics metrics() const;
     [[nodiscard]] CircuitBreakerConfig config() const;
-    /// The newest report whose `to` is open or forced open; empty if it never opened (R6).
+    /// The newest report whose `to` is open or forced open; empty if it never opened (R6). After a restart still why the
+    /// circuit had opened, and not that it was restored.
     [[nodiscard]] std::optional<TransitionReport> last_trip() const;
     /// The last transitions, newest first (R40).
     [[nodiscard]] std::vector<TransitionReport> reports() const;
@@ -212,6 +214,24 @@ public:
     /// Turning `enabled` off leads from closed, open or half-open to disabled, turning it on from disabled to closed. New
     /// thresholds are judged with the next outcome. Throws `InvalidConfig` and changes nothing when `config` is bad.
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor = {}, std::string_view note = {});
+
+    // ---- saving and restoring (R52) ----
+    /// What of it outlives the process; changes nothing.
+    [[nodiscard]] BreakerSnapshot snapshot() const;
+    /// Goes on where `snapshot` was taken; meant for a breaker that was just made, but right at any time.
+    ///
+    /// - open: open for the time it had left, which is bounded by the longest open time of this breaker's own configuration
+    ///   (the snapshot may come from a longer one).
+    /// - half_open: open with no time left: the next admission is a probe.
+    /// - closed, forced_open, disabled, metrics_only: the same again, with an empty window. Nothing happens to a breaker
+    ///   that is in that state already.
+    /// - With `enabled` off it is disabled, whatever the snapshot says.
+    ///
+    /// A change of state is a transition with the reason `restored`; it is no trip and no failed recovery. The snapshot's
+    /// reports take the place of the breaker's own and keep their numbers, and the breaker goes on counting from the higher
+    /// generation, so that no number is given twice; a call that was admitted before that is stale. Throws
+    /// `InvalidSnapshot` for a snapshot that cannot be, and changes nothing.
+    void restore(const BreakerSnapshot& snapshot);
 
     // ---- events ----
     /// The listener hears what happens from now on. More than 16384 undelivered events (a listener that does not return)

@@ -39,7 +39,15 @@ struct WouldHaveTrippedEvent {
     TransitionReport report;
 };
 
+/// R52. Follows the transition that the restoring made, if it made one.
+struct StateRestoredEvent {
+    State saved{};         ///< the state of the snapshot
+    State state{};         ///< the state that the breaker is in now
+    Duration time_left{};  ///< open: until the first probe may be admitted
+    WallTime taken_at{};   ///< when the snapshot was taken; for display only
+};
+
 using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
-                                  FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent>;
+                                  FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent, StateRestoredEvent>;
 
 }  // namespace fusebox

@@ -47,10 +47,13 @@ struct TransitionReport {
     Duration open_for{};      ///< to == open: time until the first probe may be admitted
     std::uint32_t attempt{};  ///< R26: failed recoveries since the circuit was last closed
     std::uint64_t config_version{};
-    TimePoint at{};
+    TimePoint at{};        ///< the epoch in a report that was restored: the clock it was read from is gone
     WallTime wall_time{};  ///< for display only
     std::string actor;     ///< who asked, for operator_request
-    std::string note;      ///< why, in the operator's words; or the last failure's short message
+    std::string note;      ///< why, in the operator's words; or the last failure's short message; or why the
+                           ///< restored circuit had opened
+
+    bool operator==(const TransitionReport&) const = default;
 };
 /// One sentence: "closed → open: 5 consecutive failures (threshold 5)".
 [[nodiscard]] std::string describe(const TransitionReport& report);
