@@ -45,9 +45,20 @@ class InstallTest(unittest.TestCase):
         run(options.cmake, "--build", build)
         self.assertIn("admitted", run(build / "consumer"))
 
-    def test_core_alone_needs_no_other_library(self):
+    def test_core_and_testkit_need_no_other_library(self):
         absent = ["CURL", "tomlplusplus", "prometheus-cpp", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig", "spdlog"]
-        self.build_and_run(["core"], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
+        for component in ("core", "testkit"):
+            with self.subTest(component=component):
+                self.build_and_run([component], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
+
+    def test_the_examples_are_a_project_of_their_own(self):
+        build = self.folder / "build-examples"
+        run(
+            options.cmake, "-S", os.environ["FUSEBOX_SOURCE_DIR"] + "/examples", "-B", build, "-G", options.generator,
+            f"-DCMAKE_CXX_COMPILER={options.compiler}", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+        )  # fmt: skip
+        run(options.cmake, "--build", build, "--target", "core_basic_example")
+        run("ctest", "--test-dir", build, "--no-tests=error", "-R", "core_basic_example_test")
 
     def test_a_component_brings_those_below_it(self):
         if "registry" not in options.components:

@@ -6,6 +6,10 @@
 #ifdef WITH_REGISTRY
 #include <fusebox/registry/registry.hpp>
 #endif
+#ifdef WITH_TESTKIT
+#include <fusebox/testkit/outcome_recorder.hpp>
+#include <fusebox/testkit/scripted_dependency.hpp>
+#endif
 
 int main() {
 #ifdef WITH_REGISTRY
@@ -14,6 +18,13 @@ int main() {
     fusebox::CircuitBreaker& breaker = *shared;
 #else
     fusebox::CircuitBreaker breaker{"consumer"};
+#endif
+#ifdef WITH_TESTKIT
+    fusebox::ManualClock clock;
+    fusebox::testkit::ScriptedDependency<int> dependency{clock};
+    dependency.follow(fusebox::testkit::FaultPlan{{}}, 7, {});
+    const fusebox::testkit::OutcomeRecorder recorder{breaker};
+    if (!breaker.call(dependency) || recorder.outcomes().size() != 1) return EXIT_FAILURE;
 #endif
     auto permit = breaker.try_acquire();
     if (!permit) return EXIT_FAILURE;

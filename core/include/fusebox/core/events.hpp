@@ -47,6 +47,7 @@ struct StateRestoredEvent {
     WallTime taken_at{};   ///< when the snapshot was taken; for display only
 };
 
+/// A transition is told before the call that caused it: who hears of the call finds the breaker as the call left it.
 using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
                                   FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent, StateRestoredEvent>;
 
