@@ -1,20 +1,11 @@
+#include "registry_impl.hpp"
+
 #include <algorithm>
-#include <atomic>
-#include <mutex>
-#include <shared_mutex>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
-#include <fusebox/registry/registry.hpp>
-
 namespace fusebox {
 namespace {
-
-struct NameHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>{}(name); }
-};
 
 bool is_open(State state) { return state == State::open || state == State::forced_open; }
 
@@ -32,251 +23,209 @@ std::string differences(const CircuitBreakerConfig& has, const CircuitBreakerCon
 
 }  // namespace
 
-class Registry::Impl : public std::enable_shared_from_this<Impl> {
-public:
-    explicit Impl(const Clock& clock) : clock_(clock) {}
-
-    std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name,
-                                                  const std::optional<CircuitBreakerConfig>& base,
-                                                  Criticality criticality);
-    std::shared_ptr<CircuitBreaker> get(std::string_view name) const;
-    void load(const BreakerSet& set, std::string_view actor);
-    bool remove(std::string_view name);
-    void clear();
-    Subscription subscribe(RegistryListener listener);
-    Subscription subscribe_breakers(BreakerListener listener, EventMask mask);
-
-    struct Member {
-        std::uint64_t number{};  // grows with every breaker made
-        Criticality criticality{};
-        std::shared_ptr<CircuitBreaker> breaker;
-    };
-    std::vector<Member> members() const;
-    Criticality criticality(std::string_view name) const;
-    std::uint64_t listener_errors() const noexcept { return listener_errors_.load(); }
-
-private:
-    struct Entry {
-        std::uint64_t number{};
-        std::shared_ptr<CircuitBreaker> breaker;
-        std::optional<CircuitBreakerConfig> base;  // what the first caller asked for
-        CircuitBreakerConfig wanted;               // what base and set come to
-        Criticality asked{};                       // by the first caller; the set may say otherwise
-        Criticality criticality{};
-        std::map<std::uint64_t, Subscription> taps;  // by the id of their tap
-    };
-    // One `subscribe_breakers`: attached to every breaker.
-    struct Tap {
-        std::shared_ptr<const BreakerListener> listener;  // shared, so that its state is one
-        EventMask mask{};
-    };
-    using Entries = std::unordered_map<std::string, Entry, NameHash, std::equal_to<>>;
-    using Listeners = std::map<std::uint64_t, std::shared_ptr<const RegistryListener>>;
-
-    std::shared_ptr<CircuitBreaker> existing(const Entry& entry, std::string_view name,
-                                             const std::optional<CircuitBreakerConfig>& base,
-                                             std::shared_lock<std::shared_mutex> lock);
-    static Subscription attach(const Tap& tap, CircuitBreaker& breaker);
-    void publish(const RegistryEvent& event);
-
-    const Clock& clock_;
-    std::atomic<std::uint64_t> listener_errors_{};
-    // Guards all below. No event is published, no breaker destroyed and no subscription ended while it is held.
-    mutable std::shared_mutex mutex_;
-    Entries entries_;
-    BreakerSet set_;
-    Listeners listeners_;
-    std::map<std::uint64_t, Tap> taps_;
-    std::uint64_t last_number_{};  // of breakers, listeners and taps
-};
-
 std::shared_ptr<CircuitBreaker> Registry::Impl::get(std::string_view name) const {
-    const std::shared_lock lock{mutex_};
-    const auto found = entries_.find(name);
-    return found == entries_.end() ? nullptr : found->second.breaker;
+    const Shared lock{mutex_};
+    const auto at = entries_.find(name);
+    return at == Entries::nowhere ? nullptr : entries_.breaker(at);
 }
 
-std::shared_ptr<CircuitBreaker> Registry::Impl::get_or_create(std::string_view name,
-                                                              const std::optional<CircuitBreakerConfig>& base,
+std::shared_ptr<CircuitBreaker> Registry::Impl::get_or_create(std::string_view name, const CircuitBreakerConfig* base,
                                                               Criticality criticality) {
-    {
-        std::shared_lock lock{mutex_};
-        if (const auto found = entries_.find(name); found != entries_.end()) {
-            return existing(found->second, name, base, std::move(lock));
-        }
-    }
-    std::shared_ptr<CircuitBreaker> breaker;
-    {
-        const std::unique_lock lock{mutex_};
-        // Made under the lock, so that a name never has two breakers and a set loaded meanwhile is not missed (R61).
-        if (!entries_.contains(name)) {
-            Entry entry{.number = last_number_ + 1,
-                        .breaker = nullptr,
-                        .base = base,
-                        .wanted = set_.resolve(name, base),
-                        .asked = criticality,
-                        .criticality = set_.criticality(name).value_or(criticality),
-                        .taps = {}};
-            entry.breaker =
-                std::make_shared<CircuitBreaker>(std::string{name}, entry.wanted, BreakerOptions{.clock = &clock_});
-            for (const auto& [id, tap] : taps_) entry.taps.emplace(id, attach(tap, *entry.breaker));
-            breaker = entry.breaker;
-            entries_.emplace(name, std::move(entry));
-            ++last_number_;
-        }
-    }
-    if (!breaker) return get_or_create(name, base, criticality);  // another thread was faster
-    publish(BreakerCreatedEvent{breaker});
+    Events events;
+    auto breaker = find_or_make(name, base, criticality, events);
+    publish(events);
     return breaker;
 }
 
-std::shared_ptr<CircuitBreaker> Registry::Impl::existing(const Entry& entry, std::string_view name,
-                                                         const std::optional<CircuitBreakerConfig>& base,
-                                                         std::shared_lock<std::shared_mutex> lock) {
-    auto breaker = entry.breaker;
-    if (!base) return breaker;
-    const auto asked = set_.resolve(name, base);
-    if (asked == entry.wanted) return breaker;
-    lock.unlock();
+std::shared_ptr<CircuitBreaker> Registry::Impl::find_or_make(std::string_view name, const CircuitBreakerConfig* base,
+                                                             Criticality criticality, Events& events) {
+    {
+        const Shared lock{mutex_};
+        if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
+    }
+    const std::lock_guard lock{mutex_};
+    // Another thread may have been faster.
+    if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
+    // Made under the lock, so that a name never has two breakers and a set loaded meanwhile is not missed (R61).
+    auto breaker = std::make_shared<CircuitBreaker>(std::string{name}, set_.resolve(name, copy_of(base)),
+                                                    BreakerOptions{.clock = &clock_});
+    entries_.insert(breaker->name(), breaker,
+                    {.number = last_number_ + 1, .base = base ? shared_base(*base) : nullptr, .asked = criticality});
+    ++last_number_;
+    for (auto& [id, tap] : taps_) tap.attach(*breaker);
+    events.emplace_back(BreakerCreatedEvent{breaker});
+    return breaker;
+}
+
+std::shared_ptr<CircuitBreaker> Registry::Impl::existing(std::size_t at, const CircuitBreakerConfig* base,
+                                                         Events& events) const {
+    const auto& breaker = entries_.breaker(at);
+    const auto& first = entries_.rest(at).base;
+    if (!base || (first && *first == *base)) return breaker;
+    const auto asked = set_.resolve(breaker->name(), *base);
+    if (asked == wanted(set_, at)) return breaker;
     // Changed at run time to just what is asked for now: no conflict either.
     const auto has = breaker->config();
-    if (asked != has) publish(ConfigConflictEvent{std::string{name}, differences(has, asked)});
+    if (asked != has) events.emplace_back(ConfigConflictEvent{breaker->name(), differences(has, asked)});
     return breaker;
+}
+
+CircuitBreakerConfig Registry::Impl::wanted(const BreakerSet& set, std::size_t at) const {
+    return set.resolve(entries_.name(at), copy_of(entries_.rest(at).base.get()));
+}
+
+std::shared_ptr<const CircuitBreakerConfig> Registry::Impl::shared_base(const CircuitBreakerConfig& base) {
+    for (const auto& recent : recent_bases_) {
+        if (recent && *recent == base) return recent;
+    }
+    std::ranges::rotate(recent_bases_, recent_bases_.end() - 1);
+    return recent_bases_.front() = std::make_shared<const CircuitBreakerConfig>(base);
 }
 
 void Registry::Impl::load(const BreakerSet& set, std::string_view actor) {
     std::vector<std::string> changed;
     {
-        const std::unique_lock lock{mutex_};
+        const std::lock_guard lock{mutex_};
         // All is judged before anything is changed (R62).
         std::vector<ConfigError> errors;
-        for (const auto& [name, entry] : entries_) {
-            for (auto& error : validate(set.resolve(name, entry.base))) {
-                errors.push_back({fmt::format("{}.{}", name, error.field), std::move(error.message)});
+        entries_.for_each([&](std::size_t at) {
+            const auto next = wanted(set, at);
+            for (auto& error : validate(next)) {
+                errors.push_back({fmt::format("{}.{}", entries_.name(at), error.field), std::move(error.message)});
             }
-        }
+            if (next != wanted(set_, at)) changed.emplace_back(entries_.name(at));
+        });
         if (!errors.empty()) throw InvalidConfig{std::move(errors)};
         set_ = set;
-        for (auto& [name, entry] : entries_) {
-            entry.criticality = set_.criticality(name).value_or(entry.asked);
-            auto wanted = set_.resolve(name, entry.base);
-            if (wanted == entry.wanted) continue;
-            entry.wanted = wanted;
-            changed.push_back(name);
-        }
     }
     const auto wanted_for =
         [this](std::string_view name) -> std::pair<std::shared_ptr<CircuitBreaker>, CircuitBreakerConfig> {
-        const std::shared_lock lock{mutex_};
-        const auto found = entries_.find(name);
-        if (found == entries_.end()) return {};
-        return {found->second.breaker, found->second.wanted};
+        const Shared lock{mutex_};
+        const auto at = entries_.find(name);
+        if (at == Entries::nowhere) return {};
+        return {entries_.breaker(at), wanted(set_, at)};
     };
     // Outside the lock, because listeners hear of it. When two threads load at once, the one that writes last looks
     // again, so that the breaker ends with what the registry wants.
     for (const auto& name : changed) {
-        auto [breaker, wanted] = wanted_for(name);
+        auto [breaker, next] = wanted_for(name);
         while (breaker) {
-            breaker->reconfigure(wanted, actor, "configuration loaded");
+            breaker->reconfigure(next, actor, "configuration loaded");
             auto [again, newer] = wanted_for(name);
-            if (again != breaker || newer == wanted) break;
-            wanted = newer;
+            if (again != breaker || newer == next) break;
+            next = newer;
         }
     }
 }
 
 std::vector<Registry::Impl::Member> Registry::Impl::members() const {
     std::vector<Member> result;
-    {
-        const std::shared_lock lock{mutex_};
-        result.reserve(entries_.size());
-        for (const auto& [name, entry] : entries_) result.push_back({entry.number, entry.criticality, entry.breaker});
-    }
-    std::ranges::sort(result, {}, [](const Member& member) -> const std::string& { return member.breaker->name(); });
+    const Shared lock{mutex_};
+    result.reserve(entries_.size());
+    entries_.for_each([&](std::size_t at) {
+        result.push_back({entries_.rest(at).number, entries_.name(at), criticality_of(at), entries_.breaker(at)});
+    });
     return result;
 }
 
+Criticality Registry::Impl::criticality_of(std::size_t at) const {
+    return set_.criticality(entries_.name(at)).value_or(entries_.rest(at).asked);
+}
+
 Criticality Registry::Impl::criticality(std::string_view name) const {
-    const std::shared_lock lock{mutex_};
-    const auto found = entries_.find(name);
-    return found == entries_.end() ? Criticality::degraded : found->second.criticality;
+    const Shared lock{mutex_};
+    const auto at = entries_.find(name);
+    return at == Entries::nowhere ? Criticality::degraded : criticality_of(at);
 }
 
 bool Registry::Impl::remove(std::string_view name) {
-    Entries::node_type removed;
+    Events events;
+    Removed removed;
     {
-        const std::unique_lock lock{mutex_};
-        const auto found = entries_.find(name);
-        if (found == entries_.end()) return false;
-        removed = entries_.extract(found);
+        const std::lock_guard lock{mutex_};
+        const auto at = entries_.find(name);
+        if (at == Entries::nowhere) return false;
+        removed = take(at, events);
     }
-    removed.mapped().taps.clear();
-    publish(BreakerRemovedEvent{removed.key()});
+    removed.ended.clear();
+    publish(events);
     return true;
 }
 
+Registry::Impl::Removed Registry::Impl::take(std::size_t at, Events& events) {
+    Removed removed{.breaker = entries_.extract(at), .ended = {}};
+    for (auto& [id, tap] : taps_) {
+        if (auto node = tap.subscriptions.extract(removed.breaker.get())) {
+            removed.ended.push_back(std::move(node.mapped()));
+        }
+    }
+    events.emplace_back(BreakerRemovedEvent{removed.breaker->name()});
+    return removed;
+}
+
 void Registry::Impl::clear() {
-    Entries removed;
+    Events events;
+    std::vector<Removed> removed;
     {
-        const std::unique_lock lock{mutex_};
-        removed.swap(entries_);
+        const std::lock_guard lock{mutex_};
+        std::vector<std::string_view> names;
+        entries_.for_each([&](std::size_t at) { names.push_back(entries_.name(at)); });
+        for (const auto name : names) removed.push_back(take(entries_.find(name), events));
     }
-    for (auto& [name, entry] : removed) {
-        entry.taps.clear();
-        publish(BreakerRemovedEvent{name});
-    }
+    for (auto& one : removed) one.ended.clear();
+    publish(events);
 }
 
 Subscription Registry::Impl::subscribe(RegistryListener listener) {
-    const std::unique_lock lock{mutex_};
+    const std::lock_guard lock{mutex_};
     const auto id = ++last_number_;
     listeners_.emplace(id, std::make_shared<const RegistryListener>(std::move(listener)));
     return Subscription{[weak = weak_from_this(), id] {
         if (const auto self = weak.lock()) {
             Listeners::node_type ended;  // destroyed after the lock is released: it may hold anything
-            const std::unique_lock inner{self->mutex_};
+            const std::lock_guard inner{self->mutex_};
             ended = self->listeners_.extract(id);
         }
     }};
 }
 
-Subscription Registry::Impl::attach(const Tap& tap, CircuitBreaker& breaker) {
-    return breaker.subscribe(
-        [listener = tap.listener](const CircuitBreaker& from, const BreakerEvent& event) { (*listener)(from, event); },
-        tap.mask);
+void Registry::Impl::Tap::attach(CircuitBreaker& breaker) {
+    subscriptions.emplace(&breaker,
+                          breaker.subscribe([shared = listener](const CircuitBreaker& from,
+                                                                const BreakerEvent& event) { (*shared)(from, event); },
+                                            mask));
 }
 
 Subscription Registry::Impl::subscribe_breakers(BreakerListener listener, EventMask mask) {
-    const std::unique_lock lock{mutex_};
+    const std::lock_guard lock{mutex_};
     const auto id = ++last_number_;
-    const auto& tap =
-        taps_.emplace(id, Tap{std::make_shared<const BreakerListener>(std::move(listener)), mask}).first->second;
-    for (auto& [name, entry] : entries_) entry.taps.emplace(id, attach(tap, *entry.breaker));
+    auto& tap =
+        taps_.emplace(id, Tap{std::make_shared<const BreakerListener>(std::move(listener)), mask, {}}).first->second;
+    entries_.for_each([&](std::size_t at) { tap.attach(*entries_.breaker(at)); });
     return Subscription{[weak = weak_from_this(), id] {
         if (const auto self = weak.lock()) {
-            // Destroyed after the lock is released.
-            Tap ended;
-            std::vector<Subscription> subscriptions;
-            const std::unique_lock inner{self->mutex_};
-            if (auto node = self->taps_.extract(id)) ended = std::move(node.mapped());
-            for (auto& [name, entry] : self->entries_) {
-                if (auto node = entry.taps.extract(id)) subscriptions.push_back(std::move(node.mapped()));
-            }
+            Taps::node_type ended;  // destroyed after the lock is released
+            const std::lock_guard inner{self->mutex_};
+            ended = self->taps_.extract(id);
         }
     }};
 }
 
-void Registry::Impl::publish(const RegistryEvent& event) {
+void Registry::Impl::publish(const Events& events) {
+    if (events.empty()) return;
     std::vector<std::shared_ptr<const RegistryListener>> listeners;
-    {
-        const std::shared_lock lock{mutex_};
-        for (const auto& [id, listener] : listeners_) listeners.push_back(listener);
-    }
-    for (const auto& listener : listeners) {
-        try {
-            (*listener)(event);
-        } catch (...) {
-            ++listener_errors_;
+    for (const auto& event : events) {
+        listeners.clear();
+        {
+            const Shared lock{mutex_};
+            for (const auto& [id, listener] : listeners_) listeners.push_back(listener);
+        }
+        for (const auto& listener : listeners) {
+            try {
+                (*listener)(event);
+            } catch (...) {
+                ++listener_errors_;
+            }
         }
     }
 }
@@ -286,11 +235,11 @@ Registry::Registry(Options options) : impl_(std::make_shared<Impl>(options.clock
 Registry::~Registry() = default;
 
 std::shared_ptr<CircuitBreaker> Registry::get_or_create(std::string_view name) {
-    return impl_->get_or_create(name, std::nullopt, Criticality::degraded);
+    return impl_->get_or_create(name, nullptr, Criticality::degraded);
 }
 std::shared_ptr<CircuitBreaker> Registry::get_or_create(std::string_view name, const CircuitBreakerConfig& config,
                                                         Criticality criticality) {
-    return impl_->get_or_create(name, config, criticality);
+    return impl_->get_or_create(name, &config, criticality);
 }
 std::shared_ptr<CircuitBreaker> Registry::get(std::string_view name) const { return impl_->get(name); }
 void Registry::load(const BreakerSet& set, std::string_view actor) { impl_->load(set, actor); }
@@ -304,8 +253,10 @@ Subscription Registry::subscribe_breakers(BreakerListener listener, EventMask ma
 }
 
 RegistryHealth Registry::health_check() const {
+    auto members = impl_->members();
+    std::ranges::sort(members, {}, &Impl::Member::name);
     RegistryHealth health;
-    for (const auto& member : impl_->members()) {
+    for (const auto& member : members) {
         const auto& breaker = *member.breaker;
         const auto metrics = breaker.metrics();
         std::string why;
@@ -332,25 +283,26 @@ RegistryHealth Registry::health_check() const {
 
 std::vector<std::string> Registry::list_names() const {
     std::vector<std::string> names;
-    for (const auto& member : impl_->members()) names.push_back(member.breaker->name());
+    for (const auto& breaker : all()) names.push_back(breaker->name());
     return names;
 }
 
-std::vector<std::shared_ptr<CircuitBreaker>> Registry::all() const {
-    auto members = impl_->members();
+template <class Key>
+std::vector<std::shared_ptr<CircuitBreaker>> Registry::Impl::sorted_breakers(Key Member::* key) const {
+    auto sorted = members();
+    std::ranges::sort(sorted, {}, key);
     std::vector<std::shared_ptr<CircuitBreaker>> breakers;
-    breakers.reserve(members.size());
-    for (auto& member : members) breakers.push_back(std::move(member.breaker));
+    breakers.reserve(sorted.size());
+    for (auto& member : sorted) breakers.push_back(std::move(member.breaker));
     return breakers;
 }
 
+std::vector<std::shared_ptr<CircuitBreaker>> Registry::all() const {
+    return impl_->sorted_breakers(&Impl::Member::name);
+}
+
 std::vector<std::shared_ptr<CircuitBreaker>> Registry::all_by_age() const {
-    auto members = impl_->members();
-    std::ranges::sort(members, {}, &Impl::Member::number);
-    std::vector<std::shared_ptr<CircuitBreaker>> breakers;
-    breakers.reserve(members.size());
-    for (auto& member : members) breakers.push_back(std::move(member.breaker));
-    return breakers;
+    return impl_->sorted_breakers(&Impl::Member::number);
 }
 
 std::map<std::string, CircuitBreakerMetrics> Registry::get_all_stats() const {

@@ -1,10 +1,13 @@
 #include <barrier>
+#include <map>
+#include <random>
 #include <stdexcept>
 
 #include <fusebox/core/manual_clock.hpp>
 #include <fusebox/core/presets.hpp>
 #include <fusebox/registry/registry.hpp>
 
+#include "core/allocations.hpp"
 #include "support/catch.hpp"
 
 using namespace fusebox;
@@ -555,4 +558,70 @@ TEST_CASE("R37: a listener that throws is counted and disturbs nobody") {
     CHECK(registry.get_or_create("x"));
     CHECK(heard == 1);
     CHECK(registry.listener_errors() == 1);
+}
+
+TEST_CASE("R61: a name is found for as long as it is there, whatever else comes and goes") {
+    Registry registry;
+    std::map<std::string, std::shared_ptr<CircuitBreaker>> expected;
+    std::minstd_rand random{4711};
+    for (int step = 0; step < 20'000; ++step) {
+        // Few names and many, so that the table is nearly empty at times and grows at others.
+        const auto name = "n" + std::to_string(random() % (step % 4000 < 2000 ? 40 : 400));
+        const auto found = expected.find(name);
+        if (registry.get(name) != (found == expected.end() ? nullptr : found->second)) FAIL(name << " at " << step);
+        if (random() % 2 == 0) {
+            const auto breaker = registry.get_or_create(name);
+            if (found != expected.end() && breaker != found->second) FAIL(name << " was made twice, at " << step);
+            expected[name] = breaker;
+        } else if (registry.remove(name) != (expected.erase(name) == 1)) {
+            FAIL(name << " was removed wrongly, at " << step);
+        }
+    }
+    REQUIRE_FALSE(expected.empty());
+    for (const auto& [name, breaker] : expected) CHECK(registry.get(name) == breaker);
+    CHECK(registry.all().size() == expected.size());
+}
+
+TEST_CASE("R61: looking a name up allocates nothing") {
+    Registry registry;
+    const std::string name(100, 'n');
+    const auto breaker = registry.get_or_create(name, CircuitBreakerConfig{});
+    const auto before = test::allocations();
+    const bool right = registry.get(name) == breaker && registry.get("nobody") == nullptr &&
+                       registry.get_or_create(name, CircuitBreakerConfig{}) == breaker;
+    const auto after = test::allocations();
+    CHECK(right);
+    CHECK(after == before);
+}
+
+TEST_CASE("R61: readers and writers of one registry from many threads") {
+    Registry registry;
+    const auto kept = registry.get_or_create("kept");
+    std::atomic<bool> wrong{false};
+    std::barrier start{6};
+    {
+        std::vector<std::jthread> workers;
+        for (int reader = 0; reader < 4; ++reader) {
+            workers.emplace_back([&] {
+                start.arrive_and_wait();
+                for (int i = 0; i < 5000; ++i) {
+                    if (registry.get("kept") != kept) wrong = true;
+                    if (const auto other = registry.get("x" + std::to_string(i % 50)); other && !other->try_acquire()) {
+                        wrong = true;
+                    }
+                }
+            });
+        }
+        for (int writer = 0; writer < 2; ++writer) {
+            workers.emplace_back([&] {
+                start.arrive_and_wait();
+                for (int i = 0; i < 1000; ++i) {
+                    registry.get_or_create("x" + std::to_string(i % 50));
+                    registry.remove("x" + std::to_string((i + 25) % 50));
+                }
+            });
+        }
+    }
+    CHECK_FALSE(wrong);
+    CHECK(registry.get("kept") == kept);
 }

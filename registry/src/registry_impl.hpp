@@ -1,0 +1,106 @@
+// The inside of a registry.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <fusebox/registry/registry.hpp>
+
+#include "name_table.hpp"
+#include "striped_mutex.hpp"
+
+namespace fusebox {
+
+/// Shared with subscriptions, which may outlive the registry.
+class Registry::Impl : public std::enable_shared_from_this<Impl> {
+public:
+    using Events = std::vector<RegistryEvent>;
+
+    explicit Impl(const Clock& clock) : clock_(clock) {}
+
+    /// `base`: what the caller asks for; null: nothing in particular.
+    std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name, const CircuitBreakerConfig* base,
+                                                  Criticality criticality);
+    std::shared_ptr<CircuitBreaker> get(std::string_view name) const;
+    void load(const BreakerSet& set, std::string_view actor);
+    bool remove(std::string_view name);
+    void clear();
+    Subscription subscribe(RegistryListener listener);
+    Subscription subscribe_breakers(BreakerListener listener, EventMask mask);
+
+    struct Member {
+        std::uint64_t number{};  // grows with every breaker made
+        std::string_view name;   // of the breaker
+        Criticality criticality{};
+        std::shared_ptr<CircuitBreaker> breaker;
+    };
+    std::vector<Member> members() const;  // in no order
+    template <class Key>
+    std::vector<std::shared_ptr<CircuitBreaker>> sorted_breakers(Key Member::* key) const;
+    Criticality criticality(std::string_view name) const;
+    std::uint64_t listener_errors() const noexcept { return listener_errors_.load(); }
+
+    // ---- for who holds a lock of its own: what happened is added to `events`, to be published when that is released ----
+    std::shared_ptr<CircuitBreaker> find_or_make(std::string_view name, const CircuitBreakerConfig* base,
+                                                 Criticality criticality, Events& events);
+    void publish(const Events& events);
+
+private:
+    using Shared = detail::StripedSharedMutex::Shared;
+    struct Rest {
+        std::uint64_t number{};
+        std::shared_ptr<const CircuitBreakerConfig> base{};  // what the first caller asked for; null: nothing
+        Criticality asked{};                                 // likewise; the set may say otherwise
+    };
+    using Entries = detail::NameTable<Rest>;
+    // One `subscribe_breakers`: attached to every breaker.
+    struct Tap {
+        std::shared_ptr<const BreakerListener> listener;  // shared, so that its state is one
+        EventMask mask{};
+        std::unordered_map<const CircuitBreaker*, Subscription> subscriptions;
+
+        void attach(CircuitBreaker& breaker);
+    };
+    using Taps = std::map<std::uint64_t, Tap>;
+    using Listeners = std::map<std::uint64_t, std::shared_ptr<const RegistryListener>>;
+    // What must not be destroyed while the lock is held.
+    struct Removed {
+        std::shared_ptr<CircuitBreaker> breaker;
+        std::vector<Subscription> ended;
+    };
+
+    static std::optional<CircuitBreakerConfig> copy_of(const CircuitBreakerConfig* config) {
+        return config ? std::optional{*config} : std::nullopt;
+    }
+
+    // ---- under the lock, shared or not; `at`: a position in entries_ ----
+    /// What the breaker is to have by `set`.
+    CircuitBreakerConfig wanted(const BreakerSet& set, std::size_t at) const;
+    std::shared_ptr<CircuitBreaker> existing(std::size_t at, const CircuitBreakerConfig* base, Events& events) const;
+    Criticality criticality_of(std::size_t at) const;
+    // ---- under the lock ----
+    std::shared_ptr<const CircuitBreakerConfig> shared_base(const CircuitBreakerConfig& base);
+    Removed take(std::size_t at, Events& events);
+
+    const Clock& clock_;
+    std::atomic<std::uint64_t> listener_errors_{};
+    // Guards all below. No event is published, no breaker destroyed and no subscription ended while it is held.
+    mutable detail::StripedSharedMutex mutex_;
+    Entries entries_;
+    BreakerSet set_;
+    Listeners listeners_;
+    Taps taps_;
+    std::uint64_t last_number_{};  // of breakers, listeners and taps
+    // Most breakers are asked for with one of a few configurations: they share it.
+    std::array<std::shared_ptr<const CircuitBreakerConfig>, 8> recent_bases_;
+};
+
+}  // namespace fusebox

@@ -1,0 +1,72 @@
+// A shared mutex whose readers share no cache line.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <thread>
+
+namespace fusebox::detail {
+
+/// For what is read much, written seldom, and never held for long. A reader counts itself in at the stripe of its thread, so
+/// that readers on different stripes touch no common cache line and looking things up does not get slower with more threads.
+/// A writer says that it is there, and then waits until every stripe has been empty.
+///
+/// Why it is right: a reader adds to its stripe and then looks for a writer; a writer announces itself and then looks at the
+/// stripes. All four are seq_cst, so that at least one of the two sees the other: the writer waits for the reader, or the
+/// reader steps back and sleeps until the writer has left. Neither waits for the other at the same time.
+class StripedSharedMutex {
+    struct alignas(64) Stripe {
+        std::atomic<std::size_t> readers{0};
+    };
+
+public:
+    /// What a reader holds. One thread at a time, and no second one while it holds the first.
+    class Shared {
+    public:
+        explicit Shared(StripedSharedMutex& mutex) : stripe_(mutex.enter()) {}
+        Shared(const Shared&) = delete;
+        Shared& operator=(const Shared&) = delete;
+        // release: pairs with the acquire in lock(), so that the writer comes after all that the reader read.
+        ~Shared() { stripe_.readers.fetch_sub(1, std::memory_order_release); }
+
+    private:
+        Stripe& stripe_;
+    };
+
+    void lock() {
+        writers_.lock();
+        writing_.store(true);
+        for (auto& stripe : stripes_) {
+            while (stripe.readers.load() != 0) std::this_thread::yield();
+        }
+    }
+    void unlock() {
+        // release: pairs with the load in enter(), so that a reader sees all that was written.
+        writing_.store(false, std::memory_order_release);
+        writers_.unlock();
+    }
+
+private:
+    Stripe& enter() {
+        static std::atomic<std::size_t> next{0};
+        // relaxed: only has to be different, most of the time.
+        thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
+        auto& stripe = stripes_[number % stripes_.size()];
+        while (true) {
+            stripe.readers.fetch_add(1);
+            if (!writing_.load()) [[likely]]
+                return stripe;
+            stripe.readers.fetch_sub(1);
+            const std::lock_guard until_it_has_left{writers_};
+        }
+    }
+
+    std::mutex writers_;  // held by the one writer
+    // Read by every reader, so on a line that nothing else is written to.
+    alignas(64) std::atomic<bool> writing_{false};
+    std::array<Stripe, 16> stripes_;
+};
+
+}  // namespace fusebox::detail
