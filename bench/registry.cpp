@@ -3,32 +3,24 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <fusebox/registry/metrics_text.hpp>
 #include <fusebox/registry/registry.hpp>
 
 #include "rows.hpp"
+#include "service_name.hpp"
 
 namespace fusebox::bench {
 namespace {
-
-std::vector<std::string> service_names(std::size_t count) {
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < count; ++i) names.push_back("service-" + std::to_string(100'000 + i) + ".internal");
-    return names;
-}
 
 // A registry, and what it is asked for: its names at random, one after the other in memory, so that a look-up misses the
 // cache where a real one would, and finding out what to ask for does not.
 struct Named {
     explicit Named(std::size_t count) {
-        const auto names = service_names(count);
-        for (const auto& name : names) (void)registry.get_or_create(name);
-        length = names.front().size();
+        for (std::size_t i = 0; i < count; ++i) (void)registry.get_or_create(service_name(i));
         std::mt19937 random{1};
         std::uniform_int_distribution<std::size_t> any{0, count - 1};
-        for (std::size_t i = 0; i < questions; ++i) text.append(names[any(random)]);
+        for (std::size_t i = 0; i < questions; ++i) text.append(service_name(any(random)));
     }
     [[nodiscard]] std::string_view name(std::size_t step) const {
         return {text.data() + step % questions * length, length};
@@ -37,7 +29,7 @@ struct Named {
     static constexpr std::size_t questions = 1U << 14U;
     Registry registry;
     std::string text;
-    std::size_t length{};
+    std::size_t length = service_name(0).size();
 };
 
 }  // namespace

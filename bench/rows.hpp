@@ -1,39 +1,19 @@
 // One measured operation: a row of Google Benchmark's report for each number of threads.
 #pragma once
 
-#include <pthread.h>
-#include <sched.h>
-
+#include <cstddef>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "allocations.hpp"
+#include "pin.hpp"
 
 namespace fusebox::bench {
-
-/// Keeps the calling thread on one of the cores that the process may use: the `index`-th, counted round.
-inline void pin_to_core(int index) {
-    static const auto cores = [] {
-        cpu_set_t allowed;
-        CPU_ZERO(&allowed);
-        sched_getaffinity(0, sizeof allowed, &allowed);
-        std::vector<int> found;
-        for (int core = 0; core < CPU_SETSIZE; ++core) {
-            if (CPU_ISSET(core, &allowed)) found.push_back(core);
-        }
-        return found;
-    }();
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cores[static_cast<std::size_t>(index) % cores.size()], &one);
-    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-}
 
 /// Made when the row is first run, so that a filtered run does not pay for the others.
 template <class Make>

@@ -2,7 +2,8 @@
 #
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
-# Names: threads httplib curl json toml spdlog fmt cli11 sqlite prometheus openssl catch2 rapidcheck benchmark
+# Names: threads httplib curl json toml spdlog fmt cli11 sqlite prometheus openssl catch2 rapidcheck benchmark hiredis
+#        pqxx
 
 # The Debian package that brings each one, for the message when it is missing.
 set(FUSEBOX_DEB_threads libc6-dev)
@@ -19,6 +20,8 @@ set(FUSEBOX_DEB_openssl libssl-dev)
 set(FUSEBOX_DEB_catch2 catch2)
 set(FUSEBOX_DEB_rapidcheck librapidcheck-dev)
 set(FUSEBOX_DEB_benchmark libbenchmark-dev)
+set(FUSEBOX_DEB_hiredis libhiredis-dev)
+set(FUSEBOX_DEB_pqxx libpqxx-dev)
 
 # Sets `target` in the caller to the imported target of a pkg-config module, or to nothing.
 macro(_fusebox_pkg_config module)
@@ -89,6 +92,10 @@ function(fusebox_find name found)
         _fusebox_package(rapidcheck rapidcheck CONFIG)
     elseif(name STREQUAL "benchmark")
         _fusebox_package(benchmark benchmark::benchmark CONFIG)
+    elseif(name STREQUAL "hiredis")
+        _fusebox_pkg_config(hiredis)
+    elseif(name STREQUAL "pqxx")
+        _fusebox_pkg_config(libpqxx)
     else()
         message(FATAL_ERROR "fusebox_find: nobody has said how to find '${name}' (cmake/FuseboxFind.cmake)")
     endif()

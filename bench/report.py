@@ -1,0 +1,237 @@
+"""What the rows of core_bench are called and held to, and how their figures are judged and shown."""
+
+import math
+import statistics
+
+TSC, ADD, NOOP = "baseline/tsc_pair", "baseline/fetch_add", "baseline/noop"
+
+
+class Bound:
+    """The most that a row may take: `times` × another row at one thread (`own`: this row itself), or `times` nanoseconds."""
+
+    def __init__(self, times, of, alternative=None):
+        self.times, self.of, self.alternative = times, of, alternative
+
+    def limit(self, ns, row):
+        """In nanoseconds, from the figures of one run; None where that row was not run. The alternative may be met instead."""
+        if self.of == "ns":
+            limit = self.times
+        else:
+            limit = ns.get((row if self.of == "own" else self.of, 1))
+            limit = None if limit is None else self.times * limit
+        other = self.alternative.limit(ns, row) if self.alternative else None
+        return max((value for value in (limit, other) if value is not None), default=None)
+
+    def __str__(self):
+        if self.of == "ns":
+            text = duration(self.times)
+        else:
+            text = f"{self.times:g} × " + ("itself at 1 thread" if self.of == "own" else self.of.removeprefix("baseline/"))
+        return f"{text} or {self.alternative}" if self.alternative else text
+
+
+class Row:
+    def __init__(self, name, title, baseline=None, bounds=(None, None), allocates=True):
+        self.name, self.title, self.baseline, self.bounds, self.allocates = name, title, baseline, bounds, allocates
+
+
+ROWS = [
+    Row(NOOP, "a call of nothing"),
+    Row("baseline/steady_clock", "one `steady_clock` read"),
+    Row("baseline/steady_clock_pair", "two `steady_clock` reads"),
+    Row(TSC, "two TSC reads"),
+    Row(ADD, "relaxed `fetch_add`, one line"),
+    Row("baseline/mutex", "lock and unlock, one mutex"),
+    Row("call_success/timed", "successful call, default configuration", TSC, (Bound(1.35, TSC), Bound(0.62, "own")), False),
+    Row("call_success/untimed", "successful call, nothing timed", ADD,
+        (Bound(9, "ns", Bound(2, ADD)), Bound(0.65, "own")), False),
+    Row("call_success/count100", "successful call, count window 100", TSC, (Bound(1.5, TSC), Bound(1, "own")), False),
+    Row("call_success/time60", "successful call, time window 60 s", TSC, (Bound(1.35, TSC), Bound(0.62, "own")), False),
+    Row("call_failure/timed", "failing call (error value)", TSC, (Bound(4, TSC), None), False),
+    Row("reject/call", "rejection by `call()`, open", TSC, (Bound(0.5, TSC), Bound(0.6, "own")), False),
+    Row("state", "`state()`", NOOP, (Bound(1.5, "ns"), Bound(0.6, "own")), False),
+    Row("lookup/10000", "registry look-up, 10,000 names", ADD, (Bound(40, "ns"), Bound(0.65, "own"))),
+    Row("permit", "permit form, success", TSC),
+    Row("coroutine", "coroutine call, success", TSC),
+    Row("snapshot", "`metrics()`", TSC),
+    Row("listener", "successful call, per-call listener", TSC),
+    Row("pipeline/retry", "retry > breaker", TSC),
+    Row("pipeline/five", "fallback > retry > breaker > bulkhead > timeout", TSC),
+    Row("scrape/1000", "Prometheus text of 1,000 breakers", None, (Bound(10e6, "ns"), None)),
+]
+
+# What `./dev check` holds the rows to: looser than what is promised, and never in nanoseconds, so that it fails where the
+# code got slower and not where the machine is slow or busy.
+GUARD = [
+    ("call_success/timed", 1, Bound(1.9, TSC)),
+    ("call_success/timed", 2, Bound(1.3, "own")),
+    ("call_success/untimed", 1, Bound(4, ADD)),
+    ("call_success/untimed", 2, Bound(1.3, "own")),
+    ("call_success/count100", 1, Bound(2.1, TSC)),
+    ("call_success/count100", 2, Bound(1.6, "own")),
+    ("call_failure/timed", 1, Bound(5.5, TSC)),
+    ("reject/call", 1, Bound(0.8, TSC)),
+    ("reject/call", 2, Bound(1.3, "own")),
+    ("state", 1, Bound(1.0, NOOP)),
+    ("lookup/10000", 1, Bound(16, ADD)),
+    ("lookup/10000", 2, Bound(1.3, "own")),
+]
+
+
+class Wrong(Exception):
+    """The figures cannot be judged; its text says why."""
+
+
+def repetitions(report):
+    """(row, threads) → its repetitions: [(wall time ÷ operations in ns, allocations per operation), …]."""
+    version = report["context"].get("library_version", "v1.7").lstrip("v").split(".")
+    if (int(version[0]), int(version[1])) >= (1, 9):
+        raise Wrong("Google Benchmark 1.9 no longer divides real_time by the threads: run.py expects an older one")
+    found = {}
+    for entry in report["benchmarks"]:
+        if entry.get("error_occurred"):
+            raise Wrong(f"{entry['name']}: {entry['error_message']}")
+        if entry["run_type"] == "iteration":
+            row, _, threads = entry["run_name"].rpartition("/threads:")
+            found.setdefault((row, int(threads)), []).append((entry["real_time"], entry["allocations"]))
+    return found
+
+
+def condensed(found, how):
+    """(row, threads) → one figure: the median or the minimum of its repetitions."""
+    return {key: how(ns for ns, _ in values) for key, values in found.items()}
+
+
+def allocations_of(found, name):
+    """Per operation, at most; what happens once in a thousand operations is not counted as none."""
+    return max(statistics.median(count for _, count in values) for (row, _), values in found.items() if row == name)
+
+
+def at(name, threads):
+    return f"{name} at {threads} thread" + ("" if threads == 1 else "s")
+
+
+def core_table(found):
+    """The rows as lists of words, title first, and what is not as promised."""
+    ns = condensed(found, statistics.median)
+    lines = [["operation", "row", "1 thread", "must", "2 threads", "must", "÷ its baseline", "allocations"]]
+    broken = []
+    for row in ROWS:
+        if (row.name, 1) not in ns:
+            continue
+        words = [row.title, f"`{row.name}`"]
+        for threads, bound in enumerate(row.bounds, 1):
+            figure = ns.get((row.name, threads))
+            words.append("" if figure is None else duration(figure))
+            limit = bound.limit(ns, row.name) if bound and figure is not None else None
+            if limit is None:
+                words.append("")
+                continue
+            words.append(f"≤ {duration(limit)}: " + ("yes" if figure <= limit else "NO"))
+            if figure > limit:
+                broken.append(f"{at(row.name, threads)}: {duration(figure)}, must be ≤ {duration(limit)} ({bound})")
+        baseline = ns.get((row.baseline, 1))
+        words.append(f"{ns[row.name, 1] / baseline:.2f} × {row.baseline.removeprefix('baseline/')}" if baseline else "")
+        allocations = allocations_of(found, row.name)
+        words.append("0" if allocations < 0.001 else f"{allocations:,.3g}" if allocations < 1000 else f"{allocations:,.0f}")
+        if not row.allocates and allocations >= 0.001:
+            words[-1] += " (must be 0): NO"
+            broken.append(f"{row.name}: {allocations:.3g} allocations per operation, must be 0")
+        lines.append(words)
+    return lines, broken
+
+
+def guard(found):
+    """One line for each comparison, and those that failed. Of every row the fastest repetition counts, of the baselines
+    too: what else runs on the machine can only add to a figure."""
+    ns = condensed(found, min)
+    lines, broken = [], []
+    for name, threads, bound in GUARD:
+        limit = bound.limit(ns, name)
+        figure = ns[name, threads]
+        line = f"{at(name, threads)}: {duration(figure)}, at most {duration(limit)} ({bound})"
+        lines.append(line)
+        if figure > limit:
+            broken.append(line)
+    for row in ROWS:
+        if row.allocates or (row.name, 1) not in found:
+            continue
+        if (count := allocations_of(found, row.name)) >= 0.001:
+            broken.append(f"{row.name}: {count:.3g} allocations per operation, must be 0")
+    return lines, broken
+
+
+def median_and_interval(values):
+    """The median and its 95 % confidence interval by ranks, which asks nothing of the distribution."""
+    ordered = sorted(values)
+    low = max(0, math.floor(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))) - 1)
+    return statistics.median(ordered), ordered[low], ordered[-1 - low]
+
+
+def scrape_table(measured):
+    """Callers' percentiles in quiet phases and in those with scrapes, and what is not as promised."""
+    rounds, scrape = measured["quiet_and_scraping"], statistics.median(measured["scrape_ms"])
+    lines, broken = [["calls over 1,000 breakers", "without scrapes", "during scrapes", "difference in a round"]], []
+    for place, title in enumerate(("half within", "99 of 100 within", "999 of 1,000 within (p99.9)")):
+        quiet = statistics.median(pair[0][place] for pair in rounds)
+        middle, low, high = median_and_interval([pair[1][at] - pair[0][place] for pair in rounds])
+        lines.append([title, duration(quiet), duration(statistics.median(pair[1][place] for pair in rounds)),
+                      f"{middle:+.0f} ns ({low:+.0f} … {high:+.0f})"])
+    # The last one is the p99.9. A tenth of it is what the phases differ by among themselves.
+    if low > 0 and middle > 0.1 * quiet:
+        broken.append(f"calls during scrapes: p99.9 is {middle:.0f} ns above {quiet:.0f} ns, must not be disturbed")
+    if scrape > 10:
+        broken.append(f"a scrape of 1,000 breakers: {scrape:.1f} ms, must be ≤ 10 ms")
+    lines.append(["a scrape", "", f"{scrape:.2f} ms", ""])
+    return lines, broken
+
+
+def memory_table(measured):
+    lines, broken = [["breakers in a registry", "allocated, each", "resident, each", "must"]], []
+    for entry in measured:
+        count = entry["breakers"]
+        if "allocated" not in entry:
+            lines.append([f"{count:,}", "not measured", entry["why"], "≤ 1,024"])
+            broken.append(f"memory of {count:,} breakers: {entry['why']}")
+            continue
+        each = [entry["allocated"] / count, entry["resident"] / count]
+        must = ""
+        if count == 1_000_000:
+            must = "≤ 1,024: " + ("yes" if max(each) <= 1024 else "NO")
+            if max(each) > 1024:
+                broken.append(f"memory per breaker at a million: {max(each):,.0f} bytes, must be ≤ 1,024")
+        lines.append([f"{count:,}", *(f"{value:,.0f} bytes" for value in each), must])
+    return lines, broken
+
+
+def real_table(measured):
+    """`measured`: title → [[ns without the breaker, ns with it], …]."""
+    lines = [["request on loopback", "without", "with a breaker", "difference, median of pairs", "95 % confidence", "pairs",
+              "must"]]
+    broken = []
+    for title, pairs in measured.items():
+        plain = statistics.median(pair[0] for pair in pairs)
+        middle, low, high = (100 * value / plain for value in median_and_interval([b - a for a, b in pairs]))
+        lines.append([title, duration(plain), duration(statistics.median(pair[1] for pair in pairs)), f"{middle:+.2f} %",
+                      f"{low:+.2f} … {high:+.2f} %", f"{len(pairs):,}", "≤ 1 %: " + ("yes" if middle <= 1 else "NO")])
+        if middle > 1:
+            broken.append(f"{title} with a breaker: {middle:+.2f} %, must be ≤ 1 %")
+    return lines, broken
+
+
+def duration(ns):
+    for unit, size in (("ms", 1e6), ("µs", 1e3)):
+        if ns >= 10 * size or (unit == "ms" and ns >= size):
+            return f"{ns / size:.2f} {unit}"
+    return f"{ns:.2f} ns" if ns < 10 else f"{ns:.1f} ns"
+
+
+def plain(lines):
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def markdown(lines):
+    head, *body = lines
+    rule = ["---" if word in (head[0], "row", "must") else "---:" for word in head]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])

@@ -1,0 +1,120 @@
+"""bench/ judges figures by what was measured beside them, and writes nothing but its own block of the page."""
+
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(os.environ["FUSEBOX_SOURCE_DIR"]) / "bench"))
+import report  # noqa: E402
+import run  # noqa: E402
+
+
+def promised(machine=1.0):
+    """Repetitions of a run in which every guarded row is well within its bound, on a machine `machine` times as slow."""
+    ns = {(report.TSC, 1): 20, (report.ADD, 1): 5, (report.NOOP, 1): 1.5}
+    for name, threads, bound in report.GUARD:
+        ns[name, threads] = 0.5 * bound.limit(ns, name)
+    return {key: [(machine * value, 0.0)] * 3 for key, value in ns.items()}
+
+
+class GuardTest(unittest.TestCase):
+    def broken(self, found):
+        return report.guard(found)[1]
+
+    def test_a_slow_machine_is_not_a_slow_breaker(self):
+        self.assertEqual(self.broken(promised()), [])
+        self.assertEqual(self.broken(promised(machine=10)), [])
+
+    def test_every_guarded_row_is_caught_when_it_alone_gets_slower(self):
+        for name, threads, _ in report.GUARD:
+            with self.subTest(row=name, threads=threads):
+                found = promised()
+                found[name, threads] = [(2.1 * ns, count) for ns, count in found[name, threads]]
+                self.assertIn(report.at(name, threads) + ":", "\n".join(self.broken(found)))
+
+    def test_only_the_fastest_repetition_counts(self):
+        found = promised()
+        fast, *_ = found["state", 1]
+        found["state", 1] = [(1e6, 0.0), fast, (1e6, 0.0)]
+        self.assertEqual(self.broken(found), [])
+
+    def test_an_allocation_is_caught(self):
+        found = promised()
+        found["reject/call", 1] = [(ns, 1.0) for ns, _ in found["reject/call", 1]]
+        self.assertIn("reject/call: 1 allocations", self.broken(found)[0])
+
+
+class FiguresTest(unittest.TestCase):
+    def entry(self, **more):
+        return {"name": "state/threads:2", "run_name": "state/threads:2", "run_type": "iteration", "real_time": 0.5,
+                "allocations": 0.0, **more}
+
+    def test_repetitions_are_read_and_aggregates_are_not(self):
+        found = report.repetitions({"context": {}, "benchmarks": [
+            self.entry(), self.entry(real_time=0.7), self.entry(run_type="aggregate", aggregate_name="cv", real_time=9)]})
+        self.assertEqual(found, {("state", 2): [(0.5, 0.0), (0.7, 0.0)]})
+
+    def test_a_row_that_failed_is_not_a_figure(self):
+        with self.assertRaisesRegex(report.Wrong, "state/threads:2: the circuit is open"):
+            report.repetitions({"context": {}, "benchmarks": [
+                self.entry(error_occurred=True, error_message="the circuit is open")]})
+
+    def test_a_library_that_divides_otherwise_is_refused(self):
+        with self.assertRaisesRegex(report.Wrong, "1.9"):
+            report.repetitions({"context": {"library_version": "v1.9.1"}, "benchmarks": []})
+
+    def test_what_is_not_as_promised_is_named_with_both_figures(self):
+        found = {(report.TSC, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
+                 ("call_success/timed", 2): [(20.0, 0.25)]}
+        _, broken = report.core_table(found)
+        self.assertEqual(broken, ["call_success/timed at 1 thread: 40.0 ns, must be ≤ 27.0 ns (1.35 × tsc_pair)",
+                                  "call_success/timed: 0.25 allocations per operation, must be 0"])
+
+    def test_either_alternative_of_a_bound_is_enough(self):
+        bound = report.Bound(9, "ns", report.Bound(2, report.ADD))
+        self.assertEqual(bound.limit({(report.ADD, 1): 3.0}, "any"), 9)
+        self.assertEqual(bound.limit({(report.ADD, 1): 5.0}, "any"), 10)
+
+    def test_the_interval_of_a_median_is_by_ranks(self):
+        # The binomial table for 100 values: the 40th and the 61st.
+        self.assertEqual(report.median_and_interval(range(1, 101)), (50.5, 40, 61))
+        self.assertEqual(report.median_and_interval([3, 1, 2]), (2, 1, 3))
+
+    def test_a_wrapper_that_costs_more_than_a_hundredth_is_named(self):
+        lines, broken = report.real_table({"cheap": [[1000, 1009]] * 9, "dear": [[1000, 1011]] * 9})
+        self.assertEqual(lines[1][-1], "≤ 1 %: yes")
+        self.assertEqual(broken, ["dear with a breaker: +1.10 %, must be ≤ 1 %"])
+
+    def test_a_million_breakers_that_were_not_weighed_are_not_as_promised(self):
+        _, broken = report.memory_table([{"breakers": 1_000_000, "why": "would need 11 GiB"}])
+        self.assertEqual(broken, ["memory of 1,000,000 breakers: would need 11 GiB"])
+
+
+class PageTest(unittest.TestCase):
+    def page(self, text):
+        folder = tempfile.TemporaryDirectory(prefix="fusebox-bench-")
+        self.addCleanup(folder.cleanup)
+        page = pathlib.Path(folder.name) / "performance.md"
+        page.write_text(text, encoding="utf-8")
+        return page
+
+    def test_the_block_is_replaced_and_the_prose_stays(self):
+        page = self.page(f"# Before\n\n{run.BEGIN}\nold\n{run.END}\n\nAfter\n")
+        run.write_page(page, "here", [("Operations", [["operation", "1 thread"], ["`state()`", "0.5 ns"]])], [])
+        text = page.read_text(encoding="utf-8")
+        self.assertTrue(text.startswith(f"# Before\n\n{run.BEGIN}\n\nMeasured here.\n\n### Operations\n\n| operation |"))
+        self.assertIn("| `state()` | 0.5 ns |", text)
+        self.assertTrue(text.endswith(f"\n\n{run.END}\n\nAfter\n"))
+        self.assertNotIn("old", text)
+
+    def test_a_page_without_the_block_is_left_alone(self):
+        page = self.page("# Only prose\n")
+        with self.assertRaisesRegex(report.Wrong, "has no block"):
+            run.write_page(page, "here", [], [])
+        self.assertEqual(page.read_text(encoding="utf-8"), "# Only prose\n")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[__file__, "-v"])
