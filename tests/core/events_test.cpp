@@ -1,31 +1,17 @@
+#include <fusebox/testkit/outcome_recorder.hpp>
+
 #include "rig.hpp"
 
 namespace fusebox {
 namespace {
 
 using test::Rig;
+using testkit::OutcomeRecorder;
 using namespace std::chrono_literals;
-
-struct Heard {
-    std::vector<BreakerEvent> events;
-
-    BreakerListener listener() {
-        return [this](const CircuitBreaker&, const BreakerEvent& event) { events.push_back(event); };
-    }
-    template <class Event>
-    [[nodiscard]] std::vector<Event> of() const {
-        std::vector<Event> result;
-        for (const auto& event : events) {
-            if (const auto* match = std::get_if<Event>(&event)) result.push_back(*match);
-        }
-        return result;
-    }
-};
 
 TEST_CASE("R36: transitions, calls, rejections, fallbacks and configuration changes are events") {
     Rig rig;
-    Heard heard;
-    const auto subscription = rig.breaker.subscribe(heard.listener(), EventMask::all);
+    const OutcomeRecorder heard{rig.breaker};
     rig.succeed(1, 3s);
     auto executed = heard.of<RequestExecutedEvent>();
     REQUIRE(executed.size() == 1);
@@ -62,25 +48,25 @@ TEST_CASE("R36: transitions, calls, rejections, fallbacks and configuration chan
 
 TEST_CASE("R36: a listener hears only what it asked for, from when it asked until it ends") {
     Rig rig;
-    Heard control;
-    Heard calls;
+    const OutcomeRecorder control;
+    const OutcomeRecorder calls;
     rig.succeed();
     {
         const auto one = rig.breaker.subscribe(control.listener());
         auto two = rig.breaker.subscribe(calls.listener(), EventMask::calls);
         rig.fail(5);
-        CHECK(control.events.size() == 1);
-        CHECK(calls.events.size() == 5);
+        CHECK(control.events().size() == 1);
+        CHECK(calls.events().size() == 5);
         auto moved = std::move(two);
         (void)rig.rejection();
-        CHECK(calls.events.size() == 6);
+        CHECK(calls.events().size() == 6);
         moved.cancel();
         moved.cancel();
         (void)rig.rejection();
-        CHECK(calls.events.size() == 6);
+        CHECK(calls.events().size() == 6);
     }
     rig.breaker.reset();
-    CHECK(control.events.size() == 1);
+    CHECK(control.events().size() == 1);
 }
 
 TEST_CASE("R36: a subscription may outlive its breaker") {
@@ -92,9 +78,7 @@ TEST_CASE("R36: a subscription may outlive its breaker") {
 
 TEST_CASE("R37: a listener may call any method of the breaker, and the order of the transitions holds for all") {
     Rig rig;
-    Heard first;
-    Heard last;
-    const auto a = rig.breaker.subscribe(first.listener());
+    const OutcomeRecorder first{rig.breaker};
     const auto b = rig.breaker.subscribe([&](const CircuitBreaker& breaker, const BreakerEvent& event) {
         CHECK(&breaker == &rig.breaker);
         (void)breaker.metrics();
@@ -121,7 +105,7 @@ TEST_CASE("R37: a listener may call any method of the breaker, and the order of 
                 break;
         }
     });
-    const auto c = rig.breaker.subscribe(last.listener());
+    const OutcomeRecorder last{rig.breaker};
     rig.fail(5);
     for (const auto* heard : {&first, &last}) {
         const auto moved = heard->of<StateTransitionEvent>();
@@ -133,7 +117,7 @@ TEST_CASE("R37: a listener may call any method of the breaker, and the order of 
 
 TEST_CASE("R37: a listener may subscribe, cancel others and end itself") {
     Rig rig;
-    Heard late;
+    const OutcomeRecorder late;
     Subscription own;
     Subscription other;
     std::vector<Subscription> more;
@@ -148,17 +132,17 @@ TEST_CASE("R37: a listener may subscribe, cancel others and end itself") {
     });
     rig.breaker.trip();
     CHECK(calls == 1);
-    CHECK(late.events.empty());
+    CHECK(late.events().empty());
     rig.succeed(0);
     (void)rig.rejection();
     rig.breaker.reset();
     CHECK(calls == 1);
-    CHECK(late.events.size() == 1);
+    CHECK(late.events().size() == 1);
 }
 
 TEST_CASE("R37: a listener does not hear what happened before it subscribed") {
     Rig rig;
-    Heard late;
+    const OutcomeRecorder late;
     Subscription subscription;
     auto first = true;
     const auto early = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent&) {
@@ -168,29 +152,28 @@ TEST_CASE("R37: a listener does not hear what happened before it subscribed") {
         rig.breaker.disable();
     });
     rig.breaker.trip();
-    REQUIRE(late.events.size() == 1);
+    REQUIRE(late.events().size() == 1);
     CHECK(late.of<StateTransitionEvent>()[0].report.to == State::disabled);
 }
 
 TEST_CASE("R37: a listener that throws is counted and disturbs nobody") {
     Rig rig;
-    Heard heard;
     const auto bad = rig.breaker.subscribe(
         [](const CircuitBreaker&, const BreakerEvent&) { throw std::runtime_error{"no"}; }, EventMask::all);
-    const auto good = rig.breaker.subscribe(heard.listener(), EventMask::all);
+    const OutcomeRecorder heard{rig.breaker};
     CHECK(rig.breaker.call([] { return 3; }) == 3);
     rig.fail(5);
     CHECK(rig.rejection().retry_after == 30s);
-    CHECK(heard.events.size() == 8);
+    CHECK(heard.events().size() == 8);
     CHECK(rig.breaker.metrics().totals.listener_errors == 8);
 }
 
 TEST_CASE("R37: what a listener that never returns holds up is bounded, and counted") {
     Rig rig;
-    Heard heard;
+    const OutcomeRecorder heard;
     auto filled = false;
-    const auto subscription = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent& event) {
-        heard.events.push_back(event);
+    const auto subscription = rig.breaker.subscribe([&](const CircuitBreaker& breaker, const BreakerEvent& event) {
+        heard.listener()(breaker, event);
         if (std::exchange(filled, true)) return;
         for (int i = 0; i < 20'000; ++i) rig.breaker.trip();  // queued while this one is at it
     });
@@ -267,8 +250,7 @@ TEST_CASE("R40: texts are cut at whole characters") {
 
 TEST_CASE("metrics_only reports what closed would have done, once per open time, and rejects nobody") {
     Rig rig;
-    Heard heard;
-    const auto subscription = rig.breaker.subscribe(heard.listener());
+    const OutcomeRecorder heard{rig.breaker};
     rig.breaker.metrics_only("ops", "shadow");
     rig.fail(100);
     auto would = heard.of<WouldHaveTrippedEvent>();
@@ -289,8 +271,7 @@ TEST_CASE("metrics_only reports what closed would have done, once per open time,
 
 TEST_CASE("metrics_only: once the open time is over, a success is judged as well") {
     Rig rig{test::rates_only(0.25, 1, CountWindow{10})};
-    Heard heard;
-    const auto subscription = rig.breaker.subscribe(heard.listener());
+    const OutcomeRecorder heard{rig.breaker};
     rig.breaker.metrics_only();
     rig.fail();  // would open
     rig.fail();
@@ -308,8 +289,7 @@ TEST_CASE("metrics_only: what closed would have done has no failed recoveries be
     CircuitBreakerConfig config;
     config.backoff = Backoff::exponential(2.0);
     Rig rig{config};
-    Heard heard;
-    const auto subscription = rig.breaker.subscribe(heard.listener());
+    const OutcomeRecorder heard{rig.breaker};
     rig.half_open();
     rig.fail();
     REQUIRE(rig.breaker.metrics().attempt == 1);

@@ -36,7 +36,7 @@ TEST_CASE("§14: a hedge leaves a call alone that answers within the delay") {
     Bench bench;
     const auto hedge = bench.hedge();
     bench.at_wait([&](std::size_t) { bench.executor.run_first(); });
-    CHECK(call_with(hedge, Script{{7}}).value() == 7);
+    CHECK(call_with(hedge, Script{bench.clock, {7}}).value() == 7);
     CHECK(bench.sleeper.waits() == std::vector<Duration>{50ms});
     CHECK(bench.executor.size() == 0);
     CHECK(hedge.metrics().hedges == 0);
@@ -96,7 +96,7 @@ TEST_CASE("§14: a hedge gives an error only when no attempt is left, that of th
             other.executor.run_first();
         }
     });
-    CHECK(call_with(other.hedge(), Script{{failed(), 7}}).value() == 7);
+    CHECK(call_with(other.hedge(), Script{other.clock, {failed(), 7}}).value() == 7);
 }
 
 TEST_CASE("§14: a failure within the delay is no reason to hedge") {

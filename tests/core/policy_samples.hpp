@@ -1,7 +1,6 @@
 // What the tests of the policies share: an error type with an opinion, and executors and sleepers under the test's control.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <expected>
@@ -10,10 +9,10 @@
 #include <fusebox/core/executor.hpp>
 #include <fusebox/core/manual_clock.hpp>
 #include <fusebox/core/sleeper.hpp>
+#include <fusebox/testkit/scripted_dependency.hpp>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace fusebox::test {
 
@@ -38,19 +37,7 @@ inline std::optional<fusebox::Rejection::Kind> refusal(const auto& answer) {
 }
 
 /// An operation that gives one result after the other, the last one for ever.
-class Script {
-public:
-    explicit Script(std::vector<Result> results) : results_(std::move(results)) {}
-    Result operator()() {
-        const auto index = std::min(calls_++, results_.size() - 1);
-        return results_[index];
-    }
-    [[nodiscard]] std::size_t calls() const { return calls_; }
-
-private:
-    std::vector<Result> results_;
-    std::size_t calls_{};
-};
+using Script = testkit::ScriptedDependency<int, Failure>;
 
 /// Keeps tasks until the test runs or drops them.
 class QueueExecutor final : public fusebox::Executor {

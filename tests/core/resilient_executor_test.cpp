@@ -49,7 +49,7 @@ TEST_CASE("§14: fallback(value) answers while the circuit is open, and only the
 TEST_CASE("§14: retry_with_breaker sends each attempt through the breaker, with a growing pause") {
     Bench bench;
     const auto executor = bench.executor(Strategy::retry_with_breaker({.max_attempts = 4, .delay = 1s, .jitter = 0}));
-    Script script{{failed(), failed(), failed(), 7}};
+    Script script{bench.clock, {failed(), failed(), failed(), 7}};
     CHECK(executor.execute(script).value() == 7);
     CHECK(bench.breaker->metrics().totals.failures == 3);
     CHECK(bench.breaker->metrics().totals.successes == 1);
@@ -59,7 +59,7 @@ TEST_CASE("§14: retry_with_breaker sends each attempt through the breaker, with
 TEST_CASE("§14: retry_with_breaker ends when the breaker opens, and gives the refusal") {
     Bench bench;
     const auto executor = bench.executor(Strategy::retry_with_breaker(20, 10ms));
-    Script script{{failed()}};
+    Script script{bench.clock, {failed()}};
     CHECK(refusal(executor.execute(script)) == Rejection::Kind::circuit_open);
     CHECK(script.calls() == 5);
 }
@@ -67,7 +67,7 @@ TEST_CASE("§14: retry_with_breaker ends when the breaker opens, and gives the r
 TEST_CASE("§14: retry_with_breaker takes a backoff above the usual longest pause") {
     Bench bench;
     const auto executor = bench.executor(Strategy::retry_with_breaker(2, 1min));
-    Script script{{failed(), 7}};
+    Script script{bench.clock, {failed(), 7}};
     CHECK(executor.execute(script).value() == 7);
     REQUIRE(bench.sleeper.waits().size() == 1);
     CHECK(bench.sleeper.waits().front() >= 48s);

@@ -27,7 +27,7 @@ constexpr RetryConfig plain{.max_attempts = 3, .delay = 100ms, .multiplier = 2, 
 TEST_CASE("§14: a retry calls again after a failure and gives the first value") {
     Bench bench;
     Retry retry{plain, bench.options()};
-    Script script{{failed(), failed(), 7}};
+    Script script{bench.clock, {failed(), failed(), 7}};
     CHECK(call_with(retry, script).value() == 7);
     CHECK(script.calls() == 3);
     CHECK(bench.sleeper.waits() == std::vector<Duration>{100ms, 200ms});
@@ -38,7 +38,7 @@ TEST_CASE("§14: a retry calls again after a failure and gives the first value")
 TEST_CASE("§14: a retry gives the last error after max_attempts") {
     Bench bench;
     Retry retry{plain, bench.options()};
-    Script script{{failed(500), failed(501), failed(502), 7}};
+    Script script{bench.clock, {failed(500), failed(501), failed(502), 7}};
     const auto answer = call_with(retry, script);
     REQUIRE_FALSE(answer);
     CHECK(answer.error().operation_error()->code == 502);
@@ -50,7 +50,7 @@ TEST_CASE("§14: one attempt is no retry") {
     Bench bench;
     auto config = plain;
     config.max_attempts = 1;
-    Script script{{failed()}};
+    Script script{bench.clock, {failed()}};
     CHECK_FALSE(call_with(Retry{config, bench.options()}, script));
     CHECK(script.calls() == 1);
     CHECK(bench.sleeper.waits().empty());
@@ -58,7 +58,7 @@ TEST_CASE("§14: one attempt is no retry") {
 
 TEST_CASE("§14: pauses grow up to max_delay, or stay the same with a multiplier of 1") {
     Bench bench;
-    Script script{{failed()}};
+    Script script{bench.clock, {failed()}};
     std::ignore = call_with(
         Retry{{.max_attempts = 5, .delay = 1s, .multiplier = 3, .max_delay = 5s, .jitter = 0}, bench.options()},
         script);
@@ -75,7 +75,7 @@ TEST_CASE("§14: jitter spreads each pause within its ratio, and the same seed s
         Bench bench;
         auto options = bench.options();
         options.seed = seed;
-        Script script{{failed()}};
+        Script script{bench.clock, {failed()}};
         options.budget = RetryBudget{{.minimum_per_second = 1000}, bench.clock};
         std::ignore =
             call_with(Retry{{.max_attempts = 100, .delay = 1s, .multiplier = 1, .jitter = 0.25}, options}, script);
@@ -94,7 +94,7 @@ TEST_CASE("§14: jitter spreads each pause within its ratio, and the same seed s
 
 TEST_CASE("§14: jitter never lifts a pause above max_delay") {
     Bench bench;
-    Script script{{failed()}};
+    Script script{bench.clock, {failed()}};
     std::ignore = call_with(
         Retry{{.max_attempts = 9, .delay = 1s, .multiplier = 1, .max_delay = 1s, .jitter = 1}, bench.options()},
         script);
@@ -103,7 +103,7 @@ TEST_CASE("§14: jitter never lifts a pause above max_delay") {
 
 TEST_CASE("§14: a hint of the error lengthens the pause") {
     Bench bench;
-    Script script{{std::unexpected{Failure{503, 30s}}, std::unexpected{Failure{503, 1ms}}, 7}};
+    Script script{bench.clock, {std::unexpected{Failure{503, 30s}}, std::unexpected{Failure{503, 1ms}}, 7}};
     CHECK(call_with(Retry{plain, bench.options()}, script).value() == 7);
     CHECK(bench.sleeper.waits() == std::vector<Duration>{30s, 200ms});
 }
@@ -111,7 +111,7 @@ TEST_CASE("§14: a hint of the error lengthens the pause") {
 TEST_CASE("§14: a hint beyond max_retry_after ends the call") {
     Bench bench;
     Retry retry{plain, bench.options()};
-    Script script{{std::unexpected{Failure{503, 61s}}, 7}};
+    Script script{bench.clock, {std::unexpected{Failure{503, 61s}}, 7}};
     CHECK_FALSE(call_with(retry, script));
     CHECK(script.calls() == 1);
     CHECK(retry.metrics().out_of_time == 1);
@@ -119,7 +119,7 @@ TEST_CASE("§14: a hint beyond max_retry_after ends the call") {
 
 TEST_CASE("§14: an error that says nothing about the dependency is not retried") {
     Bench bench;
-    Script script{{failed(404), 7}};
+    Script script{bench.clock, {failed(404), 7}};
     CHECK_FALSE(call_with(Retry{plain, bench.options()}, script));
     CHECK(script.calls() == 1);
 }
@@ -127,9 +127,9 @@ TEST_CASE("§14: an error that says nothing about the dependency is not retried"
 TEST_CASE("§14: a predicate on the operation's error decides what is retried") {
     Bench bench;
     Retry retry{plain, bench.options(), [](const Failure& failure) { return failure.code == 404; }};
-    Script not_found{{failed(404), 7}};
+    Script not_found{bench.clock, {failed(404), 7}};
     CHECK(call_with(retry, not_found).value() == 7);
-    Script broken{{failed(500), 7}};
+    Script broken{bench.clock, {failed(500), 7}};
     CHECK_FALSE(call_with(retry, broken));
 
     // Timeouts are no errors of the operation: retried.
@@ -196,7 +196,7 @@ TEST_CASE("§14: a retry around a breaker stops when the breaker opens") {
     Bench bench;
     CircuitBreaker breaker{"db", {.consecutive_failure_threshold = 2}, {.clock = &bench.clock}};
     Pipeline pipeline{Retry{{.max_attempts = 10, .jitter = 0}, bench.options()}, BreakerPolicy{breaker}};
-    Script script{{failed()}};
+    Script script{bench.clock, {failed()}};
     CHECK(refusal(pipeline.call(script)) == Rejection::Kind::circuit_open);
     CHECK(script.calls() == 2);
     CHECK(breaker.state() == State::open);
@@ -205,7 +205,7 @@ TEST_CASE("§14: a retry around a breaker stops when the breaker opens") {
 TEST_CASE("§14: a retry never sleeps past the deadline of its context") {
     Bench bench;
     Retry retry{plain, bench.options()};
-    Script script{{failed(), failed(), 7}};
+    Script script{bench.clock, {failed(), failed(), 7}};
     // The first pause fits, the second would end exactly at the deadline.
     const auto answer = call_with(retry, script, CallContext::with_timeout(300ms, bench.clock));
     CHECK_FALSE(answer);
@@ -213,7 +213,7 @@ TEST_CASE("§14: a retry never sleeps past the deadline of its context") {
     CHECK(bench.sleeper.waits() == std::vector<Duration>{100ms});
     CHECK(retry.metrics().out_of_time == 1);
 
-    Script again{{failed(), failed(), 7}};
+    Script again{bench.clock, {failed(), failed(), 7}};
     CHECK(call_with(retry, again, CallContext::with_timeout(301ms, bench.clock)).value() == 7);
 }
 
@@ -222,13 +222,13 @@ TEST_CASE("§14: a stop request ends the pause and the retrying") {
     std::stop_source stop;
     bench.sleeper.on_wait([&](Duration) { stop.request_stop(); });
     Retry retry{plain, bench.options()};
-    Script script{{failed(), 7}};
+    Script script{bench.clock, {failed(), 7}};
     CHECK_FALSE(call_with(retry, script, CallContext{bench.clock, std::nullopt, stop.get_token()}));
     CHECK(script.calls() == 1);
     CHECK(retry.metrics().out_of_time == 1);
     // Stopped before: no pause at all.
     CHECK_FALSE(
-        call_with(retry, script = Script{{failed()}}, CallContext{bench.clock, std::nullopt, stop.get_token()}));
+        call_with(retry, Script{bench.clock, {failed()}}, CallContext{bench.clock, std::nullopt, stop.get_token()}));
     CHECK(bench.sleeper.waits().size() == 1);
 }
 
