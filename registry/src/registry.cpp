@@ -163,6 +163,16 @@ Registry::Impl::Removed Registry::Impl::take(std::size_t at, Events& events) {
     return removed;
 }
 
+std::optional<Registry::Impl::Removed> Registry::Impl::take_unused(const std::shared_ptr<CircuitBreaker>& breaker,
+                                                                   Events& events) {
+    const std::lock_guard lock{mutex_};
+    const auto at = entries_.find(breaker->name());
+    // With the lock held nobody can come by a pointer but from one that somebody holds already.
+    if (at == Entries::nowhere || entries_.breaker(at) != breaker || breaker.use_count() != 2) return std::nullopt;
+    if (breaker->state() != State::closed) return std::nullopt;
+    return take(at, events);
+}
+
 void Registry::Impl::clear() {
     Events events;
     std::vector<Removed> removed;

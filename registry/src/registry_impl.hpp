@@ -51,7 +51,16 @@ public:
     // ---- for who holds a lock of its own: what happened is added to `events`, to be published when that is released ----
     std::shared_ptr<CircuitBreaker> find_or_make(std::string_view name, const CircuitBreakerConfig* base,
                                                  Criticality criticality, Events& events);
+    /// What must not be destroyed while a lock is held.
+    struct Removed {
+        std::shared_ptr<CircuitBreaker> breaker;
+        std::vector<Subscription> ended;
+    };
+    /// Removes `breaker` if it is closed and nobody holds it but the registry and the caller (R63).
+    std::optional<Removed> take_unused(const std::shared_ptr<CircuitBreaker>& breaker, Events& events);
     void publish(const Events& events);
+
+    [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
 
 private:
     using Shared = detail::StripedSharedMutex::Shared;
@@ -71,11 +80,6 @@ private:
     };
     using Taps = std::map<std::uint64_t, Tap>;
     using Listeners = std::map<std::uint64_t, std::shared_ptr<const RegistryListener>>;
-    // What must not be destroyed while the lock is held.
-    struct Removed {
-        std::shared_ptr<CircuitBreaker> breaker;
-        std::vector<Subscription> ended;
-    };
 
     static std::optional<CircuitBreakerConfig> copy_of(const CircuitBreakerConfig* config) {
         return config ? std::optional{*config} : std::nullopt;

@@ -107,6 +107,7 @@ public:
     [[nodiscard]] std::uint64_t listener_errors() const noexcept;
 
 private:
+    friend class EndpointBreakers;
     class Impl;
     std::shared_ptr<Impl> impl_;  // shared with subscriptions, which may outlive the registry
 };
