@@ -55,8 +55,7 @@ CircuitBreakerConfig failing_config() {
 }
 const char* begin_failing(CircuitBreaker& breaker) {
     if (breaker.state() != State::closed) return "the failures have opened the circuit";
-    (void)breaker.call(succeed);
-    return nullptr;
+    return breaker.call(succeed) ? nullptr : "a call was rejected";
 }
 
 auto closed(CircuitBreakerConfig (*config)()) {

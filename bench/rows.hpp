@@ -1,6 +1,9 @@
 // One measured operation: a row of Google Benchmark's report for each number of threads.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -37,11 +40,17 @@ private:
 ///
 /// `operation(subject, step)` is what is measured; `step` counts up in each thread. `prepare(subject)` runs in one thread
 /// before each measurement and gives what is wrong with the subject, or nothing.
+///
+/// Counters: `allocations` per operation; `wall`, the nanoseconds from when the last thread was ready until all are done ÷
+/// the operations. Unlike real_time, which is the mean of what each thread took, it is not fooled by threads that a busy
+/// machine runs one after the other.
 template <class Make, class Operation, class Prepare>
 void add_rows(const std::string& name, Make make, Operation operation, Prepare prepare) {
+    using Clock = std::chrono::steady_clock;
     for (const int threads : {1, 2}) {
         auto lazy = std::make_shared<Lazy<Make>>(make);
-        benchmark::RegisterBenchmark(name.c_str(), [lazy, operation, prepare](benchmark::State& state) {
+        auto arrivals = std::make_shared<std::array<Clock::time_point, 2>>();  // each written by its thread
+        benchmark::RegisterBenchmark(name.c_str(), [lazy, arrivals, operation, prepare](benchmark::State& state) {
             pin_to_core(state.thread_index());
             auto& subject = lazy->get();
             if (state.thread_index() == 0) {
@@ -50,9 +59,15 @@ void add_rows(const std::string& name, Make make, Operation operation, Prepare p
             // Threads begin far apart in whatever they walk through.
             auto step = static_cast<std::size_t>(state.thread_index()) * 7919U;
             const auto before = test::allocations();
-            for (auto _ : state) operation(subject, step++);
+            (*arrivals)[static_cast<std::size_t>(state.thread_index())] = Clock::now();
+            for (auto _ : state) operation(subject, step++);  // all threads wait for each other before and after
             state.counters["allocations"] = {static_cast<double>(test::allocations() - before),
                                              benchmark::Counter::kAvgIterations};
+            if (state.thread_index() == 0) {
+                const auto begun = *std::max_element(arrivals->begin(), arrivals->end());
+                state.counters["wall"] = std::chrono::duration<double, std::nano>{Clock::now() - begun}.count() /
+                                         static_cast<double>(state.iterations() * state.threads());
+            }
         })->Threads(threads);
     }
 }

@@ -32,7 +32,7 @@ def said(*command):
     return json.loads(done.stdout)
 
 
-def core(out, repetitions, min_time, rows=None):
+def core(out, repetitions, min_time, rows=None, time="real_time"):
     """Runs core_bench; its repetitions are taken in random order, so that a drift of the machine meets all rows alike."""
     command = [BIN / "core_bench", f"--benchmark_out={out}", "--benchmark_out_format=json",
                f"--benchmark_repetitions={repetitions}", f"--benchmark_min_time={min_time}",
@@ -42,7 +42,7 @@ def core(out, repetitions, min_time, rows=None):
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise report.Wrong(f"core_bench failed:\n{done.stderr}")
-    return report.repetitions(json.loads(out.read_text(encoding="utf-8")))
+    return report.repetitions(json.loads(out.read_text(encoding="utf-8")), time)
 
 
 def memory():
@@ -128,7 +128,7 @@ def main():
         print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): figures will be too high.", file=sys.stderr)
     if options.guard:
         rows = "|".join(sorted({f"^{name}/threads" for name, _, _ in report.GUARD} | {"^baseline/"}))
-        lines, broken = report.guard(core(out, 20, 0.01, rows))
+        lines, broken = report.guard(core(out, 60, 0.002, rows, "wall"))
         print("\n".join(lines))
     elif options.json or options.filter or options.quick:
         rows = f"^baseline/|{options.filter}" if options.filter else None
