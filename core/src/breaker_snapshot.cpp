@@ -53,6 +53,13 @@ void check(const TransitionReport& report, const std::string& path, std::uint64_
     check.within("window.failures", report.window.failures, 0, report.window.total);
     check.within("window.slow", report.window.slow, 0, report.window.total);
     check.at_least_zero("open_for", report.open_for);
+    for (std::size_t index = 0; index < report.last_outcomes.size(); ++index) {
+        const auto& outcome = report.last_outcomes[index];
+        const Check last{path + ".last_outcomes[" + std::to_string(index) + "]."};
+        last.at_least_zero("age", outcome.age);
+        last.at_least_zero("duration", outcome.duration);
+        last.known("outcome", outcome.outcome, Outcome::abandoned);
+    }
 }
 
 }  // namespace

@@ -38,12 +38,13 @@ std::optional<TimePoint> CircuitBreaker::deadline_of(const Permit& permit, const
 }
 
 void CircuitBreaker::settle_call(Permit& permit, Outcome outcome, TimePoint ended, std::optional<TimePoint> deadline,
-                                 const CallOptions& options) noexcept {
+                                 const CallOptions& options, Settlement settlement) noexcept {
     if (deadline && ended > *deadline) [[unlikely]] {
         outcome = Outcome::timeout;  // R33
         if (options.late != nullptr) *options.late = true;
     }
-    permit.settle_at(outcome, ended, {});
+    settlement.trace_id = options.trace_id;
+    permit.settle_at(outcome, ended, settlement);
 }
 
 Outcome CircuitBreaker::judge_exception(const std::exception_ptr& error) const noexcept {

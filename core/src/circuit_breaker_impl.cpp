@@ -32,9 +32,6 @@ double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
     return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-// What is kept of Settlement::message.
-constexpr std::size_t message_bytes = 96;
-
 double seconds(Duration duration) noexcept { return std::chrono::duration<double>{duration}.count(); }
 
 bool is_open(State state) noexcept { return state == State::open || state == State::forced_open; }
@@ -186,7 +183,7 @@ void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoi
         duration.count() >= slow_threshold_.load(std::memory_order_relaxed);  // relaxed: stands for itself
     auto& stripe = stripes_.own();
     count_settled(stripe, permit, outcome, slow, duration);
-    settle_generation(stripe, permit, {outcome, slow, &settlement}, now);
+    settle_generation(stripe, permit, {outcome, slow, duration, &settlement}, now);
     if (hub_->wants(EventMask::calls)) [[unlikely]] {
         hub_->deliver(breaker_, RequestExecutedEvent{permit.state_, outcome, slow, duration});
     }
@@ -318,6 +315,7 @@ TimePoint CircuitBreaker::Impl::advance(TimePoint now) noexcept {
 
 void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcept {
     note_hint(*verdict.settlement, now);
+    remember(verdict, now);
     const auto neutral = is_neutral(verdict.outcome);
     window_.roll(now);
     if (!neutral) {  // R14
@@ -335,7 +333,20 @@ void CircuitBreaker::Impl::record(const Verdict& verdict, TimePoint now) noexcep
     }
     // A neutral outcome comes here with a hint, or because another call hangs; by itself it is nothing to judge (R10).
     if (!record_hung(now) && neutral) return judge_next();
-    judge(now, detail::cut(verdict.settlement->message, message_bytes));
+    judge(now, detail::cut(verdict.settlement->message, detail::KeptOutcome::message_bytes));
+}
+
+// R40. Of plain successes only some come here, and of neutral outcomes, so those with nothing to say are left out.
+void CircuitBreaker::Impl::remember(const Verdict& verdict, TimePoint now) noexcept {
+    const auto& settlement = *verdict.settlement;
+    if (verdict.outcome == Outcome::success && !verdict.slow) return;
+    if (is_neutral(verdict.outcome) && settlement.message.empty()) return;
+    last_outcomes_.add({.at = now,
+                        .duration = verdict.duration,
+                        .outcome = verdict.outcome,
+                        .slow = verdict.slow,
+                        .message = detail::ShortText<detail::KeptOutcome::message_bytes>{settlement.message},
+                        .trace_id = detail::ShortText<detail::KeptOutcome::trace_id_bytes>{settlement.trace_id}});
 }
 
 void CircuitBreaker::Impl::note_hint(const Settlement& settlement, TimePoint now) noexcept {
@@ -373,7 +384,13 @@ void CircuitBreaker::Impl::judge_next() noexcept { judge_in_.store(1); }
 bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
     // relaxed: written under the mutex that is held here.
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return false;
-    const auto hung = watched_.take_overdue(generation(), now);
+    const auto hung = watched_.take_overdue(generation(), now, [&](Duration in_flight) {
+        last_outcomes_.add({.at = now,
+                            .duration = in_flight,
+                            .outcome = Outcome::failure,
+                            .slow = true,
+                            .message = detail::ShortText<detail::KeptOutcome::message_bytes>{"still in flight"}});
+    });
     for (auto left = hung; left != 0; --left) {
         window_.add_bad(true, true);
         extend_run(now);
@@ -448,23 +465,28 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
     // What closed would have done: open as after no failed recovery, be silent for the open time, begin again.
     const auto open_for = draw_open_time(0, now);
     hub_->enqueue([&] {
-        return WouldHaveTrippedEvent{{.sequence = generation(),
-                                      .from = State::metrics_only,
-                                      .to = State::open,
-                                      .reason = cause.reason,
-                                      .threshold = cause.threshold,
-                                      .observed = cause.observed,
-                                      .window = cause.window,
-                                      .consecutive_failures = run_at(now),
-                                      .open_for = open_for,
-                                      .config_version = config_version_,
-                                      .at = now,
-                                      .wall_time = clock_.wall_now(),
-                                      .actor = {},
-                                      .note = std::string{cause.note}}};
+        const detail::KeptReport report{{.sequence = generation(),
+                                         .from = State::metrics_only,
+                                         .to = State::open,
+                                         .reason = cause.reason,
+                                         .threshold = cause.threshold,
+                                         .observed = cause.observed,
+                                         .window = cause.window,
+                                         .consecutive_failures = run_at(now),
+                                         .open_for = open_for,
+                                         .config_version = config_version_,
+                                         .at = now,
+                                         .wall_time = clock_.wall_now(),
+                                         .actor = {},
+                                         .note = {}},
+                                        {},
+                                        detail::ShortText<detail::KeptReport::note_bytes>{cause.note},
+                                        last_outcomes_.last()};
+        return WouldHaveTrippedEvent{report.whole()};
     });
     quiet_until_ = now + open_for;
     clear_window(now);
+    last_outcomes_.clear();
 }
 
 void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
@@ -484,12 +506,13 @@ void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& ver
     }
     publish_probes();
     note_hint(*verdict.settlement, now);
+    remember(verdict, now);
     if (is_neutral(verdict.outcome)) return;  // R22
     const auto failure = verdict.outcome != Outcome::success;
     count_probe(!failure && !verdict.slow, failure, verdict.slow, now,
                 {.reason = TransitionReason::probe_failed,
                  .observed = 1,
-                 .note = detail::cut(verdict.settlement->message, message_bytes)});
+                 .note = detail::cut(verdict.settlement->message, detail::KeptOutcome::message_bytes)});
 }
 
 void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
@@ -500,6 +523,10 @@ void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
         const auto probe = probes_.take_expired(now);
         publish_probes();
         if (!probe) return;
+        last_outcomes_.add({.at = now,
+                            .duration = now - probe->started,
+                            .outcome = Outcome::failure,
+                            .message = detail::ShortText<detail::KeptOutcome::message_bytes>{"its lease ran out"}});
         count_probe(false, true, false, now,
                     {.reason = TransitionReason::probe_lease_expired,
                      .threshold = seconds(probe->deadline - probe->started),
@@ -613,7 +640,9 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
                                      .actor = {},
                                      .note = {}},
                                     detail::ShortText<detail::KeptReport::actor_bytes>{cause.actor},
-                                    detail::ShortText<detail::KeptReport::note_bytes>{cause.note}};
+                                    detail::ShortText<detail::KeptReport::note_bytes>{cause.note},
+                                    last_outcomes_.last()};
+    if (admits_all(to)) last_outcomes_.clear();
     hub_->enqueue([&] { return StateTransitionEvent{report.whole()}; });
     reports_.add(report);
 }

@@ -13,6 +13,7 @@
 
 #include "event_hub.hpp"
 #include "open_time.hpp"
+#include "outcome_log.hpp"
 #include "outcome_window.hpp"
 #include "probe_table.hpp"
 #include "report_ring.hpp"
@@ -64,6 +65,7 @@ private:
     struct Verdict {
         Outcome outcome{};
         bool slow{};
+        Duration duration{};
         const Settlement* settlement{};
     };
 
@@ -94,6 +96,7 @@ private:
     void count_probe(bool good, bool failure, bool slow, TimePoint now, const Cause& if_bad) noexcept;
     void expire_leases(TimePoint now) noexcept;
     void publish_probes() noexcept;
+    void remember(const Verdict& verdict, TimePoint now) noexcept;
     void note_hint(const Settlement& settlement, TimePoint now) noexcept;
     void extend_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
@@ -174,6 +177,7 @@ private:
     WallTime last_change_wall_;
     Duration time_open_{};  // without the running stretch
     std::array<std::array<std::uint64_t, 6>, 6> transitions_{};
+    detail::OutcomeLog last_outcomes_;
     detail::ReportRing reports_;
 };
 

@@ -13,4 +13,15 @@ std::string exception_text(const std::exception_ptr& error) {
     }
 }
 
+std::string_view exception_view(const std::exception_ptr& error) noexcept {
+    if (error == nullptr) return {};
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& exception) {
+        return exception.what();  // of the object that `error` keeps alive
+    } catch (...) {
+        return {};
+    }
+}
+
 }  // namespace fusebox::detail

@@ -2,56 +2,59 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include <fusebox/core/transition_report.hpp>
 
-#include "text.hpp"
+#include "outcome_log.hpp"
+#include "short_text.hpp"
 
 namespace fusebox::detail {
-
-/// Text of at most `Bytes` bytes, in place: it is copied without taking memory.
-template <std::size_t Bytes>
-class ShortText {
-public:
-    ShortText() = default;
-    explicit ShortText(std::string_view text) noexcept {
-        text = cut(text, Bytes);
-        std::ranges::copy(text, bytes_.begin());
-        size_ = static_cast<std::uint8_t>(text.size());
-    }
-    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
-
-private:
-    static_assert(Bytes <= 255);
-    std::array<char, Bytes> bytes_{};
-    std::uint8_t size_{};
-};
 
 /// A report as it is kept: bounded, and copied without taking memory.
 struct KeptReport {
     static constexpr std::size_t actor_bytes = 64;
     static constexpr std::size_t note_bytes = 192;
 
-    TransitionReport numbers;  // and no texts
+    TransitionReport numbers;  // and nothing of what follows
     ShortText<actor_bytes> actor;
     ShortText<note_bytes> note;
+    KeptOutcomes last_outcomes;
 
     [[nodiscard]] static KeptReport of(const TransitionReport& report) {
-        KeptReport kept{report, ShortText<actor_bytes>{report.actor}, ShortText<note_bytes>{report.note}};
+        KeptReport kept{report, ShortText<actor_bytes>{report.actor}, ShortText<note_bytes>{report.note}, {}};
+        kept.numbers.last_outcomes = {};
         kept.numbers.actor = {};
         kept.numbers.note = {};
+        auto& outcomes = kept.last_outcomes;
+        outcomes.count = std::min(report.last_outcomes.size(), KeptOutcomes::most);
+        for (std::size_t i = 0; i < outcomes.count; ++i) {
+            const auto& outcome = report.last_outcomes[i];
+            outcomes.newest_first[i] = {.at = report.at - outcome.age,
+                                        .duration = outcome.duration,
+                                        .outcome = outcome.outcome,
+                                        .slow = outcome.slow,
+                                        .message = ShortText<KeptOutcome::message_bytes>{outcome.message},
+                                        .trace_id = ShortText<KeptOutcome::trace_id_bytes>{outcome.trace_id}};
+        }
         return kept;
     }
     [[nodiscard]] TransitionReport whole() const {
         auto report = numbers;
+        report.last_outcomes.reserve(last_outcomes.count);
+        for (std::size_t i = 0; i < last_outcomes.count; ++i) {
+            const auto& outcome = last_outcomes.newest_first[i];
+            report.last_outcomes.push_back({.age = numbers.at - outcome.at,
+                                            .duration = outcome.duration,
+                                            .outcome = outcome.outcome,
+                                            .slow = outcome.slow,
+                                            .message = std::string{outcome.message.view()},
+                                            .trace_id = std::string{outcome.trace_id.view()}});
+        }
         report.actor = actor.view();
         report.note = note.view();
         return report;

@@ -71,15 +71,19 @@ public:
         return is_overdue(now);
     }
 
-    /// Marks every overdue call as counted; how many of them belong to `generation`.
-    std::uint32_t take_overdue(std::uint64_t generation, TimePoint now) noexcept {
+    /// Marks every overdue call as counted; how many of them belong to `generation`. Each of those is told: `each(in_flight)`
+    /// gets how long it has been in flight.
+    template <class Each>
+    std::uint32_t take_overdue(std::uint64_t generation, TimePoint now, const Each& each) noexcept {
         const std::scoped_lock lock{mutex_};
         std::uint32_t count = 0;
         while (is_overdue(now)) {
             auto& call = calls_[oldest_];
             unlink(oldest_);
             call.counted = true;
-            if (call.generation == generation) ++count;
+            if (call.generation != generation) continue;
+            ++count;
+            each(now - call.started);
         }
         return count;
     }

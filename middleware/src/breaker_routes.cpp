@@ -19,6 +19,19 @@ std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 
 Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
+Json outcomes_json(const std::vector<OutcomeRecord>& outcomes) {
+    Json result = Json::array();
+    for (const auto& outcome : outcomes) {
+        result.push_back({{"age_seconds", to_seconds(outcome.age)},
+                          {"duration_seconds", to_seconds(outcome.duration)},
+                          {"outcome", to_string(outcome.outcome)},
+                          {"slow", outcome.slow},
+                          {"message", or_null(outcome.message)},
+                          {"trace_id", or_null(outcome.trace_id)}});
+    }
+    return result;
+}
+
 Json report_json(const TransitionReport& report) {
     return {{"sequence", report.sequence},
             {"from", to_string(report.from)},
@@ -30,6 +43,7 @@ Json report_json(const TransitionReport& report) {
             {"window",
              {{"total", report.window.total}, {"failures", report.window.failures}, {"slow", report.window.slow}}},
             {"consecutive_failures", report.consecutive_failures},
+            {"last_outcomes", outcomes_json(report.last_outcomes)},
             {"open_for_seconds", to_seconds(report.open_for)},
             {"attempt", report.attempt},
             {"config_version", report.config_version},

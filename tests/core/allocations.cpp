@@ -16,6 +16,7 @@
 
 namespace {
 thread_local std::size_t count = 0;
+[[maybe_unused]] thread_local bool no_memory = false;
 }  // namespace
 
 #if OWN_OPERATOR_NEW
@@ -23,6 +24,7 @@ thread_local std::size_t count = 0;
 // NOLINTBEGIN(misc-new-delete-overloads)
 void* operator new(std::size_t size) {
     ++count;
+    if (no_memory) throw std::bad_alloc{};
     if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
     throw std::bad_alloc{};
 }
@@ -42,4 +44,6 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace fusebox::test {
 bool allocations_are_counted() noexcept { return OWN_OPERATOR_NEW == 1; }
 std::size_t allocations() noexcept { return count; }
+NoMemory::NoMemory() noexcept { no_memory = true; }
+NoMemory::~NoMemory() { no_memory = false; }
 }  // namespace fusebox::test

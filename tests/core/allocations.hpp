@@ -10,4 +10,13 @@ namespace fusebox::test {
 /// Since the thread began.
 [[nodiscard]] std::size_t allocations() noexcept;
 
+/// While it lives this thread gets no memory. Not under the sanitizers.
+class NoMemory {
+public:
+    NoMemory() noexcept;
+    NoMemory(const NoMemory&) = delete;
+    NoMemory& operator=(const NoMemory&) = delete;
+    ~NoMemory();
+};
+
 }  // namespace fusebox::test

@@ -377,6 +377,15 @@ TEST_CASE("R52: a snapshot that cannot be is refused by the name of its field, a
     CHECK(with([](auto& s) { s.reports[1].window = {3, 4, 0}; }).starts_with("reports[1].window.failures |"));
     CHECK(with([](auto& s) { s.reports[1].window = {3, 0, 4}; }).starts_with("reports[1].window.slow |"));
     CHECK(with([](auto& s) { s.reports[1].open_for = -1ns; }).starts_with("reports[1].open_for |"));
+    CHECK(with([](auto& s) {
+              s.reports[1].last_outcomes[1].age = -1ns;
+          }).starts_with("reports[1].last_outcomes[1].age |"));
+    CHECK(with([](auto& s) {
+              s.reports[1].last_outcomes[1].duration = -1ns;
+          }).starts_with("reports[1].last_outcomes[1].duration |"));
+    CHECK(with([](auto& s) {
+              s.reports[1].last_outcomes[1].outcome = static_cast<Outcome>(5);
+          }).starts_with("reports[1].last_outcomes[1].outcome |"));
     CHECK(with([](auto& s) { s.last_trip->sequence = 6; }).starts_with("last_trip.sequence |"));
     CHECK(with([](auto& s) { s.last_trip->to = State::closed; }) ==
           "last_trip.to | invalid breaker snapshot: last_trip.to is closed, must be open or forced_open");

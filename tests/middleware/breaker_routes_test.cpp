@@ -66,18 +66,27 @@ TEST_CASE_METHOD(Fixture, "the list shows every breaker by name") {
 }
 
 TEST_CASE_METHOD(Fixture, "a breaker that tripped says when, why, and when it tries again") {
-    for (int i = 0; i < 2; ++i) hook->try_acquire()->failure();
+    hook->try_acquire()->settle(
+        fusebox::Outcome::failure,
+        {.duration = 250ms, .message = "refused", .trace_id = "0af7651916cd43dd8448eb211c80319c"});
+    clock.advance(2s);
+    hook->try_acquire()->settle(fusebox::Outcome::timeout, {.duration = 10s});
     clock.advance(5s);
     const auto breaker = get(root + "/notify:hook");
     CHECK(breaker.at("state") == "open");
     CHECK(breaker.at("trip_count") == 1);
     CHECK(breaker.at("retry_after_seconds") == 25.0);
     CHECK(breaker.at("opened_at").is_string());
-    CHECK(breaker.at("totals").at("failures") == 2);
+    CHECK(breaker.at("totals").at("failures") == 1);
     const auto& report = breaker.at("last_report");
     CHECK(report.at("reason") == "consecutive_failures");
     CHECK(report.at("threshold") == 2.0);
     CHECK(report.at("actor").is_null());
+    CHECK(report.at("last_outcomes") == json::parse(R"([
+        {"age_seconds": 0.0, "duration_seconds": 10.0, "outcome": "timeout", "slow": false,
+         "message": null, "trace_id": null},
+        {"age_seconds": 2.0, "duration_seconds": 0.25, "outcome": "failure", "slow": false,
+         "message": "refused", "trace_id": "0af7651916cd43dd8448eb211c80319c"}])"));
     CHECK(get(root + "/notify%3Ahook/reports").at("reports").at(0) == report);
 }
 

@@ -24,7 +24,20 @@ json breaker(const char* name, const char* state) {
             {"last_report", open ? json{{"description", "5 consecutive failures (threshold 5)"},
                                         {"at", "2026-01-01T00:00:00Z"},
                                         {"actor", "ada"},
-                                        {"note", nullptr}}
+                                        {"note", nullptr},
+                                        {"last_outcomes",
+                                         {{{"age_seconds", 0.0},
+                                           {"duration_seconds", 0.03},
+                                           {"outcome", "failure"},
+                                           {"slow", false},
+                                           {"message", "refused"},
+                                           {"trace_id", nullptr}},
+                                          {{"age_seconds", 125.0},
+                                           {"duration_seconds", 10.0},
+                                           {"outcome", "timeout"},
+                                           {"slow", true},
+                                           {"message", nullptr},
+                                           {"trace_id", "0af7"}}}}}
                                  : json(nullptr)}};
 }
 
@@ -64,7 +77,10 @@ TEST_CASE("the list says of an open breaker why and when") {
 TEST_CASE("one breaker is shown with who and why") {
     const auto text = view_breaker(breaker("store", "forced_open"), false);
     for (const auto* part :
-         {"store: forced_open\n", "10 admitted, 3 rejected", "5 consecutive failures (threshold 5)", "ada"}) {
+         {"store: forced_open\n", "10 admitted, 3 rejected", "5 consecutive failures (threshold 5)", "ada",
+          "last outcomes       0 ms before: failure after 30 ms: refused\n                        2 min 5 s before: "
+          "slow "
+          "timeout after 10.0 s (trace 0af7)\n"}) {
         CAPTURE(part);
         CHECK(text.find(part) != std::string::npos);
     }

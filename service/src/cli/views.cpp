@@ -1,5 +1,7 @@
 #include "cli/views.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "cli/table.hpp"
@@ -33,6 +35,21 @@ std::string retry_after(const json& breaker) {
 std::string why(const json& breaker) {
     const auto& report = breaker.at("last_report");
     return report.is_null() ? "-" : text(report, "description");
+}
+
+std::string short_time(const json& object, const char* field) {
+    const auto seconds = object.at(field).get<double>();
+    return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : for_people(seconds);
+}
+
+// "2.0 s before: slow timeout after 10.0 s: no answer (trace 0af7)"
+std::string outcome_words(const json& outcome) {
+    auto words = fmt::format("{} before: {}{} after {}", short_time(outcome, "age_seconds"),
+                             outcome.at("slow").get<bool>() ? "slow " : "", text(outcome, "outcome"),
+                             short_time(outcome, "duration_seconds"));
+    if (!outcome.at("message").is_null()) words += ": " + text(outcome, "message");
+    if (!outcome.at("trace_id").is_null()) words += fmt::format(" (trace {})", text(outcome, "trace_id"));
+    return words;
 }
 
 std::string more(const json& page) {
@@ -84,6 +101,8 @@ std::string view_breaker(const json& breaker, bool colours) {
         line("  at", text(report, "at"));
         if (!report.at("actor").is_null()) line("  by", text(report, "actor"));
         if (!report.at("note").is_null()) line("  note", text(report, "note"));
+        const char* name = "  last outcomes";
+        for (const auto& outcome : report.at("last_outcomes")) line(std::exchange(name, ""), outcome_words(outcome));
     }
     return result;
 }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <fusebox/core/circuit_breaker.hpp>
-#include <fusebox/core/detail/retry_hint.hpp>
 #include <fusebox/core/policy.hpp>
 
 namespace fusebox {
@@ -19,7 +18,9 @@ namespace fusebox {
 /// - refused by a policy inside: neutral, and the permit is free again (the best-known way to wedge a breaker, contract §14);
 /// - ended after its deadline, or `TimeoutError`: a timeout (R33);
 /// - stopped by its stop token: an error is neutral, since it was the caller who gave up;
-/// - else as `CircuitBreaker::call` judges. A hint of the error (`retry_after_of`) can lengthen the open time (R29).
+/// - else as `CircuitBreaker::call` judges.
+///
+/// The hint of the error (R29) and its words (R40) are taken as `CircuitBreaker::call` takes them.
 ///
 /// A handle. Thread contract: any thread at any time.
 class BreakerPolicy {
@@ -41,12 +42,11 @@ public:
             if (answer) {
                 permit->settle(late ? Outcome::timeout : Outcome::success);
             } else {
-                permit->settle(judge(answer.error(), late, context),
-                               {.retry_after = detail::retry_hint(answer.error())});
+                permit->settle(judge(answer.error(), late, context), detail::settlement_of(answer.error()));
             }
             return answer;
         } catch (...) {
-            permit->settle(thrown(late || passed(inner), context));
+            permit->settle(thrown(late || passed(inner), context), detail::settlement_of(std::current_exception()));
             throw;
         }
     }

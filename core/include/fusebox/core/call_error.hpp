@@ -111,6 +111,12 @@ template <class E>
 [[nodiscard]] std::string both_errors(const CallError<E>& error, const std::exception_ptr& fallback_error) {
     return describe(error) + "; fallback failed: " + exception_text(fallback_error);
 }
+template <class E>
+[[nodiscard]] std::string_view error_view(const CallError<E>& error) {
+    if (const auto* own = error.operation_error()) return error_view(*own);
+    if (const auto* internal = std::get_if<InternalError>(&error.variant())) return internal->message;
+    return {};
+}
 }  // namespace detail
 
 /// Thrown by the throwing form (`CircuitBreaker::run`) when the breaker refuses.

@@ -23,6 +23,8 @@
 #include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/clock.hpp>
 #include <fusebox/core/detail/call_shape.hpp>
+#include <fusebox/core/detail/error_text.hpp>
+#include <fusebox/core/detail/retry_hint.hpp>
 #include <fusebox/core/detail/sync.hpp>
 #include <fusebox/core/events.hpp>
 #include <fusebox/core/outcome.hpp>
@@ -57,6 +59,14 @@ struct Settlement {
     std::string_view message{};   ///< short, for the reports; cut at 96 bytes; never a secret
     std::string_view trace_id{};  ///< cut at 32 bytes
 };
+
+namespace detail {
+/// What an error says by itself.
+template <class E>
+[[nodiscard]] Settlement settlement_of(const E& error) {
+    return {.retry_after = retry_hint(error), .message = error_view(error)};
+}
+}  // namespace detail
 
 /// Leave to make one call. Move-only, settles once; dropped unsettled it counts as abandoned and frees its slot (R9).
 /// One thread at a time. The breaker must outlive it.
@@ -117,6 +127,8 @@ struct CallOptions {
     std::stop_token stop{};
     /// Set when the operation returned after its deadline: recorded as a timeout, its value still returned (R33).
     bool* late{};
+    /// For the reports, if the call does not end well; cut at 32 bytes (R40).
+    std::string_view trace_id{};
 };
 
 /// When `call_with_fallback` runs its fallback.
@@ -139,6 +151,11 @@ struct BreakerOptions {
 ///     look-up finds one, else it is a failure; or
 ///   - `T`, and throws: then `E` is `std::exception_ptr`, judged by `BreakerOptions::classify_exception`, else a failure.
 ///     An operation that returns `expected` and still throws: the exception is recorded as a failure and passes through.
+///
+/// Of an error two more things are taken. `std::optional<Duration> retry_after_of(const E&)`, where argument-dependent
+/// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the eyes of
+/// many: `std::string_view message_of(const E&)` where there is one, else what the error has in place and need not make
+/// (its text, `what()`, `message()`, `message`, `to_string`).
 ///
 ///     fusebox::CircuitBreaker breaker{"payments"};
 ///     auto answer = breaker.call([&](const fusebox::CallContext& ctx) { return client.charge(card, ctx); });
@@ -255,7 +272,7 @@ private:
                                                        const CallOptions& options = {}) const noexcept;
     /// Settles for `call` and `run`: a call that ended after its deadline is a timeout (R33).
     void settle_call(Permit& permit, Outcome outcome, TimePoint ended, std::optional<TimePoint> deadline,
-                     const CallOptions& options) noexcept;
+                     const CallOptions& options, Settlement settlement = {}) noexcept;
     [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
     void record_fallback(bool failed) noexcept;
 
@@ -301,7 +318,8 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options)
             try {
                 return detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
             } catch (...) {
-                settle_call(*permit, Outcome::failure, clock_->now(), deadline, options);
+                settle_call(*permit, Outcome::failure, clock_->now(), deadline, options,
+                            detail::settlement_of(std::current_exception()));
                 throw;
             }
         } else {
@@ -319,7 +337,12 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options)
         }
     }();
     const auto ended = clock_->now();
-    settle_call(*permit, std::invoke(std::forward<Judge>(judge), std::as_const(result)), ended, deadline, options);
+    const Outcome outcome = std::invoke(std::forward<Judge>(judge), std::as_const(result));
+    if (result) {
+        settle_call(*permit, outcome, ended, deadline, options);
+    } else {
+        settle_call(*permit, outcome, ended, deadline, options, detail::settlement_of(result.error()));
+    }
 
     if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
     if constexpr (std::is_void_v<typename Shape::Value>) {
@@ -361,7 +384,8 @@ auto CircuitBreaker::run(Op&& op, const CallOptions& options) {
         }
     } catch (...) {
         const auto ended = clock_->now();
-        settle_call(*permit, judge_exception(std::current_exception()), ended, deadline, options);
+        const auto error = std::current_exception();
+        settle_call(*permit, judge_exception(error), ended, deadline, options, detail::settlement_of(error));
         throw;
     }
 }

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fusebox/core/clock.hpp>
+#include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
 
 namespace fusebox {
@@ -34,6 +36,17 @@ struct WindowCounts {
     bool operator==(const WindowCounts&) const = default;
 };
 
+/// How one call ended, as reports remember it.
+struct OutcomeRecord {
+    Duration age{};       ///< at the time of the report; ≥ 0
+    Duration duration{};  ///< of a call that was given up: how long it had been in flight
+    Outcome outcome{};
+    bool slow{};
+    std::string message;   ///< `Settlement::message`, at most 96 bytes, or why it was given up; may be empty
+    std::string trace_id;  ///< `Settlement::trace_id`, at most 32 bytes; may be empty
+    bool operator==(const OutcomeRecord&) const = default;
+};
+
 /// One transition, complete enough to answer "why did it open?".
 struct TransitionReport {
     std::uint64_t sequence{};  ///< 1, 2, 3 … per breaker; equals the generation that the transition began
@@ -47,6 +60,10 @@ struct TransitionReport {
     Duration open_for{};      ///< to == open: time until the first probe may be admitted
     std::uint32_t attempt{};  ///< R26: failed recoveries since the circuit was last closed
     std::uint64_t config_version{};
+    /// The last outcomes that took the lock, newest first, at most 8: failures, timeouts, slow calls, calls that were given
+    /// up (they hung, or a probe's lease ran out), and neutral ones that came with a message and were probes or had a hint.
+    /// Plain successes are only counted. Closing forgets them, after the report of the closing.
+    std::vector<OutcomeRecord> last_outcomes{};
     TimePoint at{};        ///< the epoch in a report that was restored: the clock it was read from is gone
     WallTime wall_time{};  ///< for display only
     std::string actor;     ///< who asked, for operator_request

@@ -1,6 +1,7 @@
 // The words for errors of any type.
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -30,6 +31,43 @@ template <class E>
         return std::string{describe(error)};
     } else {
         return "operation failed";
+    }
+}
+
+/// True where argument-dependent look-up finds `std::string_view message_of(const E&)`.
+template <class E>
+concept HasMessageOf = requires(const E& error) {
+    { message_of(error) } -> std::convertible_to<std::string_view>;
+};
+
+/// A text that is there already, as opposed to one that would have to be made.
+template <class T>
+concept TextInPlace = std::is_convertible_v<T, std::string_view> &&
+                      (std::is_lvalue_reference_v<T> || std::is_same_v<T, std::string_view> || std::is_pointer_v<T>);
+
+/// `what()` of the exception, or nothing. Lives as long as the exception.
+[[nodiscard]] std::string_view exception_view(const std::exception_ptr& error) noexcept;
+
+/// The words of an error for a report, taken without taking memory: what `message_of` says where there is one, else its
+/// text, `what()`, `message()`, `message` or `to_string` where that lies in place; else nothing. Lives as long as `error`.
+template <class E>
+[[nodiscard]] std::string_view error_view(const E& error) {
+    if constexpr (HasMessageOf<E>) {
+        return message_of(error);
+    } else if constexpr (std::is_same_v<E, std::exception_ptr>) {
+        return exception_view(error);
+    } else if constexpr (TextInPlace<const E&>) {
+        return error;
+    } else if constexpr (requires { requires TextInPlace<decltype(error.what())>; }) {
+        return error.what();
+    } else if constexpr (requires { requires TextInPlace<decltype(error.message())>; }) {
+        return error.message();
+    } else if constexpr (requires { requires TextInPlace<decltype((error.message))>; }) {
+        return error.message;
+    } else if constexpr (requires { requires TextInPlace<decltype(to_string(error))>; }) {
+        return to_string(error);
+    } else {
+        return {};
     }
 }
 

@@ -15,13 +15,17 @@ concept HasRetryAfterOf = requires(const E& error) {
     { retry_after_of(error) } -> std::convertible_to<std::optional<Duration>>;
 };
 
-/// The hint of the operation's own error; empty where it has none.
+/// The hint of an operation's error; empty where it has none.
+template <class E>
+[[nodiscard]] std::optional<Duration> retry_hint(const E& error) {
+    if constexpr (HasRetryAfterOf<E>) return retry_after_of(error);
+    return std::nullopt;
+}
+/// That of the operation's own error.
 template <class E>
 [[nodiscard]] std::optional<Duration> retry_hint(const CallError<E>& error) {
-    if constexpr (HasRetryAfterOf<E>) {
-        if (const auto* own = error.operation_error()) return retry_after_of(*own);
-    }
-    return std::nullopt;
+    const auto* own = error.operation_error();
+    return own != nullptr ? retry_hint(*own) : std::nullopt;
 }
 
 }  // namespace fusebox::detail
