@@ -1,6 +1,7 @@
 // A circuit breaker as a policy among others.
 #pragma once
 
+#include <exception>
 #include <expected>
 #include <memory>
 #include <string>
@@ -23,8 +24,6 @@ namespace fusebox {
 /// The hint of the error (R29) and its words (R40) are taken as `CircuitBreaker::call` takes them.
 ///
 /// A handle. Thread contract: any thread at any time.
-///
-///     fusebox::Pipeline guarded{fusebox::BreakerPolicy{breaker}, fusebox::Timeout{2s}};
 class BreakerPolicy {
 public:
     explicit BreakerPolicy(std::shared_ptr<CircuitBreaker> breaker) : breaker_(std::move(breaker)) {}
@@ -41,16 +40,28 @@ public:
             auto answer = next(inner);
             late = late || passed(inner);
             if (late) context.mark_late();
-            if (answer) {
-                permit->settle(late ? Outcome::timeout : Outcome::success);
-            } else {
-                permit->settle(judge(answer.error(), late, context), detail::settlement_of(answer.error()));
-            }
+            settle(*permit, answer, late, context.stop_requested());
             return answer;
         } catch (...) {
-            permit->settle(thrown(late || passed(inner), context), detail::settlement_of(std::current_exception()));
+            settle_thrown(*permit, std::current_exception(), late || passed(inner), context.stop_requested());
             throw;
         }
+    }
+
+    // ---- for callers that hold the permit themselves, such as coroutines ----
+    /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had given up.
+    template <class T, class E>
+    void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped) const {
+        if (answer) {
+            permit.settle(late ? Outcome::timeout : Outcome::success);
+        } else {
+            permit.settle(judge(answer.error(), late, stopped), detail::settlement_of(answer.error()));
+        }
+    }
+    /// Likewise where the call let an exception pass.
+    static void settle_thrown(Permit& permit, const std::exception_ptr& error, bool late, bool stopped) {
+        const auto outcome = stopped ? Outcome::ignored : Outcome::failure;
+        permit.settle(late ? Outcome::timeout : outcome, detail::settlement_of(error));
     }
 
     [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }
@@ -67,18 +78,14 @@ private:
         return context.deadline() && breaker_->clock().now() > *context.deadline();
     }
     template <class E>
-    [[nodiscard]] Outcome judge(const CallError<E>& error, bool late, const CallContext& context) const {
+    [[nodiscard]] Outcome judge(const CallError<E>& error, bool late, bool stopped) const {
         if (error.is_circuit_protection()) return Outcome::ignored;
         if (late) return Outcome::timeout;
-        if (context.stop_requested()) return Outcome::ignored;
+        if (stopped) return Outcome::ignored;
         if constexpr (std::is_same_v<E, std::exception_ptr>) {
             if (const auto* own = error.operation_error()) return breaker_->judge_exception(*own);
         }
         return outcome_of(error);
-    }
-    [[nodiscard]] static Outcome thrown(bool late, const CallContext& context) noexcept {
-        if (late) return Outcome::timeout;
-        return context.stop_requested() ? Outcome::ignored : Outcome::failure;
     }
 
     std::shared_ptr<CircuitBreaker> breaker_;

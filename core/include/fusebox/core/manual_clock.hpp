@@ -26,8 +26,7 @@ public:
         return WallTime{std::chrono::microseconds{wall_.load(std::memory_order_acquire)}};
     }
 
-    /// Lets `by` pass on both clocks. `by` must not be negative, for a monotonic clock cannot go back: that fails an
-    /// assertion and, without assertions, does nothing.
+    /// Lets `by` pass on both clocks. `by` must not be negative: a monotonic clock cannot go back.
     void advance(Duration by) noexcept;
     /// Moves only the wall clock, forwards or backwards.
     void step_wall(std::chrono::microseconds by) noexcept;

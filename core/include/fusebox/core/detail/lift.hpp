@@ -25,15 +25,33 @@ struct OwnError<CallError<E>> {
     static constexpr bool is_lifted = true;
 };
 
+/// What an operation that gives an `R` is lifted to.
+template <class R>
+using LiftedAnswer = std::expected<typename ExpectedShape<R>::Value,
+                                   CallError<typename OwnError<typename ExpectedShape<R>::Error>::Type>>;
+
+/// Lifts an `expected`: its own error becomes `OperationFailed`, a `CallError` is passed on.
+template <class T, class E>
+LiftedAnswer<std::expected<T, E>> lift_expected(std::expected<T, E> result) {
+    using Answer = LiftedAnswer<std::expected<T, E>>;
+    if constexpr (OwnError<E>::is_lifted) {
+        return Answer{std::move(result)};
+    } else {
+        if (!result) return Answer{std::unexpect, OperationFailed<E>{std::move(result).error()}};
+        if constexpr (std::is_void_v<T>) {
+            return Answer{};
+        } else {
+            return Answer{std::in_place, *std::move(result)};
+        }
+    }
+}
+
 /// Calls `op` and lifts what it gives: a value stays a value, an own error or a thrown exception becomes
 /// `OperationFailed`. An operation that gives `CallError` already (a call through another breaker, say) is passed on.
 template <class Op>
 auto invoke_lifted(Op& op, const CallContext& context) {
     using Shape = CallShape<Op&>;
     using Value = typename Shape::Value;
-    using Own = OwnError<typename Shape::Error>;
-    using Error = typename Own::Type;
-    using Answer = std::expected<Value, CallError<Error>>;
 
     const auto invoke = [&]() -> decltype(auto) {
         if constexpr (takes_context<Op&>) {
@@ -42,7 +60,10 @@ auto invoke_lifted(Op& op, const CallContext& context) {
             return std::invoke(op);
         }
     };
-    if constexpr (!Shape::returns_expected) {
+    if constexpr (Shape::returns_expected) {
+        return lift_expected(invoke());
+    } else {
+        using Answer = LiftedAnswer<Value>;
         try {
             if constexpr (std::is_void_v<Value>) {
                 invoke();
@@ -51,17 +72,7 @@ auto invoke_lifted(Op& op, const CallContext& context) {
                 return Answer{std::in_place, invoke()};
             }
         } catch (...) {
-            return Answer{std::unexpect, OperationFailed<Error>{std::current_exception()}};
-        }
-    } else if constexpr (Own::is_lifted) {
-        return Answer{invoke()};
-    } else {
-        auto result = invoke();
-        if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
-        if constexpr (std::is_void_v<Value>) {
-            return Answer{};
-        } else {
-            return Answer{std::in_place, *std::move(result)};
+            return Answer{std::unexpect, OperationFailed{std::current_exception()}};
         }
     }
 }
