@@ -23,18 +23,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextlib.contextmanager
-def running(name, command, port=None, **options):
-    """The process, once it accepts connections at `port`; stopped at the end."""
+def running(name, command, ready=lambda: True, **options):
+    """The process, once `ready()` says yes; stopped at the end. It stays on the last core: real_bench is on the first."""
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
     try:
+        os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         deadline = time.monotonic() + 20
-        while port is not None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise NotStarted(f"{name} does not accept connections at 127.0.0.1:{port}")
+        while not ready():
+            if process.poll() is not None:
+                raise NotStarted(f"{name} ended with status {process.returncode} before it was ready")
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{name} was not ready within 20 s")
             time.sleep(0.05)
         yield process
     finally:
@@ -52,7 +57,7 @@ def redis():
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="fusebox-redis-") as folder:
         command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        with running("redis-server", command, port, stdout=subprocess.DEVNULL):
+        with running("redis-server", command, lambda: accepts(port), stdout=subprocess.DEVNULL):
             yield port
 
 
@@ -77,7 +82,10 @@ def postgres():
         if made.returncode:
             raise NotStarted(f"initdb failed:\n{made.stderr}")
         command = [server, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        with running("postgres", command, port, stdout=subprocess.DEVNULL, cwd=folder, **account):
+        # It accepts connections, and turns them away, while it is still starting.
+        probe = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        with running("postgres", command, lambda: subprocess.run(probe).returncode == 0, stdout=subprocess.DEVNULL,
+                     cwd=folder, **account):
             yield f"host=127.0.0.1 port={port} user=bench dbname=postgres"
 
 

@@ -24,7 +24,8 @@ namespace {
 using namespace fusebox;
 using Nanoseconds = std::chrono::duration<double, std::nano>;
 
-constexpr int calls_per_batch = 20;
+// Few, so that a disturbance of the machine spoils few pairs.
+constexpr int calls_per_batch = 4;
 
 [[noreturn]] void give_up(const std::string& why) {
     std::fprintf(stderr, "real_bench: %s\n", why.c_str());
@@ -87,8 +88,14 @@ void redis(int port, double seconds) {
 }
 
 void postgres(const char* options, double seconds) {
-    pqxx::connection connection{options};
-    pqxx::nontransaction session{connection};
+    const auto connection = [&] {
+        try {
+            return std::make_unique<pqxx::connection>(options);
+        } catch (const pqxx::failure& error) {
+            give_up(error.what());
+        }
+    }();
+    pqxx::nontransaction session{*connection};
     compare(
         [&](const CallContext&) -> std::expected<int, std::string> {
             try {
@@ -108,7 +115,6 @@ void http(const char* url, double seconds) {
 
 // Answers until it is terminated; the port is the first line that it prints.
 void serve() {
-    bench::pin_to_core(1);
     httplib::Server server;
     server.Get("/",
                [](const httplib::Request&, httplib::Response& response) { response.set_content("ok", "text/plain"); });

@@ -132,7 +132,8 @@ def main():
         print("\n".join(lines))
     elif options.json or options.filter or options.quick:
         rows = f"^baseline/|{options.filter}" if options.filter else None
-        lines, broken = report.core_table(core(out, *((3, 0.02) if options.quick else (12, 0.1)), rows))
+        lines, broken = report.core_table(core(out, *((3, 0.02) if options.quick else (12, 0.1)), rows),
+                                          partial=bool(rows))
         print(report.plain(lines))
     else:
         broken = everything()
