@@ -5,7 +5,8 @@
 
 #include <fmt/format.h>
 #include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
+
+#include "exposition_text.hpp"
 
 namespace fusebox {
 namespace {
@@ -266,7 +267,7 @@ std::string prometheus_text(const Registry& registry, const MetricsOptions& opti
                             const std::vector<MetricFamily>& more) {
     auto families = Collector{options.prefix, collect(registry, options.max_names)}.families();
     for (const auto& family : more) families.push_back(convert(family));
-    return prometheus::TextSerializer{}.Serialize(families);
+    return detail::exposition_text(families);
 }
 
 }  // namespace fusebox

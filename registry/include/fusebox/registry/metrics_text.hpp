@@ -29,7 +29,7 @@ struct MetricFamily {
     std::vector<MetricSample> samples;
 };
 
-/// Prometheus text format 0.0.4, serialised by prometheus-cpp: the breakers of `registry`, then `more`. Reads snapshots;
+/// Prometheus text format 0.0.4: the breakers of `registry`, then `more`. Reads snapshots;
 /// the call path pays nothing.
 [[nodiscard]] std::string prometheus_text(const Registry& registry, const MetricsOptions& options = {},
                                           const std::vector<MetricFamily>& more = {});
