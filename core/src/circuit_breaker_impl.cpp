@@ -739,12 +739,11 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
         trip_count_ = std::max(trip_count_, snapshot.trip_count);
         attempt_ = snapshot.attempt;
 
-        auto to = snapshot.state;
+        auto to = config_.enabled ? snapshot.state : State::disabled;
         Duration time_left{};
         if (to == State::open) time_left = std::min(snapshot.time_left, detail::longest_open_time(config_));
         if (to == State::half_open) to = State::open;  // with no time left, so that the next admission is a probe
-        if (!config_.enabled) to = State::disabled;
-        if (to == State::closed) attempt_ = 0;  // R23
+        if (to == State::closed) attempt_ = 0;         // R23
         if (to != state() || to == State::open) {
             transition(to,
                        {.reason = TransitionReason::restored,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -40,14 +41,18 @@ public:
         --in_flight_;
         return true;
     }
-    /// Frees the slot of one probe whose lease has run out.
+    /// Frees the slot of a probe whose lease has run out, the one that ended first.
     std::optional<Probe> take_expired(TimePoint now) noexcept {
+        Probe* first = nullptr;
         for (auto& probe : slots_) {
             if (probe.ticket == 0 || now < probe.deadline) continue;
-            --in_flight_;
-            return std::exchange(probe, {});
+            if (first == nullptr || std::tie(probe.deadline, probe.ticket) < std::tie(first->deadline, first->ticket)) {
+                first = &probe;
+            }
         }
-        return std::nullopt;
+        if (first == nullptr) return std::nullopt;
+        --in_flight_;
+        return std::exchange(*first, {});
     }
     /// The first deadline of all probes in flight.
     [[nodiscard]] TimePoint earliest_deadline() const noexcept {

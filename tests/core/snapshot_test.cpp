@@ -255,8 +255,16 @@ TEST_CASE("R52: a breaker that is not enabled stays disabled, whatever is restor
     auto snapshot = open_snapshot();
     snapshot.state = GENERATE(State::closed, State::open, State::half_open, State::forced_open, State::metrics_only);
     Rig rig{config};
+    std::optional<StateRestoredEvent> restored;
+    const auto subscription = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent& event) {
+        if (const auto* found = std::get_if<StateRestoredEvent>(&event)) restored = *found;
+    });
     rig.breaker.restore(snapshot);
     CHECK(rig.state() == State::disabled);
+    REQUIRE(restored);
+    CHECK(restored->saved == snapshot.state);
+    CHECK(restored->state == State::disabled);
+    CHECK(restored->time_left == 0s);
     CHECK(rig.breaker.generation() == 5);
     CHECK(rig.breaker.metrics().trip_count == 3);
     CHECK(rig.breaker.reports() == snapshot.reports);

@@ -176,9 +176,11 @@ Outcome random_outcome(Dice& dice, std::uint32_t success_percent) {
 }
 
 Step random_step(Dice& dice, CircuitBreakerConfig& config, std::uint32_t success_percent) {
-    const auto roll = dice.below(100);
+    const auto roll = dice.below(104);
     if (roll < 35) {
-        return Call{random_outcome(dice, success_percent), dice.percent(70) ? 0s : random_stretch(dice, config)};
+        Call call{random_outcome(dice, success_percent), dice.percent(70) ? 0s : random_stretch(dice, config)};
+        if (dice.percent(10)) call.retry_after = dice.seconds(0, 30);
+        return call;
     }
     if (roll < 52) return Admit{};
     if (roll < 70) {
@@ -197,8 +199,39 @@ Step random_step(Dice& dice, CircuitBreakerConfig& config, std::uint32_t success
         using enum Control::Action;
         return Control{dice.one_of({reset, force_open, trip, trip, disable, metrics_only, metrics_only})};
     }
-    config = changed_config(dice, config);
-    return Reconfigure{config};
+    if (roll < 100) {
+        config = changed_config(dice, config);
+        return Reconfigure{config};
+    }
+    if (roll < 102) {
+        return Restore{static_cast<State>(dice.below(6)),
+                       dice.percent(10) ? Duration{1h} : random_stretch(dice, config), dice.below(4), dice.below(6),
+                       dice.below(60)};
+    }
+    return Restart{random_stretch(dice, config)};
+}
+
+/// Successes, later failures; then time passes until (more or less) only the successes are forgotten, and something happens
+/// that may look at the window without judging it. The next success is one too many failures in the window. Single steps
+/// hardly ever come to this.
+void add_moving_window(Dice& dice, const CircuitBreakerConfig& config, std::vector<Step>& steps) {
+    const auto* time = std::get_if<TimeWindow>(&config.window);
+    const auto window = time ? time->duration : Duration{5s};
+    const auto slice = time ? time->duration / time->slices : Duration{1s};
+    const auto add_calls = [&](Outcome outcome, std::uint32_t most) {
+        for (auto left = dice.between(1, most); left != 0; --left) steps.emplace_back(Call{outcome});
+    };
+    if (dice.percent(50)) {  // a call of an older generation, perhaps to hang
+        steps.emplace_back(Admit{});
+        steps.emplace_back(Control{Control::Action::reset});
+    }
+    add_calls(Outcome::success, 8);
+    const auto apart = slice * dice.between(1, time ? time->slices : 1);
+    steps.emplace_back(Advance{apart});
+    add_calls(Outcome::failure, 5);
+    steps.emplace_back(Advance{window + slice - apart + dice.one_of({-1ns, 0ns, 1ns})});
+    if (dice.percent(50)) steps.emplace_back(Call{Outcome::ignored, 0s, 1s});
+    add_calls(Outcome::success, 2);
 }
 
 Scenario random_scenario(const rc::Random& random, int size) {
@@ -208,7 +241,13 @@ Scenario random_scenario(const rc::Random& random, int size) {
     auto config = scenario.config;
     const auto length = dice.between(1, 4 + static_cast<std::uint32_t>(size));
     if (dice.percent(10)) scenario.steps.emplace_back(Control{Control::Action::metrics_only});
-    while (scenario.steps.size() < length) scenario.steps.push_back(random_step(dice, config, success_percent));
+    while (scenario.steps.size() < length) {
+        if (dice.percent(3)) {
+            add_moving_window(dice, config, scenario.steps);
+        } else {
+            scenario.steps.push_back(random_step(dice, config, success_percent));
+        }
+    }
     return scenario;
 }
 
@@ -252,8 +291,11 @@ rc::Seq<Step> simpler_steps(const Step& step) {
         }
     };
     if (const auto* call = std::get_if<Call>(&step)) {
-        if (call->outcome == Outcome::timeout) simpler.emplace_back(Call{Outcome::failure, call->takes});
-        shorter(call->takes, [&](Duration takes) { simpler.emplace_back(Call{call->outcome, takes}); });
+        if (call->outcome == Outcome::timeout)
+            simpler.emplace_back(Call{Outcome::failure, call->takes, call->retry_after});
+        if (call->retry_after) simpler.emplace_back(Call{call->outcome, call->takes});
+        shorter(call->takes,
+                [&](Duration takes) { simpler.emplace_back(Call{call->outcome, takes, call->retry_after}); });
     } else if (const auto* settle = std::get_if<Settle>(&step)) {
         if (settle->which != 0) simpler.emplace_back(Settle{0, settle->outcome, settle->duration, settle->retry_after});
         if (settle->duration) simpler.emplace_back(Settle{settle->which, settle->outcome, {}, settle->retry_after});
@@ -267,6 +309,12 @@ rc::Seq<Step> simpler_steps(const Step& step) {
         shorter(advance->by, [&](Duration by) { simpler.emplace_back(Advance{by}); });
     } else if (const auto* reconfigure = std::get_if<Reconfigure>(&step)) {
         for (const auto& config : simpler_configs(reconfigure->config)) simpler.emplace_back(Reconfigure{config});
+    } else if (const auto* restart = std::get_if<Restart>(&step)) {
+        shorter(restart->downtime, [&](Duration downtime) { simpler.emplace_back(Restart{downtime}); });
+    } else if (const auto* restore = std::get_if<Restore>(&step)) {
+        for (const auto& candidate : {Restore{restore->state}, Restore{restore->state, restore->time_left}}) {
+            if (restore->attempt + restore->trip_count + restore->generation != 0) simpler.emplace_back(candidate);
+        }
     }
     return rc::seq::fromContainer(std::move(simpler));
 }
@@ -349,7 +397,7 @@ std::string open_times_out_of_bounds(const rc::Random& random) {
     return {};
 }
 
-TEST_CASE("R1 … R5, R8 … R31, R50, R51: breaker and reference model agree after every step") {
+TEST_CASE("R1 … R5, R8 … R31, R40, R50 … R52: breaker and reference model agree after every step") {
     Tally tally;
     check(
         "agreement",
@@ -362,14 +410,30 @@ TEST_CASE("R1 … R5, R8 … R31, R50, R51: breaker and reference model agree af
         for (const auto& [what, times] : tally) std::cout << "    " << what << ": " << times << '\n';
     }
     // Whatever may come about, did.
-    for (const auto* what :
-         {"closed -> open: consecutive_failures", "closed -> open: failure_rate", "closed -> open: slow_call_rate",
-          "open -> half_open: open_timeout_elapsed", "half_open -> open: probe_failed",
-          "half_open -> open: probe_lease_expired", "half_open -> open: probe_success_rate",
-          "half_open -> closed: probe_success_rate", "half_open -> closed: success_threshold_met",
-          "half_open -> closed: operator_request", "half_open -> disabled: configuration",
-          "disabled -> closed: configuration", "stale outcomes", "slow calls", "timeouts", "rejected: circuit_open",
-          "rejected: too_many_probes", "would have tripped", "calls counted as hung"}) {
+    for (const auto* what : {"closed -> open: consecutive_failures",
+                             "closed -> open: failure_rate",
+                             "closed -> open: slow_call_rate",
+                             "open -> half_open: open_timeout_elapsed",
+                             "half_open -> open: probe_failed",
+                             "half_open -> open: probe_lease_expired",
+                             "half_open -> open: probe_success_rate",
+                             "half_open -> closed: probe_success_rate",
+                             "half_open -> closed: success_threshold_met",
+                             "half_open -> closed: operator_request",
+                             "half_open -> disabled: configuration",
+                             "disabled -> closed: configuration",
+                             "stale outcomes",
+                             "slow calls",
+                             "timeouts",
+                             "rejected: circuit_open",
+                             "rejected: too_many_probes",
+                             "would have tripped",
+                             "calls counted as hung",
+                             "closed -> open: restored",
+                             "half_open -> open: restored",
+                             "open -> open: restored",
+                             "closed -> forced_open: restored",
+                             "metrics_only -> closed: restored"}) {
         CAPTURE(what);
         CHECK(tally[what] > 0);
     }

@@ -44,8 +44,7 @@ std::expected<ReferenceBreaker::CallId, Rejection> ReferenceBreaker::admit(TimeP
 
     if (state_ == State::open && now >= retry_at_) {  // R3
         move_to(State::half_open,
-                {TransitionReason::open_timeout_elapsed, seconds(reports_.back().open_for), seconds(now - changed_)},
-                now);
+                {TransitionReason::open_timeout_elapsed, seconds(*retry_at_ - changed_), seconds(now - changed_)}, now);
     }
 
     std::optional<Rejection> rejection;
@@ -94,6 +93,7 @@ void ReferenceBreaker::settle(CallId id, const Ending& ending, TimePoint now) {
 
     const bool neutral = is_neutral(ending.outcome, config_);  // R10, R14, R22
     const bool failure = is_failure(ending.outcome, config_);
+    if (failure || (slow && !neutral)) remember(now, duration, ending.outcome, slow);
     if (state_ == State::half_open) {
         if (!neutral) judge_probe(failure, slow, TransitionReason::probe_failed, now);
     } else {
@@ -150,6 +150,7 @@ bool ReferenceBreaker::count_hung_calls(TimePoint now) {
     for (auto& call : calls_) {
         if (!call.watched || !in_flight(call) || now - call.started < *config_.hung_call_threshold) continue;
         call.written_off = true;
+        remember(now, now - call.started, Outcome::failure, true, "still in flight");
         record(true, true, now);
         ++hung_calls_;
         any = true;
@@ -205,6 +206,7 @@ void ReferenceBreaker::judge(TimePoint now) {
     shadow_retry_at_ = now + open_for;
     outcomes_.clear();
     failure_run_ = 0;
+    remembered_.clear();
 }
 
 std::uint32_t ReferenceBreaker::failure_run(TimePoint now) const {
@@ -263,11 +265,15 @@ std::size_t ReferenceBreaker::probes_in_flight() const {
 }
 
 void ReferenceBreaker::expire_leases(TimePoint now) {
-    const auto began_in = generation();
-    for (auto& call : calls_) {
-        if (state_ != State::half_open || generation() != began_in) return;
-        if (!in_flight(call) || now < call.lease_end) continue;
-        call.written_off = true;
+    for (;;) {  // the one that ended first comes first
+        Call* first = nullptr;
+        for (auto& call : calls_) {
+            if (state_ != State::half_open || !in_flight(call) || now < call.lease_end) continue;
+            if (first == nullptr || call.lease_end < first->lease_end) first = &call;
+        }
+        if (first == nullptr) return;
+        first->written_off = true;
+        remember(now, now - first->started, Outcome::failure, false, "its lease ran out");
         judge_probe(true, false, TransitionReason::probe_lease_expired, now);
     }
 }
@@ -334,7 +340,15 @@ TransitionReport ReferenceBreaker::report(State from, State to, const Rule& rule
     report.attempt = attempt_;
     report.config_version = config_version_;
     report.at = now;
+    for (auto one = remembered_.rbegin(); one != remembered_.rend() && report.last_outcomes.size() < 8; ++one) {
+        report.last_outcomes.push_back(one->outcome);
+        report.last_outcomes.back().age = now - one->at;
+    }
     return report;
+}
+
+void ReferenceBreaker::remember(TimePoint now, Duration duration, Outcome outcome, bool slow, const char* message) {
+    remembered_.push_back({now, {.duration = duration, .outcome = outcome, .slow = slow, .message = message}});
 }
 
 void ReferenceBreaker::move_to(State to, const Rule& rule, TimePoint now, std::optional<Duration> open_for) {
@@ -342,7 +356,13 @@ void ReferenceBreaker::move_to(State to, const Rule& rule, TimePoint now, std::o
         attempt_ = 0;
         hint_until_.reset();
     }
-    reports_.push_back(report(state_, to, rule, now, open_for.value_or(Duration::zero())));
+    const auto made = report(state_, to, rule, now, open_for.value_or(Duration::zero()));
+    transitions_.push_back(made);
+    reports_.push_back(made);
+    const bool is_trip = to == State::open || to == State::forced_open;
+    // That it was restored does not say why it opened.
+    if (is_trip && (rule.reason != TransitionReason::restored || !last_trip_)) last_trip_ = made;
+    generation_ = made.sequence;
     state_ = to;
     changed_ = now;
     retry_at_.reset();
@@ -355,6 +375,7 @@ void ReferenceBreaker::move_to(State to, const Rule& rule, TimePoint now, std::o
         outcomes_.clear();
         moved_ = false;
         failure_run_ = 0;
+        remembered_.clear();
     }
 }
 
@@ -411,6 +432,43 @@ void ReferenceBreaker::reconfigure(const CircuitBreakerConfig& config, TimePoint
     }
 }
 
+// ---- saving and restoring (R52) ----
+
+BreakerSnapshot ReferenceBreaker::snapshot(TimePoint now) const {
+    BreakerSnapshot saved;
+    saved.state = state_;
+    if (retry_at_) saved.time_left = std::max(Duration::zero(), Duration{*retry_at_ - now});
+    saved.attempt = attempt_;
+    saved.trip_count = trip_count_;
+    saved.generation = generation_;
+    for (auto report = reports_.rbegin(); report != reports_.rend() && saved.reports.size() < 16; ++report) {
+        saved.reports.push_back(*report);
+        saved.reports.back().at = {};
+    }
+    saved.last_trip = last_trip_;
+    if (saved.last_trip) saved.last_trip->at = {};
+    return saved;
+}
+
+void ReferenceBreaker::restore(const BreakerSnapshot& snapshot, TimePoint now) {
+    reports_.assign(snapshot.reports.rbegin(), snapshot.reports.rend());
+    last_trip_ = snapshot.last_trip;
+    generation_ = std::max(generation_, snapshot.generation);
+    trip_count_ = std::max(trip_count_, snapshot.trip_count);
+    attempt_ = snapshot.attempt;
+    const auto longest = std::max(config_.backoff.max_open_timeout, config_.open_timeout);
+    if (!config_.enabled) {
+        if (state_ != State::disabled) move_to(State::disabled, {TransitionReason::restored}, now);
+    } else if (snapshot.state == State::open) {
+        move_to(State::open, {TransitionReason::restored}, now, std::min(snapshot.time_left, longest));
+    } else if (snapshot.state == State::half_open) {
+        move_to(State::open, {TransitionReason::restored}, now, Duration::zero());
+    } else if (snapshot.state != state_) {
+        move_to(snapshot.state, {TransitionReason::restored}, now);
+    }
+    if (state_ == State::closed) attempt_ = 0;
+}
+
 // ---- reading ----
 
 std::optional<TimePoint> ReferenceBreaker::next_attempt() const { return retry_at_; }
@@ -449,12 +507,12 @@ CircuitBreakerMetrics ReferenceBreaker::metrics(TimePoint now) const {
 
     auto since = born_;
     auto state = config_.enabled ? State::closed : State::disabled;
-    if (!reports_.empty()) state = reports_.front().from;
+    if (!transitions_.empty()) state = transitions_.front().from;
     const auto add_time_in = [&](State in, TimePoint until) {
         if (in == State::open || in == State::forced_open) metrics.open_duration += until - since;
         since = until;
     };
-    for (const auto& report : reports_) {
+    for (const auto& report : transitions_) {
         add_time_in(state, report.at);
         state = report.to;
         ++metrics.transitions[static_cast<std::size_t>(report.from)][static_cast<std::size_t>(report.to)];

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <fusebox/core/breaker_snapshot.hpp>
 #include <fusebox/core/call_error.hpp>
 #include <fusebox/core/circuit_breaker_config.hpp>
 #include <fusebox/core/circuit_breaker_metrics.hpp>
@@ -53,15 +54,20 @@ public:
     void disable(TimePoint now);
     void metrics_only(TimePoint now);
     void reconfigure(const CircuitBreakerConfig& config, TimePoint now);
+    [[nodiscard]] BreakerSnapshot snapshot(TimePoint now) const;
+    void restore(const BreakerSnapshot& snapshot, TimePoint now);
 
     [[nodiscard]] const CircuitBreakerConfig& config() const { return config_; }
     [[nodiscard]] State state() const { return state_; }
-    [[nodiscard]] std::uint64_t generation() const { return reports_.size(); }
+    [[nodiscard]] std::uint64_t generation() const { return generation_; }
     [[nodiscard]] CircuitBreakerMetrics metrics(TimePoint now) const;
     /// Empty for a count window, and where a reconfiguration has moved outcomes to other slices.
     [[nodiscard]] std::optional<WindowBounds> window_bounds(TimePoint now) const;
-    /// All transitions, oldest first.
+    /// All transitions it made, oldest first.
+    [[nodiscard]] const std::vector<TransitionReport>& transitions() const { return transitions_; }
+    /// Those that were restored, and the ones after them, oldest first.
     [[nodiscard]] const std::vector<TransitionReport>& reports() const { return reports_; }
+    [[nodiscard]] const std::optional<TransitionReport>& last_trip() const { return last_trip_; }
     [[nodiscard]] const std::vector<TransitionReport>& would_have_tripped() const { return would_have_tripped_; }
 
     /// So many calls were counted before they settled (R17).
@@ -87,6 +93,10 @@ private:
         bool failure{};
         bool slow{};
     };
+    struct Remembered {
+        TimePoint at;
+        OutcomeRecord outcome;  // its age apart
+    };
     struct Rule {
         TransitionReason reason{};
         double threshold{};
@@ -99,6 +109,9 @@ private:
     void move_to(State to, const Rule& rule, TimePoint now, std::optional<Duration> open_for = {});
     void open(const Rule& rule, TimePoint now);
     [[nodiscard]] Duration open_time(std::uint32_t attempt, TimePoint now) const;
+
+    // R40: everything that was not a plain success.
+    void remember(TimePoint now, Duration duration, Outcome outcome, bool slow, const char* message = "");
 
     // Half-open.
     [[nodiscard]] bool in_flight(const Call& call) const;
@@ -124,6 +137,7 @@ private:
     const TimePoint born_;
 
     State state_{};
+    std::uint64_t generation_{};
     TimePoint changed_;
     std::optional<TimePoint> retry_at_;  // R26; of open
     std::uint32_t attempt_{};            // R26
@@ -145,7 +159,10 @@ private:
 
     LifetimeTotals totals_;
     DurationHistogram durations_;
+    std::vector<Remembered> remembered_;
+    std::vector<TransitionReport> transitions_;
     std::vector<TransitionReport> reports_;
+    std::optional<TransitionReport> last_trip_;
     std::vector<TransitionReport> would_have_tripped_;
 };
 

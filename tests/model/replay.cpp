@@ -27,20 +27,31 @@ std::string show(TransitionReason reason) { return std::string{to_string(reason)
 std::string show(const WindowCounts& counts) {
     return fmt::format("{} ({} failures, {} slow)", counts.total, counts.failures, counts.slow);
 }
+std::string show(const std::vector<OutcomeRecord>& outcomes) {
+    std::string text = fmt::format("{}", outcomes.size());
+    for (const auto& outcome : outcomes) {
+        text += fmt::format(" [{}{} after {}, {} before, '{}']", outcome.slow ? "slow " : "",
+                            to_string(outcome.outcome), show(outcome.duration), show(outcome.age), outcome.message);
+    }
+    return text;
+}
 template <class Value>
 std::string show(const std::optional<Value>& value) {
     return value ? show(*value) : "none";
 }
 
+/// What a call of the scenario fails with.
+struct Hinting {
+    std::optional<Duration> retry_after;
+};
+std::optional<Duration> retry_after_of(const Hinting& error) { return error.retry_after; }
+
 class Replay {
 public:
     Replay(const Scenario& scenario, const Sabotage& sabotage)
-        : sabotage_(sabotage),
-          model_(scenario.config, clock_.now()),
-          breaker_("model", sabotaged(scenario.config), {.clock = &clock_, .seed = 1}),
-          subscription_(breaker_.subscribe([this](const CircuitBreaker&, const BreakerEvent& event) { hear(event); },
-                                           scenario.listen_to_calls ? EventMask::all : EventMask::control)),
-          listens_to_calls_(scenario.listen_to_calls) {}
+        : sabotage_(sabotage), listens_to_calls_(scenario.listen_to_calls) {
+        begin(scenario.config);
+    }
 
     std::optional<std::string> run(const Scenario& scenario) {
         compare();
@@ -55,19 +66,10 @@ public:
         return tell(scenario);
     }
 
-    void add_to(Tally& tally) const {
-        for (const auto& report : model_.reports()) {
-            ++tally[fmt::format("{} -> {}: {}", show(report.from), show(report.to), show(report.reason))];
-        }
-        const auto totals = model_.metrics(clock_.now()).totals;
+    void add_to(Tally& tally) {
+        count();
+        for (const auto& [what, times] : tally_) tally[what] += times;
         tally["steps"] += taken_;
-        tally["stale outcomes"] += totals.stale;
-        tally["slow calls"] += totals.slow;
-        tally["rejected: circuit_open"] += totals.rejected_open;
-        tally["rejected: too_many_probes"] += totals.rejected_probes;
-        tally["timeouts"] += totals.timeouts;
-        tally["would have tripped"] += model_.would_have_tripped().size();
-        tally["calls counted as hung"] += model_.hung_calls();
     }
 
 private:
@@ -76,20 +78,46 @@ private:
         ReferenceBreaker::CallId id;
     };
 
+    // A new process: both begin from nothing.
+    void begin(const CircuitBreakerConfig& config) {
+        model_.emplace(config, clock_.now());
+        breaker_.emplace("model", sabotaged(config), BreakerOptions{.clock = &clock_, .seed = 1});
+        transitions_.clear();
+        would_have_tripped_.clear();
+        executed_ = rejected_ = 0;
+        compared_reports_ = 0;
+        subscription_ = breaker_->subscribe([this](const CircuitBreaker&, const BreakerEvent& event) { hear(event); },
+                                            listens_to_calls_ ? EventMask::all : EventMask::control);
+    }
+
+    void count() {
+        for (const auto& report : model_->transitions()) {
+            ++tally_[fmt::format("{} -> {}: {}", show(report.from), show(report.to), show(report.reason))];
+        }
+        const auto totals = model_->metrics(clock_.now()).totals;
+        tally_["stale outcomes"] += totals.stale;
+        tally_["slow calls"] += totals.slow;
+        tally_["rejected: circuit_open"] += totals.rejected_open;
+        tally_["rejected: too_many_probes"] += totals.rejected_probes;
+        tally_["timeouts"] += totals.timeouts;
+        tally_["would have tripped"] += model_->would_have_tripped().size();
+        tally_["calls counted as hung"] += model_->hung_calls();
+    }
+
     // ---- the steps ----
 
     void take(const Call& call) {
-        const auto expected = model_.admit(clock_.now());
-        const auto deadline = model_.config().operation_timeout
-                                  ? std::optional{clock_.now() + *model_.config().operation_timeout}
+        const auto expected = model_->admit(clock_.now());
+        const auto deadline = model_->config().operation_timeout
+                                  ? std::optional{clock_.now() + *model_->config().operation_timeout}
                                   : std::nullopt;
         bool late = false;
-        const auto answer = breaker_.call_classified(
-            [&](const CallContext& context) -> std::expected<void, int> {
+        const auto answer = breaker_->call_classified(
+            [&](const CallContext& context) -> std::expected<void, Hinting> {
                 same("deadline", context.deadline(), deadline);
                 clock_.advance(call.takes);
                 if (call.outcome == Outcome::success) return {};
-                return std::unexpected{1};
+                return std::unexpected{Hinting{call.retry_after}};
             },
             [&](const auto&) { return call.outcome; }, {.late = &late});
         const auto* rejection = answer ? nullptr : answer.error().rejection();
@@ -97,24 +125,27 @@ private:
         if (expected) {
             const bool model_late = deadline && clock_.now() > *deadline;
             if (rejection == nullptr) same("late", late, model_late);
-            model_.settle(*expected, {.outcome = model_late ? Outcome::timeout : call.outcome}, clock_.now());
+            model_->settle(*expected,
+                           {.outcome = model_late ? Outcome::timeout : call.outcome,
+                            .retry_after = call.outcome == Outcome::success ? std::nullopt : call.retry_after},
+                           clock_.now());
         }
     }
 
     void take(const Admit&) {
-        const auto expected = model_.admit(clock_.now());
-        auto answer = breaker_.try_acquire();
+        const auto expected = model_->admit(clock_.now());
+        auto answer = breaker_->try_acquire();
         compare_admission(answer ? nullptr : &answer.error(), expected);
         if (!answer || !expected) return;
-        same("generation of the permit", answer->generation(), model_.generation());
-        same("is_probe", answer->is_probe(), model_.state() == State::half_open);
+        same("generation of the permit", answer->generation(), model_->generation());
+        same("is_probe", answer->is_probe(), model_->state() == State::half_open);
         in_flight_.push_back({std::move(*answer), *expected});
     }
 
     void take(const Settle& settle) {
         if (in_flight_.empty()) return;
         auto& call = in_flight_[settle.which % in_flight_.size()];
-        model_.settle(call.id, {settle.outcome, settle.duration, settle.retry_after}, clock_.now());
+        model_->settle(call.id, {settle.outcome, settle.duration, settle.retry_after}, clock_.now());
         call.permit.settle(settle.outcome, {.duration = settle.duration, .retry_after = settle.retry_after});
         call.permit.settle(Outcome::failure);  // R9: once is enough
         in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(settle.which % in_flight_.size()));
@@ -123,7 +154,7 @@ private:
     void take(const Drop& drop) {
         if (in_flight_.empty()) return;
         const auto which = in_flight_.begin() + static_cast<std::ptrdiff_t>(drop.which % in_flight_.size());
-        model_.settle(which->id, {.outcome = Outcome::abandoned}, clock_.now());
+        model_->settle(which->id, {.outcome = Outcome::abandoned}, clock_.now());
         {
             const auto dropped = std::move(which->permit);
         }
@@ -134,7 +165,7 @@ private:
 
     void take(const AdvanceTo& advance) {
         const auto moment =
-            advance.moment == AdvanceTo::Moment::next_attempt ? model_.next_attempt() : model_.next_lease_end();
+            advance.moment == AdvanceTo::Moment::next_attempt ? model_->next_attempt() : model_->next_lease_end();
         if (!moment) return;
         const auto by = *moment + advance.offset - clock_.now();
         if (by > Duration::zero()) clock_.advance(by);
@@ -146,26 +177,59 @@ private:
         const auto now = clock_.now();
         switch (control.action) {
             case Control::Action::reset:
-                model_.reset(now);
-                return breaker_.reset("operator", "a note");
+                model_->reset(now);
+                return breaker_->reset("operator", "a note");
             case Control::Action::force_open:
-                model_.force_open(now);
-                return breaker_.force_open("operator", "a note");
+                model_->force_open(now);
+                return breaker_->force_open("operator", "a note");
             case Control::Action::trip:
-                model_.trip(now);
-                return breaker_.trip("operator", "a note");
+                model_->trip(now);
+                return breaker_->trip("operator", "a note");
             case Control::Action::disable:
-                model_.disable(now);
-                return breaker_.disable("operator", "a note");
+                model_->disable(now);
+                return breaker_->disable("operator", "a note");
             case Control::Action::metrics_only:
-                model_.metrics_only(now);
-                return breaker_.metrics_only("operator", "a note");
+                model_->metrics_only(now);
+                return breaker_->metrics_only("operator", "a note");
         }
     }
 
     void take(const Reconfigure& step) {
-        model_.reconfigure(step.config, clock_.now());
-        breaker_.reconfigure(sabotaged(step.config), "operator", "a note");
+        model_->reconfigure(step.config, clock_.now());
+        breaker_->reconfigure(sabotaged(step.config), "operator", "a note");
+    }
+
+    void take(const Restore& step) {
+        const BreakerSnapshot snapshot{.state = step.state,
+                                       .time_left = step.time_left,
+                                       .attempt = step.attempt,
+                                       .trip_count = step.trip_count,
+                                       .generation = step.generation};
+        restore(snapshot, snapshot);
+    }
+
+    void take(const Restart& step) {
+        const auto expected = model_->snapshot(clock_.now());
+        const auto saved = breaker_->snapshot();
+        compare(saved, expected);
+        count();
+        in_flight_.clear();
+        clock_.advance(step.downtime);
+        begin(CircuitBreakerConfig{model_->config()});
+        restore(saved, expected);
+    }
+
+    void restore(const BreakerSnapshot& saved, const BreakerSnapshot& expected) {
+        restored_.reset();
+        model_->restore(expected, clock_.now());
+        breaker_->restore(saved);
+        same("restored event", restored_.has_value(), true);
+        if (restored_) {
+            same("restored event: saved", restored_->saved, expected.state);
+            same("restored event: state", restored_->state, model_->state());
+            same("restored event: time_left", restored_->time_left, model_->metrics(clock_.now()).retry_after);
+        }
+        compared_reports_ = 0;
     }
 
     CircuitBreakerConfig sabotaged(CircuitBreakerConfig config) const {
@@ -196,14 +260,14 @@ private:
 
     void compare() {
         const auto now = clock_.now();
-        same("state", breaker_.state(), model_.state());
-        same("generation", breaker_.generation(), model_.generation());
-        const auto metrics = breaker_.metrics();
-        compare(metrics, model_.metrics(now));
-        if (const auto bounds = model_.window_bounds(now)) compare_bounds(metrics.window, *bounds);
-        if (model_.reports().size() != compared_reports_) {
+        same("state", breaker_->state(), model_->state());
+        same("generation", breaker_->generation(), model_->generation());
+        const auto metrics = breaker_->metrics();
+        compare(metrics, model_->metrics(now));
+        if (const auto bounds = model_->window_bounds(now)) compare_bounds(metrics.window, *bounds);
+        if (model_->reports().size() != compared_reports_) {
             compare_reports();
-            compared_reports_ = model_.reports().size();
+            compared_reports_ = model_->reports().size();
         }
         compare_events(metrics);
     }
@@ -278,6 +342,9 @@ private:
             same(field("config_version"), breaker.config_version, model.config_version);
         }
         if (breaker.at != model.at) same(field("at"), breaker.at, model.at);
+        if (breaker.last_outcomes != model.last_outcomes) {
+            same(field("last_outcomes"), show(breaker.last_outcomes), show(model.last_outcomes));
+        }
         const bool by_operator =
             model.reason == TransitionReason::operator_request || model.reason == TransitionReason::configuration;
         if (by_operator) same(field("actor"), breaker.actor, std::string{"operator"});
@@ -296,18 +363,32 @@ private:
     }
 
     void compare_reports() {
-        const auto& expected = model_.reports();
-        const auto reports = breaker_.reports();  // newest first, the last 16
+        const auto& expected = model_->reports();
+        const auto reports = breaker_->reports();  // newest first, the last 16
         same("number of reports", reports.size(), std::min<std::size_t>(expected.size(), 16));
         for (std::size_t age = 0; age < std::min(reports.size(), expected.size()); ++age) {
             compare(fmt::format("report {}", age), reports[age], expected[expected.size() - 1 - age]);
         }
-        const auto last = std::find_if(expected.rbegin(), expected.rend(), [](const TransitionReport& report) {
-            return report.to == State::open || report.to == State::forced_open;
-        });
-        const auto trip = breaker_.last_trip();
-        same("has a last trip", trip.has_value(), last != expected.rend());
-        if (trip && last != expected.rend()) compare("last_trip", *trip, *last);
+        compare("last_trip", breaker_->last_trip(), model_->last_trip());
+    }
+
+    void compare(std::string_view what, const std::optional<TransitionReport>& breaker,
+                 const std::optional<TransitionReport>& model) {
+        same(what, breaker.has_value(), model.has_value());
+        if (breaker && model) compare(what, *breaker, *model);
+    }
+
+    void compare(const BreakerSnapshot& breaker, const BreakerSnapshot& model) {
+        same("snapshot: state", breaker.state, model.state);
+        same("snapshot: time_left", breaker.time_left, model.time_left);
+        same("snapshot: attempt", breaker.attempt, model.attempt);
+        same("snapshot: trip_count", breaker.trip_count, model.trip_count);
+        same("snapshot: generation", breaker.generation, model.generation);
+        same("snapshot: number of reports", breaker.reports.size(), model.reports.size());
+        for (std::size_t age = 0; age < std::min(breaker.reports.size(), model.reports.size()); ++age) {
+            compare(fmt::format("snapshot: report {}", age), breaker.reports[age], model.reports[age]);
+        }
+        compare("snapshot: last_trip", breaker.last_trip, model.last_trip);
     }
 
     // ---- events (R36) ----
@@ -317,6 +398,8 @@ private:
             transitions_.push_back(transition->report);
         } else if (const auto* shadow = std::get_if<WouldHaveTrippedEvent>(&event)) {
             would_have_tripped_.push_back(shadow->report);
+        } else if (const auto* restored = std::get_if<StateRestoredEvent>(&event)) {
+            restored_ = *restored;
         } else if (std::holds_alternative<RequestExecutedEvent>(event)) {
             ++executed_;
         } else if (std::holds_alternative<RequestRejectedEvent>(event)) {
@@ -325,13 +408,13 @@ private:
     }
 
     void compare_events(const CircuitBreakerMetrics& metrics) {
-        same("transition events", transitions_.size(), model_.reports().size());
-        if (!transitions_.empty() && transitions_.size() == model_.reports().size()) {
-            compare("transition event", transitions_.back(), model_.reports().back());
+        same("transition events", transitions_.size(), model_->transitions().size());
+        if (!transitions_.empty() && transitions_.size() == model_->transitions().size()) {
+            compare("transition event", transitions_.back(), model_->transitions().back());
         }
-        same("would-have-tripped events", would_have_tripped_.size(), model_.would_have_tripped().size());
-        if (!would_have_tripped_.empty() && would_have_tripped_.size() == model_.would_have_tripped().size()) {
-            compare("would-have-tripped", would_have_tripped_.back(), model_.would_have_tripped().back());
+        same("would-have-tripped events", would_have_tripped_.size(), model_->would_have_tripped().size());
+        if (!would_have_tripped_.empty() && would_have_tripped_.size() == model_->would_have_tripped().size()) {
+            compare("would-have-tripped", would_have_tripped_.back(), model_->would_have_tripped().back());
         }
         same("executed events", executed_, listens_to_calls_ ? metrics.totals.admitted : 0);
         same("rejected events", rejected_, listens_to_calls_ ? metrics.totals.rejected : 0);
@@ -350,7 +433,7 @@ private:
         std::size_t number = 0;
         for (const auto& step : so_far.steps) {
             std::visit([&again](const auto& one) { again.take(one); }, step);
-            const auto metrics = again.model_.metrics(again.clock_.now());
+            const auto metrics = again.model_->metrics(again.clock_.now());
             text += fmt::format(
                 "{:4}. {}\n      model at {} s: {}, generation {}, window {}, {} failures in a row, attempt {}\n",
                 ++number, describe(step), std::chrono::duration<double>(again.clock_.now() - born).count(),
@@ -362,12 +445,14 @@ private:
 
     ManualClock clock_;
     const Sabotage& sabotage_;
-    ReferenceBreaker model_;
-    CircuitBreaker breaker_;
+    std::optional<ReferenceBreaker> model_;
+    std::optional<CircuitBreaker> breaker_;
     std::vector<TransitionReport> transitions_;
     std::vector<TransitionReport> would_have_tripped_;
     std::uint64_t executed_{};
     std::uint64_t rejected_{};
+    std::optional<StateRestoredEvent> restored_;
+    Tally tally_;
     Subscription subscription_;
     bool listens_to_calls_;
     std::vector<InFlight> in_flight_;

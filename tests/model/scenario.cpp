@@ -21,7 +21,9 @@ std::string show(const std::optional<Duration>& duration) { return duration ? sh
 
 struct Describe {
     std::string operator()(const Call& call) const {
-        return fmt::format("call that takes {}: {}", show(call.takes), to_string(call.outcome));
+        auto text = fmt::format("call that takes {}: {}", show(call.takes), to_string(call.outcome));
+        if (call.retry_after) text += fmt::format(", retry after {}", show(*call.retry_after));
+        return text;
     }
     std::string operator()(const Admit&) const { return "admit"; }
     std::string operator()(const Settle& settle) const {
@@ -57,6 +59,13 @@ struct Describe {
         return "?";
     }
     std::string operator()(const Reconfigure& step) const { return "reconfigure: " + describe(step.config); }
+    std::string operator()(const Restore& step) const {
+        return fmt::format("restore {}, {} left, attempt {}, {} trips, generation {}", to_string(step.state),
+                           show(step.time_left), step.attempt, step.trip_count, step.generation);
+    }
+    std::string operator()(const Restart& step) const {
+        return fmt::format("restart, down for {}", show(step.downtime));
+    }
 };
 
 }  // namespace

@@ -11,13 +11,15 @@
 #include <fusebox/core/circuit_breaker_config.hpp>
 #include <fusebox/core/clock.hpp>
 #include <fusebox/core/outcome.hpp>
+#include <fusebox/core/state.hpp>
 
 namespace fusebox::model {
 
-/// `breaker.call(op)`, where `op` takes so long and ends so.
+/// `breaker.call(op)`, where `op` takes so long and ends so; unless it succeeds, with an error that gives a hint.
 struct Call {
     Outcome outcome{};
     Duration takes{};
+    std::optional<Duration> retry_after{};
 };
 /// `try_acquire`; the permit joins those in flight.
 struct Admit {};
@@ -50,7 +52,20 @@ struct Control {
 struct Reconfigure {
     CircuitBreakerConfig config;
 };
-using Step = std::variant<Call, Admit, Settle, Drop, Advance, AdvanceTo, StepWallClock, Control, Reconfigure>;
+/// A snapshot from elsewhere, without reports, is restored.
+struct Restore {
+    State state{};
+    Duration time_left{};
+    std::uint32_t attempt{};
+    std::uint64_t trip_count{};
+    std::uint64_t generation{};
+};
+/// The process ends and a new one begins: the permits in flight are gone, a new breaker restores what the old one saved.
+struct Restart {
+    Duration downtime{};
+};
+using Step =
+    std::variant<Call, Admit, Settle, Drop, Advance, AdvanceTo, StepWallClock, Control, Reconfigure, Restore, Restart>;
 
 struct Scenario {
     CircuitBreakerConfig config;

@@ -42,8 +42,8 @@ struct OutcomeRecord {
     Duration duration{};  ///< of a call that was given up: how long it had been in flight
     Outcome outcome{};
     bool slow{};
-    std::string message;   ///< `Settlement::message`, at most 96 bytes, or why it was given up; may be empty
-    std::string trace_id;  ///< `Settlement::trace_id`, at most 32 bytes; may be empty
+    std::string message{};   ///< `Settlement::message`, at most 96 bytes, or why it was given up; may be empty
+    std::string trace_id{};  ///< `Settlement::trace_id`, at most 32 bytes; may be empty
     bool operator==(const OutcomeRecord&) const = default;
 };
 
