@@ -6,6 +6,7 @@ int main(int argc, char** argv) {
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
     fusebox::bench::add_baseline_rows();
     fusebox::bench::add_breaker_rows();
+    fusebox::bench::add_coroutine_rows();
     fusebox::bench::add_policy_rows();
     fusebox::bench::add_registry_rows();
     if (benchmark::RunSpecifiedBenchmarks() == 0) return 1;
