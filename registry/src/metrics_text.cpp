@@ -8,6 +8,8 @@
 
 #include "exposition_text.hpp"
 
+#include "utf8.hpp"
+
 namespace fusebox {
 namespace {
 
@@ -25,27 +27,13 @@ double in_seconds(Duration duration) { return std::chrono::duration<double>{dura
 std::string label_text(std::string_view text) {
     std::string result;
     while (!text.empty()) {
-        const auto lead = static_cast<unsigned char>(text[0]);
-        const std::size_t length = lead < 0x80   ? 1
-                                   : lead < 0xc2 ? 0
-                                   : lead < 0xe0 ? 2
-                                   : lead < 0xf0 ? 3
-                                   : lead < 0xf5 ? 4
-                                                 : 0;
-        const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-        bool good = length != 0 && text.size() >= length;
-        for (std::size_t i = 1; good && i < length; ++i) good = (byte(i) & 0xc0) == 0x80;
-        // Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte.
-        if (good && lead == 0xe0) good = byte(1) >= 0xa0;
-        if (good && lead == 0xed) good = byte(1) < 0xa0;
-        if (good && lead == 0xf0) good = byte(1) >= 0x90;
-        if (good && lead == 0xf4) good = byte(1) < 0x90;
-        if (good) {
+        const auto length = detail::code_point_length(text);
+        if (length != 0) {
             result += text.substr(0, length);
         } else {
-            fmt::format_to(std::back_inserter(result), "\\x{:02x}", lead);
+            fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(text[0]));
         }
-        text.remove_prefix(good ? length : 1);
+        text.remove_prefix(std::max<std::size_t>(length, 1));
     }
     return result;
 }

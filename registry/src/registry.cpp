@@ -1,4 +1,5 @@
 #include "registry_impl.hpp"
+#include "state_saver.hpp"
 
 #include <algorithm>
 
@@ -19,6 +20,21 @@ std::string differences(const CircuitBreakerConfig& has, const CircuitBreakerCon
                             right[i].second);
     }
     return text;
+}
+
+constexpr Duration longest_interval = std::chrono::hours{24};
+
+SavedBreakers load_from(StateStore& store, std::vector<RegistryEvent>& events) {
+    try {
+        auto loaded = store.load_all();
+        if (loaded) return *std::move(loaded);
+        events.emplace_back(StateLoadFailedEvent{loaded.error().message});
+    } catch (const std::exception& error) {
+        events.emplace_back(StateLoadFailedEvent{fmt::format("the state store threw: {}", error.what())});
+    } catch (...) {
+        events.emplace_back(StateLoadFailedEvent{"the state store threw"});
+    }
+    return {};
 }
 
 }  // namespace
@@ -52,9 +68,28 @@ std::shared_ptr<CircuitBreaker> Registry::Impl::find_or_make(std::string_view na
     entries_.insert(breaker->name(), breaker,
                     {.number = last_number_ + 1, .base = base ? shared_base(*base) : nullptr, .asked = criticality});
     ++last_number_;
+    if (const auto node = saved_.extract(breaker->name())) {
+        restore(breaker, node.mapped(), events);  // nobody listens to it yet, so nobody is called under the lock
+        saver_->mark(breaker->name());
+    }
     for (auto& [id, tap] : taps_) tap.attach(*breaker);
     events.emplace_back(BreakerCreatedEvent{breaker});
     return breaker;
+}
+
+void Registry::Impl::restore(const std::shared_ptr<CircuitBreaker>& breaker, const BreakerSnapshot& snapshot,
+                             Events& events) {
+    try {
+        breaker->restore(snapshot);
+    } catch (const InvalidSnapshot& error) {
+        events.emplace_back(StateLoadFailedEvent{fmt::format("{}: {}", breaker->name(), error.what())});
+        return;
+    }
+    events.emplace_back(BreakerRestoredEvent{.breaker = breaker,
+                                             .restored = {.saved = snapshot.state,
+                                                          .state = breaker->state(),
+                                                          .time_left = breaker->metrics().retry_after,
+                                                          .taken_at = snapshot.taken_at}});
 }
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::existing(std::size_t at, const CircuitBreakerConfig* base,
@@ -144,7 +179,11 @@ bool Registry::Impl::remove(std::string_view name) {
     {
         const std::lock_guard lock{mutex_};
         const auto at = entries_.find(name);
-        if (at == Entries::nowhere) return false;
+        if (at == Entries::nowhere) {
+            // It may still be kept from before the restart.
+            if (saved_.erase(std::string{name}) != 0) saver_->mark(name);
+            return false;
+        }
         removed = take(at, events);
     }
     removed.ended.clear();
@@ -154,6 +193,7 @@ bool Registry::Impl::remove(std::string_view name) {
 
 Registry::Impl::Removed Registry::Impl::take(std::size_t at, Events& events) {
     Removed removed{.breaker = entries_.extract(at), .ended = {}};
+    if (saver_) saver_->mark(removed.breaker->name());
     for (auto& [id, tap] : taps_) {
         if (auto node = tap.subscriptions.extract(removed.breaker.get())) {
             removed.ended.push_back(std::move(node.mapped()));
@@ -240,9 +280,58 @@ void Registry::Impl::publish(const Events& events) {
     }
 }
 
+void Registry::Impl::keep_state(std::shared_ptr<StateStore> store, Duration interval) {
+    if (interval <= Duration::zero() || interval > longest_interval) {
+        throw std::invalid_argument{fmt::format("keep_state: interval is {}, must be greater than 0 and at most {}",
+                                                format_duration(interval), format_duration(longest_interval))};
+    }
+    // The store before is written a last time before this one is read: they may be the same.
+    stop_keeping();
+    if (!store) return;
+    Events events;
+    auto loaded = load_from(*store, events);
+    auto saver = std::make_shared<StateSaver>(*this, std::move(store), interval);
+    saver->start();
+    const auto present = install(saver, std::move(loaded));
+    for (const auto& [breaker, snapshot] : present) {
+        if (snapshot && breaker->generation() == 0) {
+            restore(breaker, *snapshot, events);
+        } else if (breaker->generation() != 0) {
+            saver->mark(breaker->name());
+        }
+    }
+    publish(events);
+}
+
+/// Takes over from the saver before, and gives the breakers that are there, with what was saved of them.
+std::vector<std::pair<std::shared_ptr<CircuitBreaker>, std::optional<BreakerSnapshot>>> Registry::Impl::install(
+    std::shared_ptr<StateSaver> saver, SavedBreakers saved) {
+    std::vector<std::pair<std::shared_ptr<CircuitBreaker>, std::optional<BreakerSnapshot>>> present;
+    {
+        const std::lock_guard lock{mutex_};
+        saver_.swap(saver);
+        saved_ = std::move(saved);
+        entries_.for_each([&](std::size_t at) {
+            auto node = saved_.extract(entries_.breaker(at)->name());
+            present.emplace_back(entries_.breaker(at), node ? std::optional{std::move(node.mapped())} : std::nullopt);
+        });
+    }
+    if (saver) saver->stop();
+    return present;
+}
+
+bool Registry::Impl::save_now() {
+    std::shared_ptr<StateSaver> saver;
+    {
+        const Shared lock{mutex_};
+        saver = saver_;
+    }
+    return !saver || saver->save_now();
+}
+
 Registry::Registry() : Registry(Options{}) {}
 Registry::Registry(Options options) : impl_(std::make_shared<Impl>(options.clock ? *options.clock : steady_clock())) {}
-Registry::~Registry() = default;
+Registry::~Registry() { impl_->stop_keeping(); }
 
 std::shared_ptr<CircuitBreaker> Registry::get_or_create(std::string_view name) {
     return impl_->get_or_create(name, nullptr, Criticality::degraded);
@@ -252,6 +341,10 @@ std::shared_ptr<CircuitBreaker> Registry::get_or_create(std::string_view name, c
     return impl_->get_or_create(name, &config, criticality);
 }
 std::shared_ptr<CircuitBreaker> Registry::get(std::string_view name) const { return impl_->get(name); }
+void Registry::keep_state(std::shared_ptr<StateStore> store, KeepStateOptions options) {
+    impl_->keep_state(std::move(store), options.interval);
+}
+bool Registry::save_now() { return impl_->save_now(); }
 void Registry::load(const BreakerSet& set, std::string_view actor) { impl_->load(set, actor); }
 bool Registry::remove(std::string_view name) { return impl_->remove(name); }
 void Registry::clear() { impl_->clear(); }

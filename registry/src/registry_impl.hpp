@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -35,6 +34,10 @@ public:
     void clear();
     Subscription subscribe(RegistryListener listener);
     Subscription subscribe_breakers(BreakerListener listener, EventMask mask);
+
+    void keep_state(std::shared_ptr<StateStore> store, Duration interval);
+    void stop_keeping() { install(nullptr, {}); }
+    bool save_now();
 
     struct Member {
         std::uint64_t number{};  // grows with every breaker made
@@ -85,6 +88,10 @@ private:
         return config ? std::optional{*config} : std::nullopt;
     }
 
+    static void restore(const std::shared_ptr<CircuitBreaker>& breaker, const BreakerSnapshot& snapshot,
+                        Events& events);
+    std::vector<std::pair<std::shared_ptr<CircuitBreaker>, std::optional<BreakerSnapshot>>> install(
+        std::shared_ptr<StateSaver> saver, SavedBreakers saved);
     // ---- under the lock, shared or not; `at`: a position in entries_ ----
     /// What the breaker is to have by `set`.
     CircuitBreakerConfig wanted(const BreakerSet& set, std::size_t at) const;
@@ -102,7 +109,9 @@ private:
     BreakerSet set_;
     Listeners listeners_;
     Taps taps_;
-    std::uint64_t last_number_{};  // of breakers, listeners and taps
+    std::uint64_t last_number_{};        // of breakers, listeners and taps
+    SavedBreakers saved_;                // as loaded, of breakers that were not asked for yet
+    std::shared_ptr<StateSaver> saver_;  // null: nothing is kept
     // Most breakers are asked for with one of a few configurations: they share it.
     std::array<std::shared_ptr<const CircuitBreakerConfig>, 8> recent_bases_;
 };

@@ -121,17 +121,24 @@ void App::log_breakers() {
         } else if (const auto* changed = std::get_if<ConfigChangedEvent>(&event)) {
             log(Level::info, "breaker_reconfigured",
                 {{"name", breaker.name()}, {"version", changed->config_version}, {"actor", changed->actor}});
-        } else if (const auto* restored = std::get_if<StateRestoredEvent>(&event)) {
-            log(Level::info, "breaker_restored",
-                {{"name", breaker.name()},
-                 {"saved", to_string(restored->saved)},
-                 {"state", to_string(restored->state)},
-                 {"ms_left", std::chrono::duration_cast<std::chrono::milliseconds>(restored->time_left).count()}});
         }
     }));
     subscriptions_.push_back(registry_.subscribe([](const RegistryEvent& event) {
         if (const auto* conflict = std::get_if<ConfigConflictEvent>(&event)) {
             log(Level::warning, "breaker_config_conflict", {{"name", conflict->name}, {"detail", conflict->detail}});
+        } else if (const auto* back = std::get_if<BreakerRestoredEvent>(&event)) {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(back->restored.time_left);
+            log(Level::info, "breaker_restored",
+                {{"name", back->breaker->name()},
+                 {"saved", to_string(back->restored.saved)},
+                 {"state", to_string(back->restored.state)},
+                 {"ms_left", left.count()}});
+        } else if (const auto* unread = std::get_if<StateLoadFailedEvent>(&event)) {
+            log(Level::error, "breaker_state_load_failed", {{"reason", unread->message}});
+        } else if (const auto* unsaved = std::get_if<StateSaveFailedEvent>(&event)) {
+            log(Level::error, "breaker_state_save_failed", {{"reason", unsaved->message}});
+        } else if (std::holds_alternative<StateSaveRecoveredEvent>(event)) {
+            log(Level::info, "breaker_state_saved_again");
         }
     }));
 }
@@ -241,6 +248,10 @@ std::expected<ListenAddress, std::string> App::start() {
     configure_log(config_.log);
     log_breakers();
     registry_.load(config_.breakers);
+    // Before any breaker is made, so that each goes on where it was.
+    if (const auto& file = config_.server.breaker_state; !file.empty()) {
+        registry_.keep_state(std::make_shared<FileStateStore>(file));
+    }
 
     auto opened = storage::open_store(config_.store_url);
     if (!opened)
@@ -295,6 +306,7 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
     keep(config.server.tls_key, config_.server.tls_key, "server.tls_key");
     keep(config.server.max_body_bytes, config_.server.max_body_bytes, "server.max_body_bytes");
     keep(config.server.threads, config_.server.threads, "server.threads");
+    keep(config.server.breaker_state, config_.server.breaker_state, "server.breaker_state");
     keep(config.store_url, config_.store_url, "store.url");
 
     std::vector<notifications::DestinationSettings> wanted;
@@ -329,6 +341,7 @@ void App::stop(std::chrono::seconds grace) {
     dispatcher_.reset();
     incident_service_.reset();
     store_.reset();
+    registry_.keep_state(nullptr);  // saves a last time
     subscriptions_.clear();
 }
 

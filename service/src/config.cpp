@@ -148,6 +148,7 @@ std::string describe(const ServiceConfig& config) {
         text +=
             fmt::format("tls_certificate = {}\ntls_key = {}\n", quoted(server.tls_certificate), quoted(server.tls_key));
     }
+    if (!server.breaker_state.empty()) text += fmt::format("breaker_state = {}\n", quoted(server.breaker_state));
     text += fmt::format("\n[store]\nurl = {}\n\n", quoted(config.store_url));
     text += fmt::format("[log]\nformat = \"{}\"\nlevel = {}\n\n", config.log.json ? "json" : "text",
                         quoted(config.log.level));

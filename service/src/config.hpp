@@ -38,6 +38,7 @@ struct ServerConfig {
     std::string tls_key;
     std::size_t max_body_bytes{4U << 20U};  ///< 1 KiB … 256 MiB
     std::size_t threads{256};               ///< 1 … 1024
+    std::string breaker_state;              ///< file that keeps the breakers' states; empty: they are not kept
     bool operator==(const ServerConfig&) const = default;
 };
 

@@ -78,6 +78,7 @@ void read_server(const toml::table* table, ReadContext& context, ServerConfig& s
         server.max_body_bytes = static_cast<std::size_t>(*bytes);
     }
     if (const auto threads = reader.integer("threads", 1, 1024)) server.threads = static_cast<std::size_t>(*threads);
+    server.breaker_state = reader.text("breaker_state").value_or("");
     reader.finish();
 }
 

@@ -87,6 +87,7 @@ listen = "[::1]:9000"
 admin_token = "admin"
 max_body_bytes = 2048
 threads = 8
+breaker_state = "data/breakers.json"
 tls_certificate = ")" + pem.path.string() +
                              R"("
 tls_key = ")" + pem.path.string() +
@@ -129,6 +130,7 @@ continue = true
     CHECK(config.server.admin_token.reveal() == "admin");
     CHECK(config.server.max_body_bytes == 2048);
     CHECK(config.server.threads == 8);
+    CHECK(config.server.breaker_state == "data/breakers.json");
     CHECK(config.server.tls_certificate == pem.path);
     CHECK(config.server.tls_key == pem.path);
     CHECK(config.store_url == "memory:");

@@ -1,6 +1,7 @@
 // Named circuit breakers: one per dependency, made once, found by name.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/circuit_breaker_config.hpp>
 #include <fusebox/registry/breaker_set.hpp>
+#include <fusebox/registry/state_store.hpp>
 
 namespace fusebox {
 
@@ -31,7 +33,24 @@ struct ConfigConflictEvent {
     std::string name;
     std::string detail;  ///< the fields that differ: "open_timeout: has 30s, asked for 5s; …"
 };
-using RegistryEvent = std::variant<BreakerCreatedEvent, BreakerRemovedEvent, ConfigConflictEvent>;
+/// A breaker that was just made goes on where the state store says that it was (R52). Comes before its
+/// `BreakerCreatedEvent`.
+struct BreakerRestoredEvent {
+    std::shared_ptr<CircuitBreaker> breaker;
+    StateRestoredEvent restored;
+};
+/// The state store could not be read: breakers start afresh.
+struct StateLoadFailedEvent {
+    std::string message;
+};
+/// The state store could not be written. Told once; saving is tried again at every interval.
+struct StateSaveFailedEvent {
+    std::string message;
+};
+/// After a `StateSaveFailedEvent`: all is saved.
+struct StateSaveRecoveredEvent {};
+using RegistryEvent = std::variant<BreakerCreatedEvent, BreakerRemovedEvent, ConfigConflictEvent, BreakerRestoredEvent,
+                                   StateLoadFailedEvent, StateSaveFailedEvent, StateSaveRecoveredEvent>;
 using RegistryListener = std::function<void(const RegistryEvent&)>;
 
 /// R64.
@@ -65,7 +84,7 @@ public:
     explicit Registry(Options options);
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
-    /// Its breakers live on with those who hold them.
+    /// Saves what is not saved yet. Its breakers live on with those who hold them.
     ~Registry();
 
     /// By the loaded `BreakerSet` (its defaults, its entry of this name). One breaker per name, however many ask (R61).
@@ -99,6 +118,24 @@ public:
     bool remove(std::string_view name);
     void clear();
 
+    struct KeepStateOptions {
+        /// Pause between saves of open breakers, whose time left runs, and after a save that failed; > 0, at
+        /// most 24 h
+        Duration interval{std::chrono::seconds{1}};
+    };
+    /// Keeps the states of the breakers in `store` (R52). It is read once, now; breakers that are made from now on go on
+    /// where it says they were, and so do those that are there and have never changed their state. From then on a thread
+    /// of the registry's own saves what changes its state, soon after, and open breakers at every interval; no caller
+    /// ever waits for the store, and its failures are events. A removed breaker's state is dropped.
+    ///
+    /// Takes the place of the store before, if any; null: nothing is kept any longer. Throws `std::invalid_argument` for
+    /// an interval that is out of range.
+    void keep_state(std::shared_ptr<StateStore> store, KeepStateOptions options);
+    void keep_state(std::shared_ptr<StateStore> store) { keep_state(std::move(store), KeepStateOptions{}); }
+    /// Saves what is not saved yet, on the calling thread, and says whether all is saved. The destructor does so too; the
+    /// registry of the process, which is never destroyed, has to be asked. True without a store.
+    bool save_now();
+
     /// Every event of the registry itself.
     Subscription subscribe(RegistryListener listener);
     /// Every event of every breaker, present and future.
@@ -109,6 +146,7 @@ public:
 private:
     friend class EndpointBreakers;
     class Impl;
+    class StateSaver;
     std::shared_ptr<Impl> impl_;  // shared with subscriptions, which may outlive the registry
 };
 

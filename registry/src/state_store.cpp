@@ -1,0 +1,138 @@
+#include <fusebox/registry/state_store.hpp>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <system_error>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace fusebox {
+
+std::expected<SavedBreakers, StateStoreError> MemoryStateStore::load_all() {
+    const std::lock_guard lock{mutex_};
+    return kept_;
+}
+
+std::expected<void, StateStoreError> MemoryStateStore::save(const SavedBreakers& changed) {
+    const std::lock_guard lock{mutex_};
+    for (const auto& [name, snapshot] : changed) kept_.insert_or_assign(name, snapshot);
+    return {};
+}
+
+std::expected<void, StateStoreError> MemoryStateStore::remove(std::span<const std::string> names) {
+    const std::lock_guard lock{mutex_};
+    for (const auto& name : names) kept_.erase(name);
+    return {};
+}
+
+namespace {
+
+std::unexpected<StateStoreError> failed(const std::filesystem::path& path, std::string_view what, int code) {
+    return std::unexpected(
+        StateStoreError{fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(code))});
+}
+
+/// Closed when it goes.
+class File {
+public:
+    File(const std::filesystem::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+    ~File() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+    /// 0, or what went wrong.
+    [[nodiscard]] int write(std::string_view text) const noexcept {
+        while (!text.empty()) {
+            const auto written = ::write(fd_, text.data(), text.size());
+            if (written < 0 && errno == EINTR) continue;
+            if (written < 0) return errno;
+            text.remove_prefix(static_cast<std::size_t>(written));
+        }
+        return 0;
+    }
+    [[nodiscard]] int sync() const noexcept { return ::fsync(fd_) == 0 ? 0 : errno; }
+
+private:
+    int fd_;
+};
+
+}  // namespace
+
+FileStateStore::FileStateStore(std::filesystem::path path) : path_(std::move(path)) {}
+
+std::expected<SavedBreakers, StateStoreError> FileStateStore::load_all() {
+    kept_.reset();
+    if (std::error_code error; !std::filesystem::exists(path_, error)) {
+        if (error) return failed(path_, "cannot be read", error.value());
+        kept_.emplace();
+        return *kept_;
+    }
+    std::ostringstream text;
+    const std::ifstream in{path_, std::ios::binary};
+    if (std::filesystem::is_directory(path_) || !in) return failed(path_, "cannot be read", errno);
+    text << in.rdbuf();
+    auto parsed = parse_state(text.view());
+    if (!parsed) {
+        return std::unexpected(StateStoreError{fmt::format(
+            "{}; the states of the breakers are neither loaded nor saved until this file is mended or moved away",
+            describe(parsed.error(), path_.string()))});
+    }
+    kept_ = *std::move(parsed);
+    return *kept_;
+}
+
+std::expected<void, StateStoreError> FileStateStore::need_loaded() {
+    if (kept_) return {};
+    if (auto loaded = load_all(); !loaded) return std::unexpected(loaded.error());
+    return {};
+}
+
+std::expected<void, StateStoreError> FileStateStore::save(const SavedBreakers& changed) {
+    if (auto loaded = need_loaded(); !loaded) return loaded;
+    auto next = *kept_;
+    for (const auto& [name, snapshot] : changed) next.insert_or_assign(name, snapshot);
+    if (auto written = write(next); !written) return written;
+    kept_ = std::move(next);
+    return {};
+}
+
+std::expected<void, StateStoreError> FileStateStore::remove(std::span<const std::string> names) {
+    if (auto loaded = need_loaded(); !loaded) return loaded;
+    auto next = *kept_;
+    for (const auto& name : names) next.erase(name);
+    if (next.size() == kept_->size()) return {};
+    if (auto written = write(next); !written) return written;
+    kept_ = std::move(next);
+    return {};
+}
+
+std::expected<void, StateStoreError> FileStateStore::write(const SavedBreakers& all) const {
+    const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path{"."};
+    auto beside = path_;
+    beside += ".new";
+    if (std::error_code error; std::filesystem::create_directories(folder, error), error) {
+        return failed(folder, "cannot be made", error.value());
+    }
+    const auto text = format_state(all);
+    {
+        const File file{beside, O_WRONLY | O_CREAT | O_TRUNC};
+        if (!file.is_open()) return failed(beside, "cannot be written", errno);
+        if (const int code = file.write(text)) return failed(beside, "cannot be written", code);
+        // Before the rename: a file whose name has come to the disk before its content would be empty after a crash.
+        if (const int code = file.sync()) return failed(beside, "cannot be written", code);
+    }
+    if (::rename(beside.c_str(), path_.c_str()) != 0) return failed(path_, "cannot be replaced", errno);
+    const File opened{folder, O_RDONLY | O_DIRECTORY};
+    if (!opened.is_open()) return failed(folder, "cannot be synced", errno);
+    if (const int code = opened.sync()) return failed(folder, "cannot be synced", code);
+    return {};
+}
+
+}  // namespace fusebox
