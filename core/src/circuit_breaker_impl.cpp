@@ -372,6 +372,13 @@ void CircuitBreaker::Impl::extend_run(TimePoint now) noexcept {
         // Against clear_run only: everybody else who writes holds the mutex.
     } while (!run_.compare_exchange_weak(run, run_word(generation(), longer)));
     last_failure_at_ = now;
+    reached_ = longer;
+}
+
+// A success may have ended the run since.
+std::uint32_t CircuitBreaker::Impl::judged_run(const Cause& cause, TimePoint now) const noexcept {
+    return cause.reason == TransitionReason::consecutive_failures ? static_cast<std::uint32_t>(cause.observed)
+                                                                  : run_at(now);
 }
 
 void CircuitBreaker::Impl::set_run(std::uint32_t run) noexcept { run_.store(run_word(generation(), run)); }
@@ -407,13 +414,14 @@ bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
 // judge_in_ armed and takes itself off. One that is in `counts` may do so too; then the window is judged a little early,
 // finds so, and counts again.
 void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexcept {
+    // A success that ends the run after the failure made it as long as this, and before it is judged, comes too late.
+    const auto run = std::max(run_at(now), std::exchange(reached_, 0));
     if (state() == State::metrics_only && now < quiet_until_) {
         // Nothing wakes us when the quiet time is over, so each success looks.
         judge_in_.store(window_.any_bad() ? 1 : disarmed);
         return;
     }
 
-    const auto run = run_at(now);
     if (config_.consecutive_failure_threshold != 0 && run >= config_.consecutive_failure_threshold) {
         return trip({.reason = TransitionReason::consecutive_failures,
                      .threshold = static_cast<double>(config_.consecutive_failure_threshold),
@@ -472,7 +480,7 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
                                          .threshold = cause.threshold,
                                          .observed = cause.observed,
                                          .window = cause.window,
-                                         .consecutive_failures = run_at(now),
+                                         .consecutive_failures = judged_run(cause, now),
                                          .open_for = open_for,
                                          .config_version = config_version_,
                                          .at = now,
@@ -583,7 +591,7 @@ Duration CircuitBreaker::Impl::draw_open_time(std::uint32_t attempt, TimePoint n
 void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint now) noexcept {
     const auto from = state();
     const auto next = generation() + 1;
-    const auto run = run_at(now);
+    const auto run = judged_run(cause, now);
     Duration open_for{};
     if (is_open(from)) time_open_ += now - last_change_;
     if (to == State::open) {

@@ -100,6 +100,7 @@ private:
     void note_hint(const Settlement& settlement, TimePoint now) noexcept;
     void extend_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
+    [[nodiscard]] std::uint32_t judged_run(const Cause& cause, TimePoint now) const noexcept;
     void set_run(std::uint32_t run) noexcept;
     void judge_next() noexcept;
     bool record_hung(TimePoint now) noexcept;
@@ -163,6 +164,7 @@ private:
     TimePoint latest_;  // no decision is made at an earlier time than the one before
     detail::OutcomeWindow window_;
     TimePoint last_failure_at_{};
+    std::uint32_t reached_{};  // how long the failure that is recorded made the run
     TimePoint quiet_until_{};  // metrics_only: no further report before
     detail::ProbeTable probes_;
     std::uint64_t last_ticket_{};
