@@ -67,7 +67,7 @@ private:
 
     Atomic<unsigned> wanted_{};  // union of all masks
     Atomic<std::size_t> pending_{};
-    Atomic<std::uint64_t> errors_{};
+    Sum<std::uint64_t> errors_{};
 
     Mutex mutex_;  // guards everything below; taken last, after the breaker's; never while a listener runs
     std::shared_ptr<const Listeners> listeners_{std::make_shared<const Listeners>()};  // replaced, never changed

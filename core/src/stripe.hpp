@@ -26,7 +26,7 @@ namespace fusebox::detail {
 [[nodiscard]] inline unsigned core_count() noexcept { return std::thread::hardware_concurrency(); }
 #endif
 
-using Counter = Atomic<std::uint64_t>;
+using Counter = Sum<std::uint64_t>;
 using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
 
 /// The histogram bucket of a duration (R42).
@@ -46,7 +46,7 @@ using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
 /// Lifetime counters are only ever added to. A whole is the sum of its parts, computed when it is read.
 struct alignas(64) Stripe {
     Atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
-    Atomic<Duration::rep> duration_sum{};
+    Sum<Duration::rep> duration_sum{};
     Buckets successes{};
     Counter rejected_open{};
     Counter rejected_probes{};

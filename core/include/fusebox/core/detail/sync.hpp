@@ -14,6 +14,9 @@ namespace fusebox::detail {
 template <class T>
 using Atomic = std::atomic<T>;
 using Mutex = std::mutex;
+/// Only added to, by those who do not use the result, and read: additions may change places.
+template <class T>
+using Sum = std::atomic<T>;
 
 }  // namespace fusebox::detail
 
