@@ -1,6 +1,7 @@
 // Breakers by name, configured by a file: made once, found everywhere, looked after in one place.
 #include <expected>
 #include <fusebox/registry/registry.hpp>
+#include <fusebox/registry/with_circuit_breaker.hpp>
 #include <iostream>
 #include <string>
 
@@ -22,8 +23,8 @@ int main() {
         for (const auto& mistake : set.error()) std::cerr << fusebox::describe(mistake, "breakers.toml") << '\n';
         return 1;
     }
-    // fusebox::registry() is the one that a whole program shares; a test makes its own.
-    fusebox::Registry registry;
+    // The one that the whole program shares; a test makes a fusebox::Registry of its own.
+    auto& registry = fusebox::registry();
     registry.load(*set);
 
     // Whoever asks first makes the breaker; whoever asks later gets the same one.
@@ -34,7 +35,9 @@ int main() {
               << fusebox::format_duration(payments->config().open_timeout) << '\n';
 
     (void)payments->call([] { return "paid"; });
-    (void)search->call([]() -> std::expected<int, std::string> { return std::unexpected("no route"); });
+    // Or in one line, where the call is not on a hot path.
+    (void)fusebox::with_circuit_breaker(
+        "search", []() -> std::expected<int, std::string> { return std::unexpected("no route"); });
 
     const auto health = registry.health_check();
     std::cout << "healthy: " << (health.healthy ? "yes" : "no") << ", " << health.open << " of " << health.total

@@ -52,6 +52,8 @@ class InstallTest(unittest.TestCase):
                 self.build_and_run([component], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
 
     def test_the_examples_are_a_project_of_their_own(self):
+        if "registry" not in options.components:
+            return
         build = self.folder / "build-examples"
         run(
             options.cmake, "-S", os.environ["FUSEBOX_SOURCE_DIR"] + "/examples", "-B", build, "-G", options.generator,
