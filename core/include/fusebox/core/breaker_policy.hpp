@@ -24,6 +24,8 @@ namespace fusebox {
 /// The hint of the error (R29) and its words (R40) are taken as `CircuitBreaker::call` takes them.
 ///
 /// A handle. Thread contract: any thread at any time.
+///
+///     fusebox::Pipeline guarded{fusebox::BreakerPolicy{breaker}, fusebox::Timeout{2s}};
 class BreakerPolicy {
 public:
     explicit BreakerPolicy(std::shared_ptr<CircuitBreaker> breaker) : breaker_(std::move(breaker)) {}

@@ -28,9 +28,9 @@ struct BulkheadOptions {
 
 /// A snapshot; the totals since the policy was made.
 struct BulkheadMetrics {
-    std::uint32_t in_flight{};
-    std::uint32_t waiting{};
-    std::uint64_t rejected{};
+    std::uint32_t in_flight{};  ///< slots taken
+    std::uint32_t waiting{};    ///< calls in the queue
+    std::uint64_t rejected{};   ///< calls that got `bulkhead_full`
 };
 
 /// Slots for concurrent calls: a dependency that turns slow holds `max_concurrent` callers and not the whole program. A
@@ -38,6 +38,9 @@ struct BulkheadMetrics {
 ///
 /// A handle: copies share the slots. Thread contract: any thread at any time. Taking and freeing a slot is lock-free while
 /// nobody waits; a call that waits takes a short lock and allocates.
+///
+///     fusebox::Bulkhead bulkhead{{.max_concurrent = 8, .max_waiting = 20, .max_wait = 100ms}};
+///     auto answer = fusebox::call_with(bulkhead, [&] { return client.fetch(key); });
 class Bulkhead {
     struct State;
 

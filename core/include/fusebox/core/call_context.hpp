@@ -10,14 +10,20 @@
 
 namespace fusebox {
 
-/// A deadline on a monotonic clock and a stop token (R32). A value: copy it freely.
+/// A deadline on a monotonic clock and a stop token (R32). A value: copy it freely; any thread may read one that nobody
+/// assigns to.
 ///
 /// Every client of fusebox passes the deadline down to its socket, query or transfer and gives up early when the token
 /// is triggered. Without a deadline `remaining` is empty.
+///
+///     std::expected<Page, Error> fetch(const Url& url, const fusebox::CallContext& context) {
+///         if (context.expired() || context.stop_requested()) return std::unexpected(Error::too_late);
+///         return http.get(url, context.remaining().value_or(10s));
+///     }
 class CallContext {
 public:
     CallContext() = default;
-    /// `clock` must outlive the context.
+    /// `clock` must outlive the context; `deadline` is a point on it.
     CallContext(const Clock& clock, std::optional<TimePoint> deadline, std::stop_token stop = {})
         : clock_(&clock), deadline_(deadline), stop_(std::move(stop)) {}
 
@@ -34,6 +40,7 @@ public:
         if (!deadline_) return std::nullopt;
         return std::max(Duration::zero(), Duration{*deadline_ - clock_->now()});
     }
+    /// True from the deadline on; never without one.
     [[nodiscard]] bool expired() const noexcept { return deadline_ && clock_->now() >= *deadline_; }
     [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
     /// The clock the deadline is on.

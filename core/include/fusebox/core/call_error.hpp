@@ -37,7 +37,7 @@ struct Rejection {
 
 /// The call did not finish in time.
 struct TimeoutError {
-    Duration after{};
+    Duration after{};  ///< how long it was given, or was waited for
 };
 /// One sentence for people.
 [[nodiscard]] std::string describe(const TimeoutError& timeout);
@@ -51,7 +51,13 @@ struct OperationFailed {
     E error;
 };
 
-/// The error side of `CircuitBreaker::call`. A closed set: `std::visit(error.variant(), …)` sees every case.
+/// The error side of `CircuitBreaker::call` and of every policy. A value; a closed set of cases:
+///
+///     if (const auto* rejection = error.rejection()) return retry_later(rejection->retry_after);
+///     if (const auto* own = error.operation_error()) return report(*own);
+///     log(fusebox::describe(error));   // a timeout or an internal error
+///
+/// `std::visit(…, error.variant())` sees every case.
 template <class E>
 class CallError {
 public:

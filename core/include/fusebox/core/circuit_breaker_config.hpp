@@ -26,14 +26,19 @@ struct TimeWindow {
 };
 /// Judge exactly the last `size` outcomes (R13).
 struct CountWindow {
-    std::uint32_t size{100};  ///< 1 … 65536
+    std::uint32_t size{100};  ///< 1 … 65536; default 100
     bool operator==(const CountWindow&) const = default;
 };
+/// Over what the rates are judged.
 using Window = std::variant<TimeWindow, CountWindow>;
 
 /// How the open time grows while probes keep failing (R26–R28).
 struct Backoff {
-    enum class Kind : std::uint8_t { fixed, linear, exponential };
+    enum class Kind : std::uint8_t {
+        fixed,        ///< always `open_timeout`
+        linear,       ///< open_timeout + attempt × increment
+        exponential,  ///< open_timeout × multiplier ^ attempt
+    };
     Kind kind{Kind::fixed};
     Duration increment{};    ///< linear: added per failed attempt; ≥ 0
     double multiplier{2.0};  ///< exponential: factor per failed attempt; 1 … 100
@@ -56,7 +61,8 @@ struct HalfOpenRate {
     bool operator==(const HalfOpenRate&) const = default;
 };
 
-/// A value. Aggregate: set the fields by name, or use `CircuitBreakerConfigBuilder`. Defaults are the contract's §3.
+/// Everything that can be set. A value. Aggregate: set the fields by name, or use `CircuitBreakerConfigBuilder`. The
+/// defaults are those of docs/breaker-contract.md §3.
 struct CircuitBreakerConfig {
     bool enabled{true};                                      ///< off: the breaker starts `disabled`
     std::uint32_t consecutive_failure_threshold{5};          ///< failures in a row that trip; 0 = off
@@ -65,17 +71,17 @@ struct CircuitBreakerConfig {
     double slow_call_rate_threshold{1.0};                    ///< share of slow calls that trips; (0, 1]
     std::uint32_t minimum_requests{10};                      ///< outcomes in the window before a rate is judged; ≥ 1.
                                                              ///< A count window is judged when full at the latest
-    Window window{TimeWindow{}};
+    Window window{TimeWindow{}};  ///< what the rates are judged over; default: the last 60 s in 10 slices
     Duration open_timeout{std::chrono::seconds{30}};  ///< how long open rejects before the first probe; > 0
-    Backoff backoff{};
-    std::uint32_t half_open_max_concurrent{5};     ///< probes in flight at once; 1 … 1024
-    std::uint32_t success_threshold{3};            ///< consecutive good probes that close; ≥ 1 (strict mode)
-    std::optional<HalfOpenRate> half_open_rate{};  ///< none = strict mode, set = rate mode
+    Backoff backoff{};                                ///< how that time grows while probes fail; default: not at all
+    std::uint32_t half_open_max_concurrent{5};        ///< probes in flight at once; 1 … 1024
+    std::uint32_t success_threshold{3};               ///< consecutive good probes that close; ≥ 1 (strict mode)
+    std::optional<HalfOpenRate> half_open_rate{};     ///< none = strict mode, set = rate mode
     Duration probe_lease{
         std::chrono::seconds{60}};  ///< an unsettled probe counts as failed after this; ≥ operation_timeout (R24)
     std::optional<Duration> operation_timeout{
-        std::chrono::seconds{10}};  ///< deadline handed to the operation; > 0, none = off
-    bool count_timeout_as_failure{true};
+        std::chrono::seconds{10}};        ///< deadline handed to the operation; > 0, none = off
+    bool count_timeout_as_failure{true};  ///< off: a timeout is neutral
     /// A call in flight this long counts as a slow failure, also where the slow rule is off otherwise; > 0, none = off.
     /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17).
     std::optional<Duration> hung_call_threshold{};
@@ -103,7 +109,8 @@ private:
     std::vector<ConfigError> errors_;
 };
 
-/// Fluent form of `CircuitBreakerConfig`; `build` validates.
+/// Fluent form of `CircuitBreakerConfig`: each function sets the field or the fields of its name, `build` validates them
+/// all. One thread at a time.
 ///
 ///     auto config = fusebox::CircuitBreakerConfigBuilder{}
 ///                       .consecutive_failures(3)

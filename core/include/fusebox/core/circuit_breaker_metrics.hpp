@@ -15,7 +15,7 @@ namespace fusebox {
 inline constexpr std::array duration_bucket_bounds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1,  0.25,
                                                    0.5,   1.0,   2.5,  5.0,   10.0, 30.0, 60.0};
 
-/// How long settled calls took. `buckets[i]` counts calls no longer than bound i and longer than bound i-1.
+/// How long settled calls took. A value. `buckets[i]` counts calls no longer than bound i and longer than bound i-1.
 struct DurationHistogram {
     std::array<std::uint64_t, duration_bucket_bounds.size() + 1> buckets{};
     Duration sum{};
@@ -46,7 +46,7 @@ struct LifetimeTotals {
     std::uint64_t listener_errors{};  ///< listeners that threw, events that were dropped (R37)
 };
 
-/// R41: exact when no call is in flight, and never self-contradicting: no part above its whole, no counter going back.
+/// A snapshot: a value that nobody changes any more. R41: exact when no call is in flight, and never self-contradicting: no part above its whole, no counter going back.
 struct CircuitBreakerMetrics {
     State state{};
     std::uint64_t generation{};

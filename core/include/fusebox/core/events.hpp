@@ -13,25 +13,30 @@
 
 namespace fusebox {
 
+/// The circuit changed its state.
 struct StateTransitionEvent {
     TransitionReport report;  ///< from, to, reason, sequence, time and why
 };
+/// A call that was admitted has ended.
 struct RequestExecutedEvent {
-    State state{};
+    State state{};  ///< that admitted it
     Outcome outcome{};
-    bool slow{};
-    Duration duration{};
+    bool slow{};          ///< it took `slow_call_duration_threshold` or longer
+    Duration duration{};  ///< since its admission, or as its `Settlement` says; ≥ 0
 };
+/// A call was refused.
 struct RequestRejectedEvent {
     Rejection rejection;
 };
+/// A fallback stood in for a call.
 struct FallbackExecutedEvent {
     bool failed{};  ///< the fallback failed as well
 };
+/// `CircuitBreaker::reconfigure` (R51).
 struct ConfigChangedEvent {
-    std::uint64_t config_version{};
-    std::string actor;
-    std::string note;
+    std::uint64_t config_version{};  ///< of the new configuration
+    std::string actor;               ///< who asked
+    std::string note;                ///< why
 };
 /// metrics_only: what closed would have done now (the transition was not made). Then the window starts anew, and nothing
 /// more is reported for the open time. The report's sequence is the running generation.
@@ -47,6 +52,8 @@ struct StateRestoredEvent {
     WallTime taken_at{};   ///< when the snapshot was taken; for display only
 };
 
+/// One of them. A value.
+///
 /// A transition is told before the call that caused it: who hears of the call finds the breaker as the call left it.
 using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
                                   FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent, StateRestoredEvent>;

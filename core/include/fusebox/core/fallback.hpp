@@ -16,8 +16,10 @@ namespace fusebox {
 /// Where the call inside gives an error that `on` covers, answers with `handler(const CallError<E>&)` or `handler()`, which
 /// returns a `T` (nothing, for calls without a value). A handler that throws gives `InternalError` naming both errors.
 ///
-/// `handler` may be called from several threads at once. Usually the outermost policy: what it hides, nobody outside sees.
+/// Usually the outermost policy: what it hides, nobody outside sees.
 /// Given a breaker, that one counts and reports each fallback (R36), as `CircuitBreaker::call_with_fallback` does.
+///
+/// A value: copies have handlers of their own. Thread contract: any thread at any time, and so must `handler` be.
 ///
 ///     fusebox::Fallback cached{[&] { return cache.last_known(); }, fusebox::FallbackOn::any_failure};
 template <class Handler>

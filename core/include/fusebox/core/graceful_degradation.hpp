@@ -16,10 +16,11 @@
 namespace fusebox {
 
 enum class DegradationLevel : std::uint8_t {
-    normal,
+    normal,    ///< do everything
     degraded,  ///< half-open, or the failure rate is past its mark: do less
     critical,  ///< open or forced open: do without the dependency
 };
+/// `normal`, `degraded` or `critical`.
 [[nodiscard]] std::string_view to_string(DegradationLevel level) noexcept;
 
 struct DegradationConfig {

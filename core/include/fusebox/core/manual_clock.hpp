@@ -26,7 +26,8 @@ public:
         return WallTime{std::chrono::microseconds{wall_.load(std::memory_order_acquire)}};
     }
 
-    /// Lets `by` pass on both clocks. `by` must not be negative: a monotonic clock cannot go back.
+    /// Lets `by` pass on both clocks. `by` must not be negative, for a monotonic clock cannot go back: that fails an
+    /// assertion and, without assertions, does nothing.
     void advance(Duration by) noexcept;
     /// Moves only the wall clock, forwards or backwards.
     void step_wall(std::chrono::microseconds by) noexcept;

@@ -15,6 +15,7 @@ enum class Outcome : std::uint8_t {
     abandoned,  ///< neutral: the permit was dropped unsettled
 };
 
+/// The enumerator's name: `success`.
 [[nodiscard]] std::string_view to_string(Outcome outcome) noexcept;
 
 }  // namespace fusebox

@@ -51,6 +51,8 @@ private:
 /// right and why). A policy itself, so pipelines nest. Building one allocates; a call through it does not, unless a
 /// policy detaches calls.
 ///
+/// A handle: copies share the policies. Thread contract: any thread at any time.
+///
 ///     fusebox::Pipeline guarded{fusebox::Retry{}, fusebox::BreakerPolicy{breaker}, fusebox::Timeout{2s}};
 ///     auto answer = guarded.call([&](const fusebox::CallContext& context) { return client.charge(card, context); });
 template <Policy... Policies>

@@ -8,6 +8,8 @@
 
 namespace fusebox {
 
+/// The defaults are modest on purpose: a dependency that is down sees a fifth more traffic, not a multiple of it, and a
+/// quiet caller can still retry.
 struct RetryBudgetConfig {
     double ratio{0.2};                     ///< retries earned by each request; [0, 1]; default one for five requests
     std::uint32_t minimum_per_second{10};  ///< retries allowed whatever the traffic; 0 … 1'000'000; default 10
@@ -20,6 +22,10 @@ struct RetryBudgetConfig {
 ///
 /// Make one for each dependency and give it to every policy that retries or hedges calls to it. A handle: copies share
 /// the tokens. Thread contract: any thread at any time; lock-free.
+///
+///     const fusebox::RetryBudget budget{{.ratio = 0.1}};
+///     fusebox::Retry reads{{}, {.budget = budget}};
+///     fusebox::Hedge searches{pool, {}, {.budget = budget}};   // the same dependency, the same budget
 class RetryBudget {
 public:
     /// Throws `InvalidConfig`. `clock` must outlive the budget.

@@ -27,6 +27,7 @@ enum class State : std::uint8_t {
 }
 /// The name as configuration, JSON and metrics spell it: `half_open`.
 [[nodiscard]] std::string_view to_string(State state) noexcept;
+/// The state of that name; empty for any other text.
 [[nodiscard]] std::optional<State> state_from_string(std::string_view text) noexcept;
 
 }  // namespace fusebox

@@ -23,20 +23,23 @@ struct ThreadPoolConfig {
 
 /// A snapshot; the total since the pool was made.
 struct ThreadPoolMetrics {
-    std::uint32_t running{};
-    std::uint32_t queued{};
+    std::uint32_t running{};      ///< tasks on a thread
+    std::uint32_t queued{};       ///< tasks that wait for one
     std::uint64_t task_errors{};  ///< tasks that threw
 };
 
 /// An `Executor` with its own threads, all started at construction. Thread contract: any thread at any time, but for the
 /// destructor: it refuses new tasks, destroys those that wait, and waits for those that run, so it must not run on
 /// a thread of the pool.
+///
+///     fusebox::ThreadPool pool{{.threads = 8, .queue_capacity = 0}};   // nobody waits for a thread
 class ThreadPool final : public Executor {
 public:
     /// Throws `InvalidConfig`, or `std::system_error` where threads cannot be started.
     explicit ThreadPool(const ThreadPoolConfig& config = {});
     ~ThreadPool() override;
 
+    /// A task that throws is counted; its thread goes on.
     [[nodiscard]] bool try_submit(std::move_only_function<void()> task) override;
     [[nodiscard]] ThreadPoolMetrics metrics() const;
 

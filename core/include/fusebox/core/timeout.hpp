@@ -13,7 +13,9 @@ namespace fusebox {
 /// of the operation becomes `TimeoutError`. A late refusal stays a refusal: the operation never ran.
 ///
 /// It does not interrupt: the operation is expected to keep the deadline of its context. For code that ignores deadlines
-/// there is the isolated form (R34).
+/// there is the isolated form (R34, `Isolate`).
+///
+/// A value. Thread contract: any thread at any time.
 ///
 ///     fusebox::Timeout timeout{std::chrono::seconds{2}};
 class Timeout {

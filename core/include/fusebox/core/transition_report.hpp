@@ -26,6 +26,7 @@ enum class TransitionReason : std::uint8_t {
     configuration,          ///< R51: `enabled` was turned on or off
     restored,               ///< R52: the state was loaded from a store
 };
+/// The enumerator's name: `consecutive_failures`.
 [[nodiscard]] std::string_view to_string(TransitionReason reason) noexcept;
 
 /// The window at the moment of the judgement; of a transition out of half-open: its probes.
@@ -47,7 +48,7 @@ struct OutcomeRecord {
     bool operator==(const OutcomeRecord&) const = default;
 };
 
-/// One transition, complete enough to answer "why did it open?".
+/// One transition, complete enough to answer "why did it open?". A value.
 struct TransitionReport {
     std::uint64_t sequence{};  ///< 1, 2, 3 … per breaker; equals the generation that the transition began
     State from{};
