@@ -22,12 +22,15 @@ constexpr std::array<std::string_view, 11> reason_names{"consecutive_failures",
 
 std::string percent(double ratio) { return detail::number_text(std::round(ratio * 10'000) / 100) + " %"; }
 std::string count(double number) { return std::to_string(static_cast<std::uint64_t>(number)); }
+std::string count(double number, std::string_view noun) {
+    return count(number).append(" ").append(noun).append(number == 1 ? "" : "s");
+}
 
 std::string because(const TransitionReport& report) {
     const auto& window = report.window;
     switch (report.reason) {
         case TransitionReason::consecutive_failures:
-            return count(report.observed) + " consecutive failures (threshold " + count(report.threshold) + ")";
+            return count(report.observed, "consecutive failure") + " (threshold " + count(report.threshold) + ")";
         case TransitionReason::failure_rate:
             return percent(report.observed) + " of " + std::to_string(window.total) + " calls failed (threshold " +
                    percent(report.threshold) + ")";
@@ -45,7 +48,7 @@ std::string because(const TransitionReport& report) {
             return percent(report.observed) + " of " + std::to_string(window.total) + " probes succeeded (threshold " +
                    percent(report.threshold) + ")";
         case TransitionReason::success_threshold_met:
-            return count(report.observed) + " probes in a row succeeded (threshold " + count(report.threshold) + ")";
+            return count(report.observed, "probe") + " in a row succeeded (threshold " + count(report.threshold) + ")";
         case TransitionReason::operator_request:
             return "requested" + (report.actor.empty() ? std::string{} : " by " + report.actor);
         case TransitionReason::configuration:

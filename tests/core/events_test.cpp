@@ -235,6 +235,19 @@ TEST_CASE("R40: the ring keeps the last reports, newest first, and the last trip
     CHECK(rig.breaker.last_trip()->note == "first");
 }
 
+TEST_CASE("R40: a report counts as people do") {
+    Rig rig{{.consecutive_failure_threshold = 1, .success_threshold = 1}};
+    rig.fail();
+    CHECK(describe(*rig.breaker.last_trip()) == "closed → open: 1 consecutive failure (threshold 1)");
+    rig.clock.advance(30s);
+    rig.succeed();
+    CHECK(describe(rig.breaker.reports().front()) == "half_open → closed: 1 probe in a row succeeded (threshold 1)");
+
+    Rig usual;
+    usual.fail(5);
+    CHECK(describe(*usual.breaker.last_trip()) == "closed → open: 5 consecutive failures (threshold 5)");
+}
+
 TEST_CASE("R40: texts are cut at whole characters") {
     Rig rig;
     std::string euros;
