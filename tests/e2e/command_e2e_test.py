@@ -54,6 +54,15 @@ class Command(Case):
         self.assertNotIn(message, self.fusebox('notifications', '--dead').stdout)
         self.assertIn('delivered', self.fusebox('replay-notification', message, code=2, token=True).stderr)
 
+    def test_a_mistyped_command_is_named_beside_those_there_are(self):
+        mistyped = self.fusebox('lsit', code=2).stderr
+        self.assertIn("fusebox: there is no command 'lsit'. Commands: list show health", mistyped)
+        self.assertIn('check-config', mistyped)
+        self.assertIn('fusebox: which command? Commands: list', self.fusebox(code=2).stderr)
+        self.assertIn("there is no option '--bogus'", self.fusebox('--bogus', code=2).stderr)
+        self.assertIn('--bogus', self.fusebox('list', '--bogus', code=2).stderr)
+        self.assertIn('NAME', self.fusebox('show', code=2).stderr)
+
     def test_check_config_needs_no_server(self):
         good, bad = self.folder / 'good.toml', self.folder / 'bad.toml'
         good.write_text('[server]\nlisten = "127.0.0.1:9000"\n')

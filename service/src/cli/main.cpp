@@ -188,6 +188,20 @@ void add_incidents(CLI::App& app, const Options& options, Action& action) {
     });
 }
 
+/// What was typed is named, and what could have been.
+std::string describe_mistake(const CLI::App* app, const CLI::Error& mistake) {
+    std::string text = mistake.what();
+    if (app->get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&mistake) != nullptr) {
+        const auto typed = app->remaining();
+        const auto* kind = !typed.empty() && typed.front().starts_with('-') ? "option" : "command";
+        text = typed.empty() ? "which command?" : fmt::format("there is no {} '{}'.", kind, typed.front());
+        text += " Commands:";
+        for (const auto* command : app->get_subcommands([](const CLI::App*) { return true; }))
+            text += " " + command->get_name();
+    }
+    return fmt::format("fusebox: {}\nRun with --help for more information.\n", text);
+}
+
 int run(int argc, char** argv) {
     CLI::App app{"fusebox: the command line of incidentd", "fusebox"};
     Options options;
@@ -198,6 +212,7 @@ int run(int argc, char** argv) {
     app.add_flag("--json", options.json, "print the API's JSON as it is");
     app.set_version_flag("--version", FUSEBOX_VERSION);
     app.require_subcommand(1);
+    app.failure_message(describe_mistake);
     app.fallthrough();
     add_reading(app, options, action);
     add_control(app, options, action);
