@@ -522,6 +522,27 @@ TEST_CASE(
     CHECK(outer.totals().ignored == 2);
 }
 
+TEST_CASE("R40: the words of an awaited error and the trace id of its call are in the report") {
+    Bench bench;
+    const CallOptions options{.trace_id = "aa07"};
+    const auto last = [&] {
+        REQUIRE(bench.breaker.state() == State::open);
+        return bench.breaker.last_trip()->last_outcomes.at(0);
+    };
+    (void)run(co_call(bench.breaker, [] { return throws("down"); }, NoRuntime{}, options));
+    CHECK(last().message == "down");
+    CHECK(last().trace_id == "aa07");
+
+    bench.breaker.reset();
+    const auto passes = []() -> Task<Result> {
+        throw std::runtime_error{"not even an answer"};
+        co_return 7;
+    };
+    CHECK_THROWS(run(co_call(bench.breaker, passes, NoRuntime{}, options)));
+    CHECK(last().message == "not even an answer");
+    CHECK(last().trace_id == "aa07");
+}
+
 TEST_CASE("R29: a hint of an awaited error can lengthen the open time") {
     Bench bench;
     const auto busy = []() -> Task<Result> { co_return std::unexpected{Failure{503, Duration{90s}}}; };

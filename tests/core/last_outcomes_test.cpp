@@ -22,6 +22,9 @@ struct Secretive {
     std::string message{"password=hunter2"};
 };
 std::string_view message_of(const Secretive&) { return "refused"; }
+struct Mute {
+    const char* message{};
+};
 enum class Code { down };
 std::string_view to_string(Code) { return "down"; }
 
@@ -286,6 +289,7 @@ TEST_CASE("R40: call takes the words of an error that has them in place") {
     CHECK(words_of(CallError<int>{InternalError{"broken"}}) == "broken");
     CHECK(words_of(CallError<int>{TimeoutError{1s}}).empty());
     CHECK(words_of(7).empty());
+    CHECK(words_of(remote::Mute{}).empty());
     CHECK(words_of(std::make_error_code(std::errc::timed_out)).empty());  // message() would have to make it
 }
 

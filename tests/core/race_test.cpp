@@ -211,6 +211,56 @@ TEST_CASE("R15: exactly one transition per generation, and listeners hear each o
     CHECK(metrics.totals.listener_errors == 0);
 }
 
+TEST_CASE("R8, R15, R52: a breaker can be saved and restored while it is used") {
+    CircuitBreakerConfig config;
+    config.consecutive_failure_threshold = 2;
+    config.success_threshold = 1;
+    config.open_timeout = 1us;
+    Rig rig{config};
+    std::vector<TransitionReport> heard;  // one delivery at a time: no lock needed
+    const auto subscription = rig.breaker.subscribe([&](const CircuitBreaker&, const BreakerEvent& event) {
+        if (const auto* moved = std::get_if<StateTransitionEvent>(&event)) heard.push_back(moved->report);
+    });
+    std::atomic<std::uint64_t> requests = 0;
+    std::atomic<bool> in_order = true;
+    race([&](int thread) {
+        for (int i = 0; i < 300; ++i) {
+            if (thread == 0) {
+                auto snapshot = rig.breaker.snapshot();
+                snapshot.state = std::array{State::closed, State::open, State::half_open}[i % 3];
+                snapshot.time_left = 1us;
+                snapshot.generation += i % 5;
+                rig.breaker.restore(snapshot);
+            } else if (thread == 1) {
+                const auto reports = rig.breaker.snapshot().reports;
+                for (std::size_t k = 1; k < reports.size(); ++k) {
+                    if (reports[k].sequence >= reports[k - 1].sequence) in_order = false;
+                }
+            } else {
+                ++requests;
+                if (auto permit = rig.breaker.try_acquire()) {
+                    permit->settle((i + thread) % 3 == 0 ? Outcome::success : Outcome::failure, {.message = "refused"});
+                }
+                rig.clock.advance(1us);
+            }
+        }
+    });
+    CHECK(in_order);
+    auto state = State::closed;
+    std::uint64_t sequence = 0;
+    for (const auto& report : heard) {
+        REQUIRE(report.sequence > sequence);
+        REQUIRE(report.from == state);
+        sequence = report.sequence;
+        state = report.to;
+    }
+    const auto metrics = rig.breaker.metrics();
+    CHECK(metrics.state == state);
+    CHECK(metrics.totals.requests == requests);
+    CHECK(metrics.probes_in_flight == 0);
+    CHECK(metrics.totals.listener_errors == 0);
+}
+
 TEST_CASE("R51: a breaker can be reconfigured, read and subscribed to while it is used") {
     Rig rig;
     race([&](int thread) {

@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -53,17 +54,20 @@ public:
     // ---- for callers that hold the permit themselves, such as coroutines ----
     /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had given up.
     template <class T, class E>
-    void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped) const {
-        if (answer) {
-            permit.settle(late ? Outcome::timeout : Outcome::success);
-        } else {
-            permit.settle(judge(answer.error(), late, stopped), detail::settlement_of(answer.error()));
-        }
+    void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped,
+                std::string_view trace_id = {}) const {
+        auto settlement = answer ? Settlement{} : detail::settlement_of(answer.error());
+        settlement.trace_id = trace_id;
+        const auto of_value = late ? Outcome::timeout : Outcome::success;
+        permit.settle(answer ? of_value : judge(answer.error(), late, stopped), settlement);
     }
     /// Likewise where the call let an exception pass.
-    static void settle_thrown(Permit& permit, const std::exception_ptr& error, bool late, bool stopped) {
+    static void settle_thrown(Permit& permit, const std::exception_ptr& error, bool late, bool stopped,
+                              std::string_view trace_id = {}) {
         const auto outcome = stopped ? Outcome::ignored : Outcome::failure;
-        permit.settle(late ? Outcome::timeout : outcome, detail::settlement_of(error));
+        auto settlement = detail::settlement_of(error);
+        settlement.trace_id = trace_id;
+        permit.settle(late ? Outcome::timeout : outcome, settlement);
     }
 
     [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }

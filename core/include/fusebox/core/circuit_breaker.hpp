@@ -127,7 +127,7 @@ struct CallOptions {
     std::stop_token stop{};
     /// Set when the operation returned after its deadline: recorded as a timeout, its value still returned (R33).
     bool* late{};
-    /// For the reports, if the call does not end well; cut at 32 bytes (R40).
+    /// For the reports, if the call does not end well; cut at 32 bytes (R40). What it views must outlive the call.
     std::string_view trace_id{};
 };
 
@@ -240,8 +240,8 @@ public:
     /// - open: open for the time it had left, which is bounded by the longest open time of this breaker's own configuration
     ///   (the snapshot may come from a longer one).
     /// - half_open: open with no time left: the next admission is a probe.
-    /// - closed, forced_open, disabled, metrics_only: the same again, with an empty window. Nothing happens to a breaker
-    ///   that is in that state already.
+    /// - closed, forced_open, disabled, metrics_only: the same again, with an empty window. No transition, and the window
+    ///   stays, where the breaker is in that state already.
     /// - With `enabled` off it is disabled, whatever the snapshot says.
     ///
     /// A change of state is a transition with the reason `restored`; it is no trip and no failed recovery. The snapshot's

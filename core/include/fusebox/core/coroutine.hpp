@@ -148,7 +148,7 @@ auto co_attempt(Op op, CallContext context) ->
 /// Without one, a hung operation hangs its caller. docs/coroutines.md has a runtime for standalone asio.
 ///
 /// Lifetimes: `op` and `runtime` move into the frame, so a lambda that is itself a coroutine may capture, and take its context by
-/// reference. `breaker` and `*options.late` must outlive the coroutine. Beyond its own frame, and one more where it races, it
+/// reference. `breaker`, `*options.late` and what `options.trace_id` views must outlive the coroutine. Beyond its own frame, and one more where it races, it
 /// allocates nothing. Thread contract: may resume on any thread.
 template <class Op, class Runtime = NoRuntime>
 [[nodiscard]] auto co_call(CircuitBreaker& breaker, Op op, Runtime runtime = {}, CallOptions options = {}) ->
@@ -206,10 +206,10 @@ template <class Op, class Runtime = NoRuntime>
         result->answer.emplace(std::unexpect, TimeoutError{*time});
     }
     if (result->thrown) {
-        BreakerPolicy::settle_thrown(*permit, result->thrown, late, stopped);
+        BreakerPolicy::settle_thrown(*permit, result->thrown, late, stopped, options.trace_id);
         std::rethrow_exception(result->thrown);
     }
-    policy.settle(*permit, *result->answer, late, stopped);
+    policy.settle(*permit, *result->answer, late, stopped, options.trace_id);
     co_return *std::move(result->answer);
 }
 
