@@ -81,7 +81,7 @@ Duration draw_latency(const Latency& latency, std::uint64_t seed, std::uint64_t 
 
 Latency Latency::uniform(Duration min, Duration max) {
     const auto span = max - min;
-    return {min, min + span / 2, min + span * 9 / 10, min + span * 99 / 100, max};
+    return {min, min + span / 2, max - span / 10, max - span / 100, max};
 }
 
 FaultPlan::FaultPlan(FaultPlanConfig config) : config_(std::move(config)) {

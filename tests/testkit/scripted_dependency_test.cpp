@@ -227,6 +227,15 @@ TEST_CASE("a dependency that follows a plan does what the plan says of each call
     }
 }
 
+TEST_CASE("a step that follows a plan can take longer than the plan says") {
+    ManualClock clock;
+    Dependency dependency{clock};
+    dependency.follow(FaultPlan{{.latency = fusebox::testkit::Latency::fixed(2s)}}, 1, "down").taking(3s);
+    const auto before = clock.now();
+    CHECK(dependency() == 1);
+    CHECK(clock.now() - before == 5s);
+}
+
 TEST_CASE("copies of a dependency share script and records") {
     ManualClock clock;
     Dependency dependency{clock, {1, 2}};

@@ -39,7 +39,7 @@ struct Bursts {
 };
 
 struct FaultPlanConfig {
-    std::uint64_t seed{1};
+    std::uint64_t seed{1};           ///< of everything that is drawn; default 1
     double failure_probability{};    ///< share of calls that fail outside of outages; [0, 1]; default 0
     Latency latency{};               ///< of every call, failed ones included; default: no time
     std::vector<Outage> outages{};   ///< may overlap

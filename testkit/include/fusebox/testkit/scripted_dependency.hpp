@@ -91,7 +91,8 @@ public:
         if (calls == 0) throw std::invalid_argument{"a step of a script is for at least 1 call"};
         return change([&](Step& step) { step.times = calls; });
     }
-    /// So much time passes on the clock before the answer, whatever the call's deadline. `std::invalid_argument` below zero.
+    /// So much time passes on the clock before the answer, whatever the call's deadline; of a plan, on top of its
+    /// latency. `std::invalid_argument` below zero.
     ScriptedDependency& taking(Duration time) {
         if (time < Duration::zero()) throw std::invalid_argument{"a call cannot take less than no time"};
         return change([&](Step& step) { step.taking = time; });
