@@ -7,6 +7,7 @@
 #include <prometheus/metric_family.h>
 
 #include "exposition_text.hpp"
+#include "registry_impl.hpp"
 
 #include "utf8.hpp"
 
@@ -62,26 +63,6 @@ Series series_of(const CircuitBreaker& breaker) {
     const auto& totals = series.metrics.totals;
     series.failed_calls = totals.failures + (breaker.config().count_timeout_as_failure ? totals.timeouts : 0);
     return series;
-}
-
-/// The oldest breakers have series of their own, so that a new one never takes a series away (R63).
-std::vector<Series> collect(const Registry& registry, std::size_t max_names) {
-    const auto breakers = registry.all_by_age();
-    std::vector<Series> own;
-    Series other{.name = "other", .metrics = {}, .failed_calls = 0, .is_sum = true};
-    const bool too_many = breakers.size() > max_names;
-    for (const auto& breaker : breakers) {
-        auto series = series_of(*breaker);
-        if (too_many && (own.size() == max_names || series.name == other.name)) {
-            add(other.metrics, series.metrics);
-            other.failed_calls += series.failed_calls;
-        } else {
-            own.push_back(std::move(series));
-        }
-    }
-    std::ranges::sort(own, {}, &Series::name);
-    if (too_many) own.push_back(std::move(other));
-    return own;
 }
 
 /// `text` as a HELP line holds it.
@@ -251,9 +232,56 @@ prometheus::MetricFamily convert(const MetricFamily& family) {
 
 }  // namespace
 
+/// Which series there are, and what is in them.
+class SeriesCollector {
+public:
+    /// The oldest breakers have series of their own, so that a new one never takes a series away (R63).
+    static std::vector<Series> collect(const Registry& registry, std::size_t max_names) {
+        auto& impl = *registry.impl_;
+        const std::lock_guard lock{impl.summed.mutex};
+        std::vector<std::shared_ptr<CircuitBreaker>> removed;
+        auto breakers = impl.begin_scrape(removed);
+        std::ranges::sort(breakers, {}, &Registry::Impl::Aged::number);
+        const auto singles = std::ranges::count(breakers, false, &Registry::Impl::Aged::summed);
+        const bool has_sum = impl.summed.any || !removed.empty() || static_cast<std::size_t>(singles) > max_names ||
+                             static_cast<std::size_t>(singles) < breakers.size();
+
+        std::vector<Series> own;
+        Series other{.name = "other", .metrics = {}, .failed_calls = 0, .is_sum = true};
+        std::vector<std::shared_ptr<CircuitBreaker>> newly_summed;
+        const auto count_in = [&](const Series& series) {
+            add(other.metrics, series.metrics);
+            other.failed_calls += series.failed_calls;
+        };
+        for (const auto& [number, summed, breaker] : breakers) {
+            auto series = series_of(*breaker);
+            if (summed || own.size() == max_names || (has_sum && series.name == other.name)) {
+                count_in(series);
+                if (!summed) newly_summed.push_back(breaker);
+            } else {
+                own.push_back(std::move(series));
+            }
+        }
+        impl.mark_summed(newly_summed);
+        // What was counted in and is gone stays counted in, as it was at the end.
+        for (const auto& breaker : removed) {
+            const auto series = series_of(*breaker);
+            add(impl.summed.removed, series.metrics);
+            impl.summed.removed_failed_calls += series.failed_calls;
+            impl.summed.any = true;
+        }
+        add(other.metrics, impl.summed.removed);
+        other.failed_calls += impl.summed.removed_failed_calls;
+
+        std::ranges::sort(own, {}, &Series::name);
+        if (has_sum) own.push_back(std::move(other));
+        return own;
+    }
+};
+
 std::string prometheus_text(const Registry& registry, const MetricsOptions& options,
                             const std::vector<MetricFamily>& more) {
-    auto families = Collector{options.prefix, collect(registry, options.max_names)}.families();
+    auto families = Collector{options.prefix, SeriesCollector::collect(registry, options.max_names)}.families();
     for (const auto& family : more) families.push_back(convert(family));
     return detail::exposition_text(families);
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -63,6 +64,24 @@ public:
     std::optional<Removed> take_unused(const std::shared_ptr<CircuitBreaker>& breaker, Events& events);
     void publish(const Events& events);
 
+    // ---- for scrapes, which come one after the other ----
+    /// What is counted in the sum `other` stays there (R63), so that no counter of the sum goes back.
+    struct Summed {
+        std::mutex mutex;  // held by a scrape; guards what follows
+        bool any{};        // a removed breaker is in `removed`
+        CircuitBreakerMetrics removed;
+        std::uint64_t removed_failed_calls{};
+    };
+    Summed summed;
+    struct Aged {
+        std::uint64_t number{};
+        bool summed{};
+        std::shared_ptr<CircuitBreaker> breaker;
+    };
+    /// Every breaker, in no order. `removed` gets those that were summed and are gone since the last time.
+    std::vector<Aged> begin_scrape(std::vector<std::shared_ptr<CircuitBreaker>>& removed);
+    void mark_summed(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers);
+
     [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
 
 private:
@@ -71,6 +90,7 @@ private:
         std::uint64_t number{};
         std::shared_ptr<const CircuitBreakerConfig> base{};  // what the first caller asked for; null: nothing
         Criticality asked{};                                 // likewise; the set may say otherwise
+        bool summed{};  // for metrics; guarded by `summed.mutex` too, where the lock is shared
     };
     using Entries = detail::NameTable<Rest>;
     // One `subscribe_breakers`: attached to every breaker.
@@ -109,7 +129,9 @@ private:
     BreakerSet set_;
     Listeners listeners_;
     Taps taps_;
-    std::uint64_t last_number_{};        // of breakers, listeners and taps
+    std::uint64_t last_number_{};  // of breakers, listeners and taps
+    // Removed since the last scrape, and in the sum: no more than there were then. Guarded as Rest::summed is.
+    std::vector<std::shared_ptr<CircuitBreaker>> removed_summed_;
     SavedBreakers saved_;                // as loaded, of breakers that were not asked for yet
     std::shared_ptr<StateSaver> saver_;  // null: nothing is kept
     // Most breakers are asked for with one of a few configurations: they share it.

@@ -1,4 +1,6 @@
+#include <atomic>
 #include <sstream>
+#include <thread>
 
 #include <fusebox/core/manual_clock.hpp>
 #include <fusebox/registry/metrics_text.hpp>
@@ -213,6 +215,82 @@ TEST_CASE("R63: a breaker that is named other never doubles the sum's series") {
     CHECK(value(text, R"(successful_calls_total{name="other"})") == "2");
     CHECK(value(text, R"(successful_calls_total{name="a"})") == "1");
     CHECK(value(text, R"(successful_calls_total{name="b"})") == "1");
+}
+
+TEST_CASE("R63: what was counted as other stays counted, whatever is removed or gets a place") {
+    Registry registry;
+    const auto count = [](CircuitBreaker& breaker, int calls) {
+        for (int i = 0; i < calls; ++i) settle(breaker, Outcome::failure, 2ms);
+    };
+    const CircuitBreakerConfig never_trips{.consecutive_failure_threshold = 0, .failure_rate_threshold = 0};
+    for (const auto* name : {"a", "b", "c", "d"}) registry.get_or_create(name, never_trips);
+    const auto scrape = [&] { return prometheus_text(registry, {.max_names = 2}); };
+    const auto other = [&](const std::string& text) { return value(text, R"(failed_calls_total{name="other"})"); };
+    count(*registry.get("a"), 100);
+    count(*registry.get("c"), 10);
+    count(*registry.get("d"), 1);
+    CHECK(other(scrape()) == "11");
+
+    // One of the sum is removed, with calls that no scrape has seen.
+    count(*registry.get("c"), 20);
+    registry.remove("c");
+    CHECK(other(scrape()) == "31");
+    CHECK(other(scrape()) == "31");
+
+    // One with a series of its own is removed: its series ends, its place is for the next new one, the sum stays.
+    registry.remove("a");
+    auto text = scrape();
+    CHECK(other(text) == "31");
+    CHECK(value(text, R"(failed_calls_total{name="a"})") == "none");
+    CHECK(value(text, R"(failed_calls_total{name="d"})") == "none");
+    count(*registry.get_or_create("e", never_trips), 5);
+    text = scrape();
+    CHECK(value(text, R"(failed_calls_total{name="e"})") == "5");
+    CHECK(other(text) == "31");
+    count(*registry.get("d"), 1);
+    CHECK(other(scrape()) == "32");
+
+    // Removed and made anew between two scrapes: the new one counts from its own beginning.
+    registry.remove("d");
+    count(*registry.get_or_create("d", never_trips), 3);
+    CHECK(other(scrape()) == "35");
+    registry.clear();
+    text = scrape();
+    CHECK(other(text) == "35");
+    CHECK(value(text, R"(call_duration_seconds_count{name="other"})") == "35");
+    CHECK(value(text, R"(failed_calls_total{name="b"})") == "none");
+    // A breaker of that name never gets a series beside the sum.
+    count(*registry.get_or_create("other", never_trips), 1);
+    CHECK(other(scrape()) == "36");
+}
+
+TEST_CASE("R63: no counter of the sum goes back while breakers come, go and are scraped") {
+    Registry registry;
+    std::atomic<bool> stop{false};
+    std::vector<std::jthread> workers;
+    for (int worker = 0; worker < 2; ++worker) {
+        workers.emplace_back([&, worker] {
+            for (int i = worker; !stop; i += 2) {
+                const auto name = "b" + std::to_string(i % 8);
+                const auto breaker = registry.get_or_create(name);
+                for (int call = 0; call < 3; ++call) breaker->try_acquire()->success();
+                if (i % 3 == 0) registry.remove(name);
+                breaker->try_acquire()->success();
+            }
+        });
+    }
+    double last = 0;
+    bool went_back = false;
+    for (int scrape = 0; scrape < 200; ++scrape) {
+        const auto text = prometheus_text(registry, {.max_names = 1});
+        const auto now = value(text, R"(successful_calls_total{name="other"})");
+        if (now == "none") continue;
+        went_back = went_back || std::stod(now) < last;
+        last = std::stod(now);
+    }
+    stop = true;
+    CHECK_FALSE(went_back);
+    CHECK(last > 0);
 }
 
 TEST_CASE("R65: a removed breaker's series end") {

@@ -13,7 +13,10 @@ namespace fusebox {
 
 struct MetricsOptions {
     std::string prefix{"llm_incident_manager_circuit_breaker_"};
-    std::size_t max_names{1000};  ///< more breakers than this are summed into `name="other"` (R63)
+    /// Breakers with series of their own: the oldest; those beyond are summed into `name="other"` (R63). Once summed they
+    /// stay so, also after they were removed, so that no counter of the sum goes back. The same for every scrape of a
+    /// registry.
+    std::size_t max_names{1000};
 };
 
 /// A further family that a service adds to its own scrape.
@@ -29,8 +32,8 @@ struct MetricFamily {
     std::vector<MetricSample> samples;
 };
 
-/// Prometheus text format 0.0.4: the breakers of `registry`, then `more`. Reads snapshots;
-/// the call path pays nothing.
+/// Prometheus text format 0.0.4: the breakers of `registry`, then `more`. Reads snapshots; the call path pays nothing. Any
+/// thread; scrapes of one registry come one after the other.
 [[nodiscard]] std::string prometheus_text(const Registry& registry, const MetricsOptions& options = {},
                                           const std::vector<MetricFamily>& more = {});
 

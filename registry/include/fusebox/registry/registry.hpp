@@ -145,6 +145,7 @@ public:
 
 private:
     friend class EndpointBreakers;
+    friend class SeriesCollector;  // of prometheus_text
     class Impl;
     class StateSaver;
     std::shared_ptr<Impl> impl_;  // shared with subscriptions, which may outlive the registry
