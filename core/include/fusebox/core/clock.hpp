@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include <fusebox/core/detail/tick_clock.hpp>
+
 namespace fusebox {
 
 /// All durations of fusebox. Signed, so that a difference of two time points never wraps.
@@ -29,9 +31,16 @@ public:
 };
 
 /// The real clocks of the machine. Stateless; `steady_clock()` hands out the one instance everybody shares.
+///
+/// `now` is `std::chrono::steady_clock`'s time, right to some microseconds, read from the processor's counter where that
+/// can be trusted, at less than half the cost. It never goes back on any thread. Between threads it is not fenced: the
+/// processor may read its counter while it still waits for another thread's write, so compare two threads' times to the
+/// microsecond only.
 class SteadyClock final : public Clock {
 public:
-    [[nodiscard]] TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+    [[nodiscard]] TimePoint now() const noexcept override { return read(); }
+    /// The same, without the virtual call.
+    [[nodiscard]] static TimePoint read() noexcept { return TimePoint{Duration{detail::steady_nanoseconds()}}; }
     [[nodiscard]] WallTime wall_now() const noexcept override {
         return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     }

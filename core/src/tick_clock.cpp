@@ -1,0 +1,71 @@
+#include <fusebox/core/detail/tick_clock.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <string_view>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace fusebox::detail {
+namespace {
+
+std::int64_t steady() noexcept {
+    return std::chrono::nanoseconds{std::chrono::steady_clock::now().time_since_epoch()}.count();
+}
+
+// What Linux says that it keeps the time by. It watches its clock sources, and drops a counter that differs between cores or
+// stops.
+bool kernel_uses(std::string_view source) noexcept {
+    auto* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
+    if (file == nullptr) return false;
+    char line[64]{};
+    const std::string_view text{line, std::fread(line, 1, sizeof line, file)};
+    std::fclose(file);
+    return text.substr(0, text.find('\n')) == source;
+}
+
+bool counter_is_steady() noexcept {
+#if defined(__x86_64__)
+    // AMD64 Architecture Programmer's Manual, volume 3, CPUID 8000'0007h: EDX bit 8, TscInvariant.
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    if (__get_cpuid(0x8000'0007U, &eax, &ebx, &ecx, &edx) == 0 || (edx & 1U << 8U) == 0) return false;
+    return kernel_uses("tsc");
+#elif defined(__aarch64__)
+    return kernel_uses("arch_sys_counter");
+#else
+    return false;
+#endif
+}
+
+std::mutex fitting;  // guards TickLine::fit
+
+}  // namespace
+
+std::int64_t read_steady_clock() noexcept {
+    static const bool usable = counter_is_steady();
+    if (!usable) return steady();
+
+    std::unique_lock lock{fitting, std::try_to_lock};
+    if (!lock) {
+        // Another thread fits. The old line, if there is one, is good for a while yet.
+        if (const auto time = steady_line.read(processor_ticks(), TickLine::Read::overdue)) return *time;
+        lock.lock();
+    }
+    const auto ticks = processor_ticks();
+    if (const auto time = steady_line.read(ticks)) return *time;  // somebody just did
+    // In this order the line is ahead by the time that it takes to read the clock, a few ten nanoseconds: nobody who has
+    // read the clock itself until now sees the line below it.
+    const auto now = steady();
+    steady_line.fit(ticks, now);
+    if (const auto time = steady_line.read(ticks)) return *time;
+    return std::max(now, steady_line.floor());
+}
+
+}  // namespace fusebox::detail
