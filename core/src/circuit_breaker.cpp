@@ -19,33 +19,13 @@ std::string checked_name(std::string name) {
 }  // namespace
 
 CircuitBreaker::CircuitBreaker(std::string name, const CircuitBreakerConfig& config, BreakerOptions options)
-    : clock_(options.clock), name_(checked_name(std::move(name))) {
+    : by_steady_clock_(options.clock == &fusebox::steady_clock()),
+      clock_(options.clock),
+      name_(checked_name(std::move(name))) {
     if (clock_ == nullptr) throw std::invalid_argument{"a circuit breaker needs a clock"};
     impl_ = std::make_unique<Impl>(*this, config, std::move(options));
 }
 CircuitBreaker::~CircuitBreaker() = default;
-
-std::expected<Permit, Rejection> CircuitBreaker::acquire_slowly() noexcept { return impl_->acquire(); }
-
-std::optional<TimePoint> CircuitBreaker::deadline_of(const Permit& permit, const CallOptions& options) const noexcept {
-    auto deadline = options.deadline;
-    // relaxed: a number that stands for itself.
-    if (const auto timeout = operation_timeout_.load(std::memory_order_relaxed); timeout != 0) {
-        const auto configured = permit.started_ + Duration{timeout};
-        if (!deadline || configured < *deadline) deadline = configured;
-    }
-    return deadline;
-}
-
-void CircuitBreaker::settle_call(Permit& permit, Outcome outcome, TimePoint ended, std::optional<TimePoint> deadline,
-                                 const CallOptions& options, Settlement settlement) noexcept {
-    if (deadline && ended > *deadline) [[unlikely]] {
-        outcome = Outcome::timeout;  // R33
-        if (options.late != nullptr) *options.late = true;
-    }
-    settlement.trace_id = options.trace_id;
-    permit.settle_at(outcome, ended, settlement);
-}
 
 Outcome CircuitBreaker::judge_exception(const std::exception_ptr& error) const noexcept {
     return impl_->judge_exception(error);
@@ -92,18 +72,10 @@ Permit& Permit::operator=(Permit&& other) noexcept {
     return *this;
 }
 
-void Permit::settle(Outcome outcome, const Settlement& settlement) noexcept {
-    if (breaker_ != nullptr) settle_at(outcome, breaker_->clock_->now(), settlement);
-}
-
-void Permit::settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept {
-    if (auto* breaker = std::exchange(breaker_, nullptr)) breaker->impl_->settle(*this, outcome, now, settlement);
-}
-
 void Permit::abandon() noexcept { settle(Outcome::abandoned); }
 
-CallContext Permit::context(std::stop_token stop) const {
-    return {*breaker_->clock_, breaker_->deadline_of(*this), std::move(stop)};
+CallContext Permit::context(const std::stop_token& stop) const {
+    return breaker_->context_until(breaker_->deadline_of(*this), stop);
 }
 
 }  // namespace fusebox

@@ -84,6 +84,10 @@ std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
     }
     validator.positive("operation_timeout", config.operation_timeout);
     validator.positive("hung_call_threshold", config.hung_call_threshold);
+    const auto needs_time = std::holds_alternative<TimeWindow>(config.window) || config.operation_timeout ||
+                            config.slow_call_duration_threshold || config.hung_call_threshold;
+    validator.check(config.measure_duration || !needs_time, "measure_duration", "off",
+                    "on with a time window, operation_timeout, slow_call_duration_threshold or hung_call_threshold");
     return validator.take_errors();
 }
 
@@ -167,6 +171,10 @@ Builder& Builder::count_timeout_as_failure(bool on) {
 }
 Builder& Builder::hung_call_threshold(std::optional<Duration> threshold) {
     config_.hung_call_threshold = threshold;
+    return *this;
+}
+Builder& Builder::measure_duration(bool on) {
+    config_.measure_duration = on;
     return *this;
 }
 

@@ -36,20 +36,6 @@ double seconds(Duration duration) noexcept { return std::chrono::duration<double
 
 bool is_open(State state) noexcept { return state == State::open || state == State::forced_open; }
 
-// Counters are added to with relaxed order where nothing is read after them; a part is added to after its whole, with
-// release, and read before its whole, with acquire (see metrics), so that it is never seen above it (R41).
-void add(detail::Counter& counter, std::memory_order order) noexcept { counter.fetch_add(1, order); }
-
-std::uint64_t sum(const detail::Buckets& buckets, DurationHistogram& histogram) noexcept {
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < buckets.size(); ++i) {
-        const auto count = buckets[i].load(std::memory_order_acquire);  // pairs as described at add()
-        histogram.buckets[i] += count;
-        total += count;
-    }
-    return total;
-}
-
 }  // namespace
 
 CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& config, BreakerOptions options)
@@ -58,7 +44,7 @@ CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& 
       classify_exception_(std::move(options.classify_exception)),
       config_(validated(config)),
       latest_(clock_.now()),
-      window_(stripes_, config.window, latest_),
+      window_(stripes_, config.window, config.measure_duration, latest_),
       jitter_(options.seed ? *options.seed : random_seed()),
       last_change_(latest_),
       last_change_wall_(clock_.wall_now()),
@@ -69,11 +55,42 @@ CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& 
     breaker_.word_.store(static_cast<std::uint64_t>(config.enabled ? State::closed : State::disabled));
 }
 
-std::uint64_t CircuitBreaker::Impl::load_word() const noexcept {
-    return breaker_.word_.load(std::memory_order_acquire);  // pairs with the release in transition()
+// ---- events --------------------------------------------------------------------------------------------------------
+
+Subscription CircuitBreaker::Impl::subscribe(BreakerListener listener, EventMask mask) {
+    std::shared_ptr<detail::EventHub> hub;
+    {
+        const std::scoped_lock lock{mutex_};
+        if (!hub_owner_) {
+            hub_owner_ = std::make_shared<detail::EventHub>();
+            hub_.store(hub_owner_.get(), std::memory_order_release);  // pairs with the acquires below
+        }
+        hub = hub_owner_;
+    }
+    return hub->subscribe(std::move(listener), mask);
+}
+
+template <class Make>
+void CircuitBreaker::Impl::enqueue(const Make& make) noexcept {
+    if (hub_owner_) hub_owner_->enqueue(make);
+}
+
+void CircuitBreaker::Impl::drain() noexcept {
+    if (auto* hub = hub_.load(std::memory_order_acquire)) hub->drain(breaker_);
 }
 
 // ---- admission ----------------------------------------------------------------------------------------------------
+
+inline Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept {
+    auto& stripe = stripes_.own();
+    // relaxed: a counter, orders nothing
+    (kind == Rejection::Kind::circuit_open ? stripe.rejected_open : stripe.rejected_probes)
+        .fetch_add(1, std::memory_order_relaxed);
+    const Rejection rejection{kind, state_of(word), retry_after, generation_of(word)};
+    if (wants(EventMask::calls)) [[unlikely]]
+        hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestRejectedEvent{rejection});
+    return rejection;
+}
 
 std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
     for (;;) {
@@ -85,8 +102,8 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             case State::open: {
                 // acquire: pairs with the release in transition(). With the second look at the word, the retry time is
                 // known to be that of this generation.
-                const TimePoint retry_at{Duration{retry_at_.load(std::memory_order_acquire)}};
-                now = clock_.now();
+                const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
+                now = breaker_.now();
                 if (now >= retry_at) break;
                 if (load_word() != word) continue;
                 return std::unexpected{reject(Rejection::Kind::circuit_open, word, retry_at - now)};  // R2
@@ -134,7 +151,7 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
     {
         const std::scoped_lock lock{mutex_};
         now = advance(now);
-        const TimePoint retry_at{Duration{retry_at_.load()}};
+        const TimePoint retry_at{Duration{breaker_.retry_at_.load()}};
         if (state() == State::open && now >= retry_at) {  // R3
             transition(State::half_open,
                        {.reason = TransitionReason::open_timeout_elapsed,
@@ -153,9 +170,9 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
             publish_probes();
             permit = Permit{breaker_, generation_of(word), State::half_open, now, ticket, slot};
         }
-        if (state_of(word) == State::open) retry_after = TimePoint{Duration{retry_at_.load()}} - now;
+        if (state_of(word) == State::open) retry_after = TimePoint{Duration{breaker_.retry_at_.load()}} - now;
     }
-    hub_->drain(breaker_);
+    drain();
     if (permit) return *std::move(permit);
     if (admits_all(state_of(word))) return std::nullopt;
     const auto kind =
@@ -163,66 +180,147 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
     return std::unexpected{reject(kind, word, retry_after)};
 }
 
-Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept {
-    auto& stripe = stripes_.own();
-    add(kind == Rejection::Kind::circuit_open ? stripe.rejected_open : stripe.rejected_probes,
-        std::memory_order_relaxed);
-    const Rejection rejection{kind, state_of(word), retry_after, generation_of(word)};
-    if (hub_->wants(EventMask::calls)) [[unlikely]]
-        hub_->deliver(breaker_, RequestRejectedEvent{rejection});
-    return rejection;
+// Here and not beside the other members, so that the compiler sees through them.
+
+std::expected<Permit, Rejection> CircuitBreaker::acquire_slowly() noexcept {
+    // R2, for the most frequent rejection: of an open circuit whose retry time is not near.
+    const auto word = word_.load(std::memory_order_acquire);  // as in try_acquire
+    if (state_of(word) == State::open && by_steady_clock_) [[likely]] {
+        if (const auto left = impl_->surely_left(word); left > Duration::zero()) [[likely]] {
+            impl_->count_rejection();
+            // Made where it stays: reading back at once what was just written costs as much as the rest.
+            return std::expected<Permit, Rejection>{std::unexpect, Rejection::Kind::circuit_open, State::open, left,
+                                                    generation_of(word)};
+        }
+    }
+    return impl_->acquire();
+}
+
+void Permit::success() noexcept {
+    if (breaker_ != nullptr)
+        settle_at(Outcome::success, breaker_->end_of(*this, CircuitBreaker::no_deadline), std::string_view{});
+}
+
+void Permit::settle(Outcome outcome, const Settlement& settlement) noexcept {
+    if (breaker_ != nullptr) settle_at(outcome, breaker_->end_of(*this, CircuitBreaker::no_deadline), settlement);
+}
+
+void Permit::settle_at(Outcome outcome, TimePoint now, std::string_view trace_id) noexcept {
+    if (outcome != Outcome::success) [[unlikely]]
+        return settle_at(outcome, now, Settlement{.trace_id = trace_id});
+    if (auto* breaker = std::exchange(breaker_, nullptr)) breaker->impl_->succeed(*this, now, trace_id);
+}
+
+void Permit::settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept {
+    if (auto* breaker = std::exchange(breaker_, nullptr)) breaker->impl_->settle(*this, outcome, now, settlement);
 }
 
 // ---- settling -----------------------------------------------------------------------------------------------------
 
+// What comes next is all that most calls need. Everything else is kept out of it: a call of a function costs more here than
+// what it does.
+void CircuitBreaker::Impl::succeed(const Permit& permit, TimePoint now, std::string_view trace_id) noexcept {
+    const auto measured = permit.started_ != unmeasured;
+    const auto duration = measured ? now - permit.started_ : Duration::zero();
+    // relaxed: each stands for itself
+    if (duration.count() >= quick_below_.load(std::memory_order_relaxed) || permit.ticket_ != 0 ||
+        breaker_.watching_.load(std::memory_order_relaxed) || permit.state_ == State::disabled ||
+        generation() != permit.generation_) [[unlikely]] {
+        return settle(permit, Outcome::success, now, {.trace_id = trace_id});
+    }
+    auto& stripe = stripes_.own();
+    const auto result = window_.try_success(stripe, permit.generation_, measured, now);
+    if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
+        return settle(permit, Outcome::success, now, {.trace_id = trace_id});
+    if (measured) {
+        // relaxed: a counter, orders nothing
+        stripe.quick_sum.fetch_add(std::max<Duration::rep>(0, duration.count()), std::memory_order_relaxed);
+    }
+    // seq_cst, after the seq_cst swap in try_success: see judge().
+    if (judge_in_.load() <= armed || has_run(permit.generation_) || wants(EventMask::calls) ||
+        (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
+        follow_success(permit, now, duration, result == detail::OutcomeWindow::Try::contended);
+    }
+}
+
+// What a success that is recorded may entail.
+void CircuitBreaker::Impl::follow_success(const Permit& permit, TimePoint now, Duration duration,
+                                          bool contended) noexcept {
+    clear_run(permit.generation_);
+    if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) judge_locked(permit.generation_, now, true);
+    if (contended && !stripes_.is_wide()) widen();
+    if (wants(EventMask::calls)) tell(permit, Outcome::success, false, std::max(Duration::zero(), duration));
+}
+
 void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoint now,
                                   const Settlement& settlement) noexcept {
-    const auto duration =
-        std::max(Duration::zero(), settlement.duration ? *settlement.duration : now - permit.started_);
-    const auto slow =
-        duration.count() >= slow_threshold_.load(std::memory_order_relaxed);  // relaxed: stands for itself
-    auto& stripe = stripes_.own();
-    count_settled(stripe, permit, outcome, slow, duration);
-    settle_generation(stripe, permit, {outcome, slow, duration, &settlement}, now);
-    if (hub_->wants(EventMask::calls)) [[unlikely]] {
-        hub_->deliver(breaker_, RequestExecutedEvent{permit.state_, outcome, slow, duration});
+    std::optional<Duration> duration = settlement.duration;
+    if (!duration && permit.started_ != unmeasured) duration = now - permit.started_;
+    if (duration) duration = std::max(Duration::zero(), *duration);
+    const auto slow = settle_locked(permit, {.outcome = outcome, .duration = duration, .settlement = &settlement}, now);
+    if (wants(EventMask::calls)) [[unlikely]]
+        tell(permit, outcome, slow, duration.value_or(Duration::zero()));
+}
+
+void CircuitBreaker::Impl::tell(const Permit& permit, Outcome outcome, bool slow, Duration duration) noexcept {
+    hub_.load(std::memory_order_acquire)
+        ->deliver(breaker_, RequestExecutedEvent{permit.state_, outcome, slow, duration});
+}
+
+// R11. The tag keeps a late success from clearing the run of a later generation.
+void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
+    // relaxed: the word says everything itself, and a failure that was settled before is seen by coherence.
+    auto run = run_.load(std::memory_order_relaxed);
+    while (is_run_of(generation, run)) {
+        if (run_.compare_exchange_weak(run, run_word(generation, 0), std::memory_order_relaxed)) return;
     }
+}
+
+// True for a slow call.
+bool CircuitBreaker::Impl::settle_locked(const Permit& permit, Verdict verdict, TimePoint now) noexcept {
+    if (now == unmeasured) now = breaker_.now();
+    {
+        const std::scoped_lock lock{mutex_};
+        now = advance(now);
+        const auto& threshold = config_.slow_call_duration_threshold;
+        verdict.slow = threshold && verdict.duration && *verdict.duration >= *threshold;
+        count(permit, verdict);
+        settle_generation(permit, verdict, now);
+    }
+    drain();
+    return verdict.slow;
 }
 
 // For life, whatever the generation (R8, R16).
-void CircuitBreaker::Impl::count_settled(detail::Stripe& stripe, const Permit& permit, Outcome outcome, bool slow,
-                                         Duration duration) noexcept {
-    const auto in_histogram = [&](detail::Buckets& buckets) {
-        stripe.duration_sum.fetch_add(duration.count(), std::memory_order_relaxed);  // relaxed: see add()
-        add(buckets[detail::bucket_of(duration)], std::memory_order_relaxed);
+void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) noexcept {
+    const auto measured = [&] {
+        if (!verdict.duration) return;
+        ++totals_.durations.buckets[detail::bucket_of(*verdict.duration)];
+        totals_.durations.sum += *verdict.duration;
     };
-    switch (outcome) {
+    switch (verdict.outcome) {
         case Outcome::success:
-            in_histogram(stripe.successes);
+            ++totals_.successes;
+            measured();
             break;
         case Outcome::failure:
-            in_histogram(totals_.failures);
+            ++totals_.failures;
+            measured();
             break;
         case Outcome::timeout:
-            in_histogram(totals_.timeouts);
+            ++totals_.timeouts;
+            measured();
             break;
         case Outcome::ignored:
-            add(totals_.ignored, std::memory_order_relaxed);
+            ++totals_.ignored;
             break;
         case Outcome::abandoned:
-            add(totals_.abandoned, std::memory_order_relaxed);
+            ++totals_.abandoned;
             break;
     }
-    // release: parts, see add().
-    if (slow) [[unlikely]]
-        add(totals_.slow, std::memory_order_release);
-    if (permit.is_probe()) [[unlikely]]
-        add(totals_.probes, std::memory_order_release);
+    if (verdict.slow) ++totals_.slow;
+    if (permit.is_probe()) ++totals_.probes;
 }
-
-void CircuitBreaker::Impl::count_stale() noexcept {
-    add(totals_.stale, std::memory_order_release);
-}  // a part: see add()
 
 bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
     switch (outcome) {
@@ -230,7 +328,7 @@ bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
         case Outcome::failure:
             return false;
         case Outcome::timeout:
-            return !count_timeouts_.load(std::memory_order_relaxed);  // relaxed: stands for itself
+            return !config_.count_timeout_as_failure;
         case Outcome::ignored:
         case Outcome::abandoned:
             return true;
@@ -238,59 +336,34 @@ bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
     return true;
 }
 
-void CircuitBreaker::Impl::settle_generation(detail::Stripe& stripe, const Permit& permit, const Verdict& verdict,
-                                             TimePoint now) noexcept {
-    const auto hinted = verdict.settlement->retry_after.has_value();
-    auto plain = verdict.outcome == Outcome::success && !verdict.slow && !hinted && !permit.is_probe();
-    auto neutral = is_neutral(verdict.outcome) && !hinted && !permit.is_probe();
+void CircuitBreaker::Impl::settle_generation(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
     auto counted = false;
     auto overdue = false;
-    if (permit.ticket_ != 0 && !permit.is_probe()) [[unlikely]] {
+    if (permit.ticket_ != 0 && !permit.is_probe()) {
         const auto watched = watched_.end({permit.slot_, permit.ticket_}, now);
         counted = watched.counted;
         overdue = watched.overdue;
-    } else if (breaker_.watching_.load(std::memory_order_relaxed)) [[unlikely]] {  // relaxed: see try_acquire
+    } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: written under the mutex
         overdue = watched_.any_overdue(now);
     }
-    if (overdue) plain = neutral = false;  // another call hangs: judge it (R17)
-    if (generation() != permit.generation_) [[unlikely]]
-        return count_stale();                                            // R8
-    if (counted || neutral || permit.state_ == State::disabled) return;  // R17, R10
-    if (!plain || !window_.try_success(stripe, permit.generation_, now)) return settle_locked(permit, verdict, now);
-
-    clear_run(permit.generation_);
-    // seq_cst, after the seq_cst swap in try_success: see judge().
-    if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) [[unlikely]]
-        judge_locked(permit.generation_, now, true);
-}
-
-// R11. The tag keeps a late success from clearing the run of a later generation.
-void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
-    // relaxed: the word says everything itself, and a failure that was settled before is seen by coherence.
-    auto run = run_.load(std::memory_order_relaxed);
-    while (run > run_word(generation, 0) && run <= run_word(generation, ~0U)) {
-        if (run_.compare_exchange_weak(run, run_word(generation, 0), std::memory_order_relaxed)) return;
+    if (generation() != permit.generation_) {
+        ++totals_.stale;  // R8
+    } else if (permit.is_probe()) {
+        settle_probe(permit, verdict, now);
+    } else if (counted || permit.state_ == State::disabled) {
+        return;                                                                               // R17
+    } else if (!is_neutral(verdict.outcome) || verdict.settlement->retry_after || overdue) {  // R10
+        record(verdict, now);
     }
 }
 
-void CircuitBreaker::Impl::settle_locked(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
-    auto stale = false;
-    {
-        const std::scoped_lock lock{mutex_};
-        now = advance(now);
-        if (generation() != permit.generation_) {
-            stale = true;
-        } else if (permit.is_probe()) {
-            settle_probe(permit, verdict, now, stale);
-        } else {
-            record(verdict, now);
-        }
-    }
-    if (stale) count_stale();
-    hub_->drain(breaker_);
+void CircuitBreaker::Impl::widen() noexcept {
+    const std::scoped_lock lock{mutex_};
+    window_.widen();
 }
 
 void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept {
+    if (now == unmeasured) now = breaker_.now();
     {
         const std::scoped_lock lock{mutex_};
         now = advance(now);
@@ -303,7 +376,7 @@ void CircuitBreaker::Impl::judge_locked(std::uint64_t generation, TimePoint now,
             }
         }
     }
-    hub_->drain(breaker_);
+    drain();
 }
 
 TimePoint CircuitBreaker::Impl::advance(TimePoint now) noexcept {
@@ -342,7 +415,7 @@ void CircuitBreaker::Impl::remember(const Verdict& verdict, TimePoint now) noexc
     if (verdict.outcome == Outcome::success && !verdict.slow) return;
     if (is_neutral(verdict.outcome) && settlement.message.empty()) return;
     last_outcomes_.add({.at = now,
-                        .duration = verdict.duration,
+                        .duration = verdict.duration.value_or(Duration::zero()),
                         .outcome = verdict.outcome,
                         .slow = verdict.slow,
                         .message = detail::ShortText<detail::KeptOutcome::message_bytes>{settlement.message},
@@ -472,7 +545,7 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
     if (state() != State::metrics_only) return transition(State::open, cause, now);
     // What closed would have done: open as after no failed recovery, be silent for the open time, begin again.
     const auto open_for = draw_open_time(0, now);
-    hub_->enqueue([&] {
+    enqueue([&] {
         const detail::KeptReport report{{.sequence = generation(),
                                          .from = State::metrics_only,
                                          .to = State::open,
@@ -505,11 +578,10 @@ void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
 
 // ---- half-open ----------------------------------------------------------------------------------------------------
 
-void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now,
-                                        bool& stale) noexcept {
+void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
     expire_leases(now);
     if (generation() != permit.generation_ || !probes_.release(permit.slot_, permit.ticket_)) {
-        stale = true;  // R24: its lease ran out, or another one's did and that reopened the circuit
+        ++totals_.stale;  // R24: its lease ran out, or another one's did and that reopened the circuit
         return;
     }
     publish_probes();
@@ -613,7 +685,9 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
         good_probes_ = good_in_a_row_ = 0;
     }
     // release: pairs with the second look at the word in acquire().
-    if (to == State::open) retry_at_.store((now + open_for).time_since_epoch().count(), std::memory_order_release);
+    if (to == State::open) window_.widen();  // rejections, which may not wait for anything, find their cells ready
+    if (to == State::open)
+        breaker_.retry_at_.store((now + open_for).time_since_epoch().count(), std::memory_order_release);
 
     // release: pairs with every load of the word: who sees the new state sees what was written for it above. The window
     // follows: until its cells carry the new generation, outcomes of the new generation wait for the mutex.
@@ -651,7 +725,7 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
                                     detail::ShortText<detail::KeptReport::note_bytes>{cause.note},
                                     last_outcomes_.last()};
     if (admits_all(to)) last_outcomes_.clear();
-    hub_->enqueue([&] { return StateTransitionEvent{report.whole()}; });
+    enqueue([&] { return StateTransitionEvent{report.whole()}; });
     reports_.add(report);
 }
 
@@ -667,7 +741,7 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
                     .note = note},
                    now);
     }
-    hub_->drain(breaker_);
+    drain();
 }
 
 void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::string_view actor,
@@ -683,12 +757,13 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
             window_.roll(now);
             window_.reshape(config.window, now);
         }
+        if (config.measure_duration != config_.measure_duration) window_.set_measured(config.measure_duration);
         if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
         const auto was_enabled = config_.enabled;
         config_ = checked;
         ++config_version_;
         publish_config();
-        hub_->enqueue([&] {
+        enqueue([&] {
             return ConfigChangedEvent{config_version_, std::string{detail::cut(actor, detail::KeptReport::actor_bytes)},
                                       std::string{detail::cut(note, detail::KeptReport::note_bytes)}};
         });
@@ -707,7 +782,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
             judge_next();  // by the new thresholds
         }
     }
-    hub_->drain(breaker_);
+    drain();
 }
 
 // ---- saving and restoring (R52) ----------------------------------------------------------------------------------
@@ -719,7 +794,7 @@ BreakerSnapshot CircuitBreaker::Impl::snapshot() {
         const auto now = advance(clock_.now());
         snapshot.state = state();
         if (snapshot.state == State::open) {
-            snapshot.time_left = std::max(Duration::zero(), TimePoint{Duration{retry_at_.load()}} - now);
+            snapshot.time_left = std::max(Duration::zero(), TimePoint{Duration{breaker_.retry_at_.load()}} - now);
         }
         snapshot.attempt = attempt_;
         snapshot.trip_count = trip_count_;
@@ -760,9 +835,9 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
                         .time_left = time_left},
                        now);
         }
-        hub_->enqueue([&] { return StateRestoredEvent{snapshot.state, to, time_left, snapshot.taken_at}; });
+        enqueue([&] { return StateRestoredEvent{snapshot.state, to, time_left, snapshot.taken_at}; });
     }
-    hub_->drain(breaker_);
+    drain();
 }
 
 // The numbers up to `generation` were given by a process before this one. Not a transition: state and window stay.
@@ -780,11 +855,14 @@ void CircuitBreaker::Impl::count_on_from(std::uint64_t generation, TimePoint now
 void CircuitBreaker::Impl::publish_config() noexcept {
     // relaxed: each value stands for itself, and a call in flight may be judged by the old one or the new one.
     constexpr auto order = std::memory_order_relaxed;
-    slow_threshold_.store(config_.slow_call_duration_threshold ? config_.slow_call_duration_threshold->count() : never,
-                          order);
-    count_timeouts_.store(config_.count_timeout_as_failure, order);
+    // A bound that belongs to the first bucket is in it.
+    const auto first_bucket =
+        std::chrono::round<Duration>(std::chrono::duration<double>{duration_bucket_bounds.front()}) + Duration{1};
+    quick_below_.store(std::min(first_bucket, config_.slow_call_duration_threshold.value_or(first_bucket)).count(),
+                       order);
     most_probes_.store(config_.half_open_max_concurrent, std::memory_order_release);  // pairs with acquire()
     breaker_.operation_timeout_.store(config_.operation_timeout ? config_.operation_timeout->count() : 0, order);
+    breaker_.measuring_.store(config_.measure_duration, order);
     breaker_.watching_.store(config_.hung_call_threshold.has_value(), order);
 }
 
@@ -800,9 +878,12 @@ Outcome CircuitBreaker::Impl::judge_exception(const std::exception_ptr& error) c
 }
 
 void CircuitBreaker::Impl::record_fallback(bool failed) noexcept {
-    add(totals_.fallbacks, std::memory_order_relaxed);
-    hub_->enqueue([failed] { return FallbackExecutedEvent{failed}; });
-    hub_->drain(breaker_);
+    {
+        const std::scoped_lock lock{mutex_};
+        ++totals_.fallbacks;
+        enqueue([failed] { return FallbackExecutedEvent{failed}; });
+    }
+    drain();
 }
 
 CircuitBreakerConfig CircuitBreaker::Impl::config() {
@@ -820,9 +901,8 @@ std::vector<TransitionReport> CircuitBreaker::Impl::reports() {
     return reports_.all();
 }
 
-// R41. What the mutex guards is exact. What calls count meanwhile without it is read so that it agrees: first the window,
-// then the parts, then what they are parts of (see add), and every whole is summed from what was read. Each counter only
-// grows, so no sum goes back.
+// R41. What the mutex guards is exact. Quick successes and rejections are counted meanwhile without it: the former are read
+// after the window, which is made of the same cells, and every whole is summed from what was read. Each counter only grows.
 CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     CircuitBreakerMetrics metrics;
     {
@@ -838,7 +918,7 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.last_change = last_change_;
         metrics.last_change_wall = last_change_wall_;
         if (metrics.state == State::open) {
-            metrics.next_attempt = TimePoint{Duration{retry_at_.load()}};
+            metrics.next_attempt = TimePoint{Duration{breaker_.retry_at_.load()}};
             metrics.retry_after = std::max(Duration::zero(), *metrics.next_attempt - now);
         }
         metrics.open_duration = time_open_ + (is_open(metrics.state) ? now - last_change_ : Duration::zero());
@@ -846,6 +926,25 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.attempt = attempt_;
         metrics.config_version = config_version_;
         metrics.transitions = transitions_;
+        const auto quick = window_.successes();
+        metrics.durations = totals_.durations;
+        metrics.durations.buckets[0] += quick.measured;
+        metrics.totals = {.successes = totals_.successes + quick.measured + quick.unmeasured,
+                          .failures = totals_.failures,
+                          .timeouts = totals_.timeouts,
+                          .ignored = totals_.ignored,
+                          .abandoned = totals_.abandoned,
+                          .stale = totals_.stale,
+                          .slow = totals_.slow,
+                          .fallbacks = totals_.fallbacks,
+                          .probes = totals_.probes,
+                          .listener_errors = hub_owner_ ? hub_owner_->errors() : 0};
+        stripes_.for_each([&](const detail::Stripe& stripe) {
+            constexpr auto order = std::memory_order_relaxed;  // the window's acquiring loads came first
+            metrics.totals.rejected_open += stripe.rejected_open.load(order);
+            metrics.totals.rejected_probes += stripe.rejected_probes.load(order);
+            metrics.durations.sum += Duration{stripe.quick_sum.load(order)};
+        });
     }
     const auto& window = metrics.window;
     metrics.failure_rate = ratio(window.failures, window.total);
@@ -853,25 +952,9 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     metrics.slow_call_rate = ratio(window.slow, window.total);
 
     auto& totals = metrics.totals;
-    constexpr auto order = std::memory_order_acquire;  // pairs as described at add()
-    totals.stale = totals_.stale.load(order);
-    totals.slow = totals_.slow.load(order);
-    totals.probes = totals_.probes.load(order);
-    totals.fallbacks = totals_.fallbacks.load(order);
-    totals.ignored = totals_.ignored.load(order);
-    totals.abandoned = totals_.abandoned.load(order);
-    totals.failures = sum(totals_.failures, metrics.durations);
-    totals.timeouts = sum(totals_.timeouts, metrics.durations);
-    for (const auto& stripe : stripes_.all()) {
-        totals.successes += sum(stripe.successes, metrics.durations);
-        totals.rejected_open += stripe.rejected_open.load(order);
-        totals.rejected_probes += stripe.rejected_probes.load(order);
-        metrics.durations.sum += Duration{stripe.duration_sum.load(order)};
-    }
     totals.admitted = totals.successes + totals.failures + totals.timeouts + totals.ignored + totals.abandoned;
     totals.rejected = totals.rejected_open + totals.rejected_probes;
     totals.requests = totals.admitted + totals.rejected;
-    totals.listener_errors = hub_->errors();
     if (const auto count = metrics.durations.count(); count != 0) {
         metrics.average_duration = metrics.durations.sum / static_cast<Duration::rep>(count);
     }

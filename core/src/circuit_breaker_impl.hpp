@@ -11,6 +11,7 @@
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/detail/sync.hpp>
 
+#include "coarse_clock.hpp"
 #include "event_hub.hpp"
 #include "open_time.hpp"
 #include "outcome_log.hpp"
@@ -23,13 +24,27 @@
 namespace fusebox {
 
 /// Lock-free: every rejection but those that lose a race for a probe slot, admission in closed, and a plain success
-/// (see OutcomeWindow). Everything else is short, under one mutex, and calls nobody back: failures, slow calls, probes,
-/// the first success of a slice, transitions, control. Events are queued under the mutex and delivered after it.
+/// (see OutcomeWindow) that took no more than a millisecond. Everything else is short, under one mutex, and calls nobody
+/// back: failures, longer calls, probes, the first success of a slice, transitions, control. Events are queued under the
+/// mutex and delivered after it.
 class CircuitBreaker::Impl {
 public:
     Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& config, BreakerOptions options);
 
     std::expected<Permit, Rejection> acquire() noexcept;
+    /// For breakers that follow the steady clock: the open time that is left by a clock that is quick to read and may be late;
+    /// zero where it is so short, or `word` so old, that one has to look closely, or somebody listens to rejections.
+    [[nodiscard]] Duration surely_left(std::uint64_t word) const noexcept {
+        // acquire: as in acquire(), and for the same second look.
+        const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
+        const auto left = retry_at - detail::coarse_steady_clock();
+        return left > detail::coarse_lag && load_word() == word && !wants(EventMask::calls) ? left : Duration::zero();
+    }
+    void count_rejection() noexcept {
+        stripes_.own().rejected_open.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter, orders nothing
+    }
+    /// A success of which nothing more is known; by far the most frequent end of a call.
+    void succeed(const Permit& permit, TimePoint now, std::string_view trace_id) noexcept;
     void settle(const Permit& permit, Outcome outcome, TimePoint now, const Settlement& settlement) noexcept;
 
     [[nodiscard]] CircuitBreakerMetrics metrics();
@@ -44,9 +59,7 @@ public:
     [[nodiscard]] BreakerSnapshot snapshot();
     void restore(const BreakerSnapshot& snapshot);
 
-    Subscription subscribe(BreakerListener listener, EventMask mask) {
-        return hub_->subscribe(std::move(listener), mask);
-    }
+    Subscription subscribe(BreakerListener listener, EventMask mask);
     [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
     void record_fallback(bool failed) noexcept;
 
@@ -61,38 +74,63 @@ private:
         std::string_view note{};
         Duration time_left{};  // restored to open
     };
-    /// What a settled call says to its generation.
+    /// How a call ended.
     struct Verdict {
         Outcome outcome{};
+        std::optional<Duration> duration{};  // none: nobody measured it
         bool slow{};
-        Duration duration{};
         const Settlement* settlement{};
+    };
+    /// What is counted for life, but for rejections and quick successes: those are in the stripes. Only ever added to.
+    struct Totals {
+        DurationHistogram durations{};
+        std::uint64_t successes{};
+        std::uint64_t failures{};
+        std::uint64_t timeouts{};
+        std::uint64_t ignored{};
+        std::uint64_t abandoned{};
+        std::uint64_t stale{};
+        std::uint64_t slow{};
+        std::uint64_t probes{};
+        std::uint64_t fallbacks{};
     };
 
     // ---- without the mutex ----
-    [[nodiscard]] std::uint64_t load_word() const noexcept;
+    [[nodiscard]] std::uint64_t load_word() const noexcept {
+        return breaker_.word_.load(std::memory_order_acquire);  // pairs with the release in transition()
+    }
     [[nodiscard]] State state() const noexcept { return state_of(load_word()); }
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_of(load_word()); }
     std::optional<Permit> admit_watched(std::uint64_t word) noexcept;
     Rejection reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept;
-    void count_settled(detail::Stripe& stripe, const Permit& permit, Outcome outcome, bool slow,
-                       Duration duration) noexcept;
-    [[nodiscard]] bool is_neutral(Outcome outcome) const noexcept;
-    void settle_generation(detail::Stripe& stripe, const Permit& permit, const Verdict& verdict,
-                           TimePoint now) noexcept;
-    void count_stale() noexcept;
+    void follow_success(const Permit& permit, TimePoint now, Duration duration, bool contended) noexcept;
+    [[nodiscard]] bool has_run(std::uint64_t generation) const noexcept {
+        return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see clear_run
+    }
     void clear_run(std::uint64_t generation) noexcept;
+    void tell(const Permit& permit, Outcome outcome, bool slow, Duration duration) noexcept;
+    [[nodiscard]] bool wants(EventMask kind) const noexcept {
+        const auto* hub = hub_.load(std::memory_order_acquire);  // pairs with the release in subscribe()
+        return hub != nullptr && hub->wants(kind);
+    }
+    void drain() noexcept;
 
     // ---- each takes the mutex, and delivers events after releasing it ----
+    void widen() noexcept;
     std::optional<std::expected<Permit, Rejection>> acquire_locked(TimePoint now) noexcept;
-    void settle_locked(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
+    bool settle_locked(const Permit& permit, Verdict verdict, TimePoint now) noexcept;
     /// `recorded`: a success of that generation waits to be judged; otherwise only calls that hang are.
     void judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept;
 
     // ---- under the mutex ----
     TimePoint advance(TimePoint now) noexcept;
+    template <class Make>
+    void enqueue(const Make& make) noexcept;
+    void count(const Permit& permit, const Verdict& verdict) noexcept;
+    [[nodiscard]] bool is_neutral(Outcome outcome) const noexcept;
+    void settle_generation(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
     void record(const Verdict& verdict, TimePoint now) noexcept;
-    void settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now, bool& stale) noexcept;
+    void settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
     void count_probe(bool good, bool failure, bool slow, TimePoint now, const Cause& if_bad) noexcept;
     void expire_leases(TimePoint now) noexcept;
     void publish_probes() noexcept;
@@ -120,6 +158,10 @@ private:
         return static_cast<std::uint64_t>(tag(generation)) << 32U | run;
     }
 
+    static constexpr bool is_run_of(std::uint64_t generation, std::uint64_t run) noexcept {
+        return run > run_word(generation, 0) && run <= run_word(generation, ~0U);
+    }
+
     // judge_in_: see judge(). Anything above `armed` means that no success has to be judged.
     static constexpr std::int64_t armed = std::int64_t{1} << 40U;
     static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
@@ -127,40 +169,29 @@ private:
 
     CircuitBreaker& breaker_;
     const Clock& clock_;
-    const std::shared_ptr<detail::EventHub> hub_ = std::make_shared<detail::EventHub>();
+    detail::Atomic<detail::EventHub*> hub_{nullptr};  // made for the first listener, and then there for good
     const std::function<Outcome(const std::exception_ptr&)> classify_exception_;
 
     // Read by calls; written by transitions and reconfigurations.
-    detail::Atomic<TimePoint::rep> retry_at_{};
-    detail::Atomic<Duration::rep> slow_threshold_{never};
-    detail::Atomic<bool> count_timeouts_{};
+    detail::Atomic<Duration::rep>
+        quick_below_{};  // a success that took less is neither slow nor beyond the first bucket
     detail::Atomic<std::uint32_t> most_probes_{};
     // Copies of what probes_ says, so that a rejection needs no lock. The deadline may be too early, never too late.
     detail::Atomic<std::uint32_t> probes_in_flight_{};
     detail::Atomic<TimePoint::rep> earliest_lease_{};
 
     // Written by failures, read by every success.
-    alignas(64) detail::Atomic<std::uint64_t> run_{};
+    detail::Atomic<std::uint64_t> run_{};
     detail::Atomic<std::int64_t> judge_in_{disarmed};
 
-    // What is counted for life and is rarer than a plain success or a rejection (those are in the stripes).
-    struct alignas(64) Totals {
-        detail::Buckets failures{};
-        detail::Buckets timeouts{};
-        detail::Counter ignored{};
-        detail::Counter abandoned{};
-        detail::Counter stale{};
-        detail::Counter slow{};
-        detail::Counter probes{};
-        detail::Counter fallbacks{};
-    };
-    Totals totals_;
     detail::Stripes stripes_;
     detail::WatchedCalls watched_;
 
     detail::Mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
     CircuitBreakerConfig config_;
     std::uint64_t config_version_{1};
+    std::shared_ptr<detail::EventHub> hub_owner_;
+    Totals totals_;
     TimePoint latest_;  // no decision is made at an earlier time than the one before
     detail::OutcomeWindow window_;
     TimePoint last_failure_at_{};

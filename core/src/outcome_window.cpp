@@ -1,6 +1,7 @@
 #include "outcome_window.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fusebox::detail {
 namespace {
@@ -139,20 +140,20 @@ std::variant<TimeSlices, LastOutcomes> make_sealed(const Window& shape, TimePoin
 
 }  // namespace
 
-OutcomeWindow::OutcomeWindow(const Stripes& stripes, const Window& shape, TimePoint now)
-    : stripes_(stripes), origin_(now), sealed_(make_sealed(shape, now, now)) {
+OutcomeWindow::OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, TimePoint now)
+    : stripes_(stripes), origin_(now), measured_(measured), sealed_(make_sealed(shape, now, now)) {
+    gather(0);  // nothing: tags the cells
     publish_end();
 }
 
 void OutcomeWindow::add_success() noexcept {
     // Only when a cell is full, or a slice has just begun: once in 65535 successes this costs a sealing.
-    for (const auto& stripe : stripes_.all()) {
+    bool full = false;
+    stripes_.for_each([&full](const Stripe& stripe) {
         // relaxed: a full cell stays full until it is sealed, under the mutex that the caller holds.
-        if (successes_of(stripe.cell.load(std::memory_order_relaxed)) == most_successes) {
-            add_gathered(gather(generation_));
-            break;
-        }
-    }
+        full = full || successes_of(stripe.cell.load(std::memory_order_relaxed)) == most_successes;
+    });
+    if (full) add_gathered(gather(generation_));
     add_gathered(1);
 }
 
@@ -173,7 +174,6 @@ void OutcomeWindow::roll(TimePoint now) noexcept {
 }
 
 void OutcomeWindow::clear(std::uint64_t generation, TimePoint now) noexcept {
-    generation_ = generation;
     gather(generation);
     if (auto* slices = std::get_if<TimeSlices>(&sealed_)) {
         slices->clear(now);
@@ -183,10 +183,15 @@ void OutcomeWindow::clear(std::uint64_t generation, TimePoint now) noexcept {
     }
 }
 
-void OutcomeWindow::seal(std::uint64_t generation) noexcept {
-    generation_ = generation;
-    add_gathered(gather(generation));
+void OutcomeWindow::set_measured(bool measured) noexcept { add_gathered(gather(generation_, measured)); }
+
+OutcomeWindow::Successes OutcomeWindow::successes() const noexcept {
+    auto successes = gathered_;
+    (measured_ ? successes.measured : successes.unmeasured) += live();
+    return successes;
 }
+
+void OutcomeWindow::seal(std::uint64_t generation) noexcept { add_gathered(gather(generation)); }
 
 void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
     auto next = make_sealed(shape, origin_, now);  // may throw, hence first
@@ -219,17 +224,23 @@ std::uint64_t OutcomeWindow::minimum(std::uint32_t configured) const noexcept {
     return configured;
 }
 
-std::uint64_t OutcomeWindow::gather(std::uint64_t generation) noexcept {
-    const auto empty = tag(generation) << 40U | (++seals_ & low_24_bits) << 16U;
+std::uint64_t OutcomeWindow::gather(std::uint64_t generation) noexcept { return gather(generation, measured_); }
+
+std::uint64_t OutcomeWindow::gather(std::uint64_t generation, bool measured) noexcept {
+    const auto was_measured = std::exchange(measured_, measured);
+    generation_ = generation;
+    ++seals_;
     std::uint64_t successes = 0;
-    for (auto& stripe : stripes_.all()) successes += successes_of(stripe.cell.exchange(empty));
+    stripes_.for_each(
+        [&, empty = empty_cell()](Stripe& stripe) { successes += successes_of(stripe.cell.exchange(empty)); });
+    (was_measured ? gathered_.measured : gathered_.unmeasured) += successes;
     return successes;
 }
 
 std::uint64_t OutcomeWindow::live() const noexcept {
     std::uint64_t successes = 0;
     // seq_cst: pairs with the swap in try_success, see CircuitBreaker::Impl::judge.
-    for (const auto& stripe : stripes_.all()) successes += successes_of(stripe.cell.load());
+    stripes_.for_each([&successes](const Stripe& stripe) { successes += successes_of(stripe.cell.load()); });
     return successes;
 }
 

@@ -86,36 +86,47 @@ private:
 /// The window of a breaker. Thread contract: `try_success` from any thread; everything else under the breaker's mutex.
 ///
 /// Plain successes are by far the most frequent and are recorded without a lock: each stripe has one atomic cell
-///     { generation: 24 bits | seal: 24 bits | successes: 16 bits }
-/// that a success bumps by compare-and-swap, which is the moment at which it is recorded. Beginning a new slice, or a
-/// transition, seals the cells: under the mutex each one is exchanged for an empty one with a new seal, and what it held
-/// goes to the slice that has ended, or is dropped. A success that looked before and swaps after therefore fails, and
-/// looks again: none can land in a slice or a generation that it does not belong to (R8, R13).
+///     { generation: 24 bits | measured: 1 bit | seal: 23 bits | successes: 16 bits }
+/// that a success bumps by compare-and-swap, which is the moment at which it is recorded, and counted for life. Beginning a
+/// new slice, or a transition, seals the cells: under the mutex each one is exchanged for an empty one with a new seal, and
+/// what it held goes to the slice that has ended, or is dropped. A success that looked before and swaps after therefore
+/// fails, and looks again: none can land in a slice or a generation that it does not belong to (R8, R13).
 class OutcomeWindow {
 public:
-    OutcomeWindow(const Stripes& stripes, const Window& shape, TimePoint now);
+    OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, TimePoint now);
 
-    /// Records a plain success of `generation` at `now`. False, with nothing done: ask again under the mutex.
-    [[nodiscard]] bool try_success(Stripe& stripe, std::uint64_t generation, TimePoint now) noexcept {
+    enum class Try : std::uint8_t {
+        refused,    ///< nothing was done: ask again under the mutex
+        recorded,   ///< at the first attempt
+        contended,  ///< recorded, but another thread was at the same cell in the same moment
+    };
+    /// Records a plain success of `generation` at `now`. `measured`: whether its duration is known.
+    [[nodiscard]] Try try_success(Stripe& stripe, std::uint64_t generation, bool measured, TimePoint now) noexcept {
         // acquire: pairs with the exchange in gather(): with the new cell comes all that was written before it.
         auto cell = stripe.cell.load(std::memory_order_acquire);
-        do {
+        for (auto result = Try::recorded;; result = Try::contended) {
             // acquire on end_: pairs with the release in roll(): who sees the end of a new slice comes after the sealing
             // of the old one, so that the swap below fails if `cell` is older.
-            if (tag_of(cell) != tag(generation) || successes_of(cell) == most_successes ||
+            if (tag_of(cell) != tag(generation, measured) || successes_of(cell) == most_successes ||
                 now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {
-                return false;
+                return Try::refused;
             }
             // seq_cst on success: the caller reads next when to judge, see CircuitBreaker::Impl::judge.
-        } while (
-            !stripe.cell.compare_exchange_weak(cell, cell + 1, std::memory_order_seq_cst, std::memory_order_acquire));
-        return true;
+            if (stripe.cell.compare_exchange_weak(cell, cell + 1, std::memory_order_seq_cst,
+                                                  std::memory_order_acquire)) {
+                return result;
+            }
+        }
     }
 
+    /// Gives every core its own cell.
+    void widen() noexcept { stripes_.widen(empty_cell()); }
     void add_success() noexcept;
     void add_bad(bool failure, bool slow) noexcept;
     /// Begins the slice of `now` if the last one has ended. To be called before adding.
     void roll(TimePoint now) noexcept;
+    /// From now on successes are recorded without the lock if their durations are known, or if they are not.
+    void set_measured(bool measured) noexcept;
     /// Empties it, for `generation`.
     void clear(std::uint64_t generation, TimePoint now) noexcept;
     /// Keeps what it holds, to be read only: outcomes of an earlier generation come in no more.
@@ -124,6 +135,12 @@ public:
     void reshape(const Window& shape, TimePoint now);
 
     [[nodiscard]] WindowCounts counts(TimePoint now) const noexcept;
+    /// What `try_success` has recorded ever since: with known durations, and without.
+    struct Successes {
+        std::uint64_t measured{};
+        std::uint64_t unmeasured{};
+    };
+    [[nodiscard]] Successes successes() const noexcept;
     /// False where no failure and no slow call is in the window, hence no rate can be reached.
     [[nodiscard]] bool any_bad() const noexcept;
     /// `minimum_requests`, as far as the window can hold so many.
@@ -131,13 +148,18 @@ public:
 
 private:
     static constexpr std::uint64_t most_successes = 0xFFFF;
-    static constexpr std::uint64_t low_24_bits = 0xFF'FFFF;
-    static constexpr std::uint64_t tag(std::uint64_t generation) noexcept { return generation & low_24_bits; }
-    static constexpr std::uint64_t tag_of(std::uint64_t cell) noexcept { return cell >> 40U; }
+    static constexpr std::uint64_t tag(std::uint64_t generation, bool measured) noexcept {
+        return (generation & 0xFF'FFFFU) << 1U | (measured ? 1U : 0U);
+    }
+    static constexpr std::uint64_t tag_of(std::uint64_t cell) noexcept { return cell >> 39U; }
     static constexpr std::uint64_t successes_of(std::uint64_t cell) noexcept { return cell & most_successes; }
 
+    [[nodiscard]] std::uint64_t empty_cell() const noexcept {
+        return tag(generation_, measured_) << 39U | (seals_ & 0x7F'FFFFU) << 16U;
+    }
     /// Seals all cells for `generation`; what they held.
     std::uint64_t gather(std::uint64_t generation) noexcept;
+    std::uint64_t gather(std::uint64_t generation, bool measured) noexcept;
     /// What the cells hold now.
     [[nodiscard]] std::uint64_t live() const noexcept;
     void add_gathered(std::uint64_t successes) noexcept;
@@ -145,10 +167,12 @@ private:
 
     // When the running slice ends; of a count window never.
     Atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
-    const Stripes& stripes_;
+    Stripes& stripes_;
     TimePoint origin_;
     std::uint64_t generation_{};  // that the cells are tagged with
+    bool measured_;               // likewise
     std::uint64_t seals_{};
+    Successes gathered_{};
     std::variant<TimeSlices, LastOutcomes> sealed_;
 };
 

@@ -1,4 +1,4 @@
-// The counters that every call touches, one copy per core, so that calls on different cores share no cache line.
+// The counters that every call touches, one copy per core where cores compete, so that they share no cache line.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,7 @@
 #include <bit>
 #include <chrono>
 #include <cstdint>
-#include <memory>
-#include <span>
+#include <new>
 #include <thread>
 
 #include <fusebox/core/circuit_breaker_metrics.hpp>
@@ -18,16 +17,17 @@ namespace fusebox::detail {
 
 #ifndef FUSEBOX_EXPLORE  // see sync.hpp
 [[nodiscard]] inline unsigned thread_number() noexcept {
-    static std::atomic<unsigned> next{0};
+    static std::atomic<unsigned> last{0};
+    constinit thread_local unsigned number = 0;  // 0: none yet
     // relaxed: only has to be different, most of the time.
-    thread_local const unsigned number = next.fetch_add(1, std::memory_order_relaxed);
+    if (number == 0) [[unlikely]]
+        number = last.fetch_add(1, std::memory_order_relaxed) + 1;
     return number;
 }
 [[nodiscard]] inline unsigned core_count() noexcept { return std::thread::hardware_concurrency(); }
 #endif
 
 using Counter = Sum<std::uint64_t>;
-using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
 
 /// The histogram bucket of a duration (R42).
 [[nodiscard]] inline std::size_t bucket_of(Duration duration) noexcept {
@@ -43,29 +43,58 @@ using Buckets = std::array<Counter, duration_bucket_bounds.size() + 1>;
     return bucket;
 }
 
-/// Lifetime counters are only ever added to. A whole is the sum of its parts, computed when it is read.
+/// One cache line. Lifetime counters are only ever added to.
 struct alignas(64) Stripe {
-    Atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
-    Sum<Duration::rep> duration_sum{};
-    Buckets successes{};
+    Atomic<std::uint64_t> cell{};    // successes of the window that are not sealed yet: see OutcomeWindow
+    Sum<Duration::rep> quick_sum{};  // of the durations of all successes that were ever in the cell
     Counter rejected_open{};
     Counter rejected_probes{};
 };
 
-/// The stripes of one breaker: as many as the machine has cores, 8 at most, so that memory stays predictable.
+/// The stripes of one breaker: one, and as many more as the machine has cores (8 at most) once two threads have got into
+/// each other's way. A million idle breakers stay small.
 class Stripes {
 public:
-    Stripes() : count_(std::bit_ceil(std::clamp(core_count(), 1U, 8U))) {
-        stripes_ = std::make_unique<Stripe[]>(count_);
-    }
+    Stripes() = default;
+    Stripes(const Stripes&) = delete;
+    Stripes& operator=(const Stripes&) = delete;
+    ~Stripes() { delete[] more_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
 
     /// The calling thread's. Several threads may have the same one.
-    [[nodiscard]] Stripe& own() const noexcept { return stripes_[thread_number() & (count_ - 1)]; }
-    [[nodiscard]] std::span<Stripe> all() const noexcept { return {stripes_.get(), count_}; }
+    [[nodiscard]] Stripe& own() noexcept {
+        // acquire: pairs with the release in widen().
+        auto* more = more_.load(std::memory_order_acquire);
+        return more == nullptr ? first_ : more[thread_number() & (width_ - 1)];
+    }
+    [[nodiscard]] bool is_wide() const noexcept { return more_.load(std::memory_order_acquire) != nullptr; }
+    /// Where there is memory for it. `cell`: what each new one begins with. Not thread-safe: under the breaker's mutex,
+    /// which makes that everybody who seals or counts the cells there sees them all.
+    void widen(std::uint64_t cell) noexcept {
+        if (is_wide()) return;
+        width_ = std::bit_ceil(std::clamp(core_count(), 1U, 8U));
+        auto* more = new (std::nothrow) Stripe[width_];
+        if (more == nullptr) return;
+        for (unsigned i = 0; i < width_; ++i)
+            more[i].cell.store(cell, std::memory_order_relaxed);  // relaxed: see below
+        // release: pairs with the acquires here, so that who sees a stripe sees its cell.
+        more_.store(more, std::memory_order_release);
+    }
+
+    template <class Visit>
+    void for_each(Visit visit) {
+        visit(first_);
+        if (auto* more = more_.load(std::memory_order_acquire)) std::for_each_n(more, width_, visit);
+    }
+    template <class Visit>
+    void for_each(Visit visit) const {
+        visit(first_);
+        if (const auto* more = more_.load(std::memory_order_acquire)) std::for_each_n(more, width_, visit);
+    }
 
 private:
-    std::unique_ptr<Stripe[]> stripes_;
-    unsigned count_;
+    Stripe first_;
+    Atomic<Stripe*> more_{nullptr};
+    unsigned width_{};  // written once, before more_
 };
 
 }  // namespace fusebox::detail

@@ -374,6 +374,7 @@ constexpr std::array entry_keys{
     Key{"request_timeout", "operation_timeout", duration_or_off<&Config::operation_timeout>},
     Key{"count_timeout_as_failure", "count_timeout_as_failure", flag<&Config::count_timeout_as_failure>},
     Key{"hung_call_threshold", "hung_call_threshold", duration_or_off<&Config::hung_call_threshold>},
+    Key{"measure_duration", "measure_duration", flag<&Config::measure_duration>},
 };
 
 void read_keys(const toml::table& table, std::string_view path, std::span<const Key> keys, BreakerEntry& entry,

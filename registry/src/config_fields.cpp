@@ -56,6 +56,7 @@ std::vector<std::pair<std::string_view, std::string>> config_fields(const Circui
         {"operation_timeout", text_of(config.operation_timeout)},
         {"count_timeout_as_failure", text_of(config.count_timeout_as_failure)},
         {"hung_call_threshold", text_of(config.hung_call_threshold)},
+        {"measure_duration", text_of(config.measure_duration)},
     };
 }
 

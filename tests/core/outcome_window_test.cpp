@@ -9,10 +9,10 @@ namespace {
 using namespace std::chrono_literals;
 
 struct WindowRig {
-    explicit WindowRig(const Window& shape) : window{stripes, shape, start} {}
+    explicit WindowRig(const Window& shape) : window{stripes, shape, true, start} {}
 
     bool success(std::uint64_t generation, Duration after = {}) {
-        return window.try_success(stripes.own(), generation, start + after);
+        return window.try_success(stripes.own(), generation, true, start + after) != OutcomeWindow::Try::refused;
     }
 
     const TimePoint start{1h};

@@ -93,6 +93,8 @@ TEST_CASE("R62: the short forms of window, backoff and half-open mode") {
 }
 
 TEST_CASE("R62: what can be off can be turned off") {
+    const auto untimed = with("window = { count = 50 }\noperation_timeout = 'off'\nmeasure_duration = false");
+    CHECK_FALSE(untimed.measure_duration);
     CHECK(with("operation_timeout = 'off'").operation_timeout == std::nullopt);
     CHECK(with("consecutive_failure_threshold = 'off'").consecutive_failure_threshold == 0);
     CHECK(with("consecutive_failure_threshold = 0").consecutive_failure_threshold == 0);

@@ -198,8 +198,10 @@ TEST_CASE("R61: asking with another configuration gives the existing breaker and
 }
 
 TEST_CASE("R61: every field takes part in a conflict") {
-    const CircuitBreakerConfig base;
-    std::vector<CircuitBreakerConfig> others(20);
+    CircuitBreakerConfig base;
+    base.window = CountWindow{100};
+    base.operation_timeout = std::nullopt;
+    std::vector<CircuitBreakerConfig> others(21, base);
     others[0].enabled = false;
     others[1].consecutive_failure_threshold = 0;
     others[2].failure_rate_threshold = 0;
@@ -217,9 +219,10 @@ TEST_CASE("R61: every field takes part in a conflict") {
     others[14].success_threshold = 1;
     others[15].half_open_rate = HalfOpenRate{};
     others[16].probe_lease = 1h;
-    others[17].operation_timeout = std::nullopt;
+    others[17].operation_timeout = 1s;
     others[18].count_timeout_as_failure = false;
     others[19].hung_call_threshold = 1s;
+    others[20].measure_duration = false;
     Registry registry;
     Heard heard;
     const auto subscription = registry.subscribe(heard.listener());

@@ -63,7 +63,10 @@ class CallError {
 public:
     using Variant = std::variant<Rejection, TimeoutError, OperationFailed<E>, InternalError>;
 
-    CallError(Rejection rejection) : variant_(rejection) {}                // NOLINT(google-explicit-constructor)
+    // Field by field: a copy in one would read back together what was just written apart, and wait for it.
+    CallError(const Rejection& refused)  // NOLINT(google-explicit-constructor)
+        : variant_(std::in_place_type<Rejection>, refused.kind, refused.state, refused.retry_after,
+                   refused.generation) {}
     CallError(TimeoutError timeout) : variant_(timeout) {}                 // NOLINT(google-explicit-constructor)
     CallError(InternalError internal) : variant_(std::move(internal)) {}   // NOLINT(google-explicit-constructor)
     CallError(OperationFailed<E> failed) : variant_(std::move(failed)) {}  // NOLINT(google-explicit-constructor)

@@ -1,12 +1,14 @@
 // The circuit breaker: decides whether a dependency may be called, judges how the calls end, opens and recovers.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <expected>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -93,7 +95,7 @@ public:
     /// Settling a permit twice, or one that was moved from, does nothing. Whether the outcome is a timeout is for the
     /// caller to say; only `call` and `run` compare with the deadline (R33).
     void settle(Outcome outcome, const Settlement& settlement = {}) noexcept;
-    void success() noexcept { settle(Outcome::success); }
+    void success() noexcept;
     void failure() noexcept { settle(Outcome::failure); }
     void ignore() noexcept { settle(Outcome::ignored); }
 
@@ -101,7 +103,7 @@ public:
     /// True for a call admitted in half-open.
     [[nodiscard]] bool is_probe() const noexcept { return state_ == State::half_open; }
     /// Deadline by `operation_timeout`, for the operation to keep (R32). Not for a permit that was settled or moved from.
-    [[nodiscard]] CallContext context(std::stop_token stop = {}) const;
+    [[nodiscard]] CallContext context(const std::stop_token& stop = {}) const;
 
 private:
     friend class CircuitBreaker;
@@ -109,6 +111,7 @@ private:
     Permit(CircuitBreaker& breaker, std::uint64_t generation, State state, TimePoint started, std::uint64_t ticket = 0,
            std::uint32_t slot = 0) noexcept
         : breaker_(&breaker), generation_(generation), started_(started), ticket_(ticket), slot_(slot), state_(state) {}
+    void settle_at(Outcome outcome, TimePoint now, std::string_view trace_id) noexcept;
     void settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept;
     void abandon() noexcept;
 
@@ -181,13 +184,17 @@ public:
         const auto state = state_of(word);
         // relaxed: a call that misses the switch by a moment is only not watched.
         if (admits_all(state) && !watching_.load(std::memory_order_relaxed)) [[likely]] {
-            return Permit{*this, generation_of(word), state, clock_->now()};
+            // relaxed: stands for itself.
+            const auto measuring = measuring_.load(std::memory_order_relaxed);
+            return Permit{*this, generation_of(word), state, measuring ? now() : unmeasured};
         }
         return acquire_slowly();
     }
     /// Runs `op` if admitted: `std::expected<T, CallError<E>>`.
     template <class Op>
-    auto call(Op&& op, const CallOptions& options = {});
+    auto call(Op&& op);
+    template <class Op>
+    auto call(Op&& op, const CallOptions& options);
     /// As `call`, with `classify(const std::expected<T, E>&) -> Outcome` judging the result of this call.
     template <class Op, class Classify>
     auto call_classified(Op&& op, Classify&& classify, const CallOptions& options = {});
@@ -267,24 +274,61 @@ private:
         return state == State::closed || state == State::disabled || state == State::metrics_only;
     }
 
+    /// In place of a time that nobody has read: later than the end of every slice of a time window, earlier than never.
+    static constexpr TimePoint unmeasured{Duration{std::numeric_limits<Duration::rep>::max() - 1}};
+
     [[nodiscard]] std::expected<Permit, Rejection> acquire_slowly() noexcept;
-    [[nodiscard]] std::optional<TimePoint> deadline_of(const Permit& permit,
-                                                       const CallOptions& options = {}) const noexcept;
+    [[nodiscard]] TimePoint now() const noexcept { return by_steady_clock_ ? SteadyClock::read() : clock_->now(); }
+    /// When a call ended, where anybody wants to know.
+    [[nodiscard]] TimePoint end_of(const Permit& permit, TimePoint deadline) const noexcept {
+        return permit.started_ == unmeasured && deadline == no_deadline ? unmeasured : now();
+    }
+    static constexpr TimePoint no_deadline = TimePoint::max();
+    /// The earlier of the configured deadline and `limit`.
+    [[nodiscard]] TimePoint deadline_of(const Permit& permit, TimePoint limit = no_deadline) const noexcept {
+        // relaxed: a number that stands for itself.
+        const auto timeout = operation_timeout_.load(std::memory_order_relaxed);
+        if (timeout == 0 || permit.started_ == unmeasured) return limit;
+        return std::min(limit, permit.started_ + Duration{timeout});
+    }
     /// Settles for `call` and `run`: a call that ended after its deadline is a timeout (R33).
-    void settle_call(Permit& permit, Outcome outcome, TimePoint ended, std::optional<TimePoint> deadline,
-                     const CallOptions& options, Settlement settlement = {}) noexcept;
+    static void settle_call(Permit& permit, Outcome outcome, TimePoint ended, TimePoint deadline, bool* late,
+                            std::string_view trace_id) noexcept {
+        if (ended > deadline) [[unlikely]] {
+            outcome = Outcome::timeout;
+            if (late != nullptr) *late = true;
+        }
+        permit.settle_at(outcome, ended, trace_id);
+    }
+    /// The same for a call that gave an error.
+    static void settle_error(Permit& permit, Outcome outcome, TimePoint ended, TimePoint deadline, bool* late,
+                             std::string_view trace_id, Settlement settlement) noexcept {
+        if (ended > deadline) {
+            outcome = Outcome::timeout;
+            if (late != nullptr) *late = true;
+        }
+        settlement.trace_id = trace_id;
+        permit.settle_at(outcome, ended, settlement);
+    }
     [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
     void record_fallback(bool failed) noexcept;
 
     template <class Value, class Error>
     [[nodiscard]] Outcome judge(const std::expected<Value, Error>& result) const;
     template <class Op, class Judge>
-    auto execute(Op&& op, Judge&& judge, const CallOptions& options);
+    auto execute(Op&& op, Judge&& judge, TimePoint limit, const std::stop_token& stop, bool* late,
+                 std::string_view trace_id);
+    [[nodiscard]] CallContext context_until(TimePoint deadline, const std::stop_token& stop) const {
+        return {*clock_, deadline == no_deadline ? std::nullopt : std::optional{deadline}, stop};
+    }
 
     // What every admission reads, on one cache line that only transitions and reconfigurations write.
     alignas(64) detail::Atomic<std::uint64_t> word_{};
-    detail::Atomic<bool> watching_{};                    // hung_call_threshold is set
+    detail::Atomic<bool> watching_{};  // hung_call_threshold is set
+    detail::Atomic<bool> measuring_{true};
+    const bool by_steady_clock_;
     detail::Atomic<Duration::rep> operation_timeout_{};  // 0: none
+    detail::Atomic<TimePoint::rep> retry_at_{};          // of the last transition to open
     const Clock* clock_;
     std::unique_ptr<Impl> impl_;
     std::string name_;
@@ -303,45 +347,48 @@ Outcome CircuitBreaker::judge(const std::expected<Value, Error>& result) const {
 }
 
 template <class Op, class Judge>
-auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options) {
+auto CircuitBreaker::execute(Op&& op, Judge&& judge, TimePoint limit, const std::stop_token& stop, bool* late,
+                             std::string_view trace_id) {
     using Shape = detail::CallShape<Op>;
     using Error = typename Shape::Error;
     using Answer = std::expected<typename Shape::Value, CallError<Error>>;
 
-    if (options.late != nullptr) *options.late = false;
+    if (late != nullptr) *late = false;
     auto permit = try_acquire();
-    if (!permit) return Answer{std::unexpect, permit.error()};
-    const auto deadline = deadline_of(*permit, options);
+    if (!permit) [[unlikely]]
+        return Answer{std::unexpect, permit.error()};
+    const auto deadline = deadline_of(*permit, limit);
+    const auto context = [&] { return context_until(deadline, stop); };
 
     auto result = [&]() -> typename Shape::Result {
         if constexpr (Shape::returns_expected) {
             try {
-                return detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+                return detail::invoke_operation(std::forward<Op>(op), context);
             } catch (...) {
-                settle_call(*permit, Outcome::failure, clock_->now(), deadline, options,
-                            detail::settlement_of(std::current_exception()));
+                settle_error(*permit, Outcome::failure, end_of(*permit, deadline), deadline, late, trace_id,
+                             detail::settlement_of(std::current_exception()));
                 throw;
             }
         } else {
             try {
                 if constexpr (std::is_void_v<typename Shape::Value>) {
-                    detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
+                    detail::invoke_operation(std::forward<Op>(op), context);
                     return {};
                 } else {
-                    return typename Shape::Result{
-                        std::in_place, detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop)};
+                    return
+                        typename Shape::Result{std::in_place, detail::invoke_operation(std::forward<Op>(op), context)};
                 }
             } catch (...) {
                 return std::unexpected{std::current_exception()};
             }
         }
     }();
-    const auto ended = clock_->now();
+    const auto ended = end_of(*permit, deadline);
     const Outcome outcome = std::invoke(std::forward<Judge>(judge), std::as_const(result));
-    if (result) {
-        settle_call(*permit, outcome, ended, deadline, options);
+    if (result) [[likely]] {
+        settle_call(*permit, outcome, ended, deadline, late, trace_id);
     } else {
-        settle_call(*permit, outcome, ended, deadline, options, detail::settlement_of(result.error()));
+        settle_error(*permit, outcome, ended, deadline, late, trace_id, detail::settlement_of(result.error()));
     }
 
     if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
@@ -352,14 +399,24 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, const CallOptions& options)
     }
 }
 
+// Without options none are made: reading back what was just written would cost as much as the rest of the call.
+template <class Op>
+auto CircuitBreaker::call(Op&& op) {
+    return execute(std::forward<Op>(op), [this](const auto& result) { return this->judge(result); }, no_deadline, {},
+                   nullptr, {});
+}
+
 template <class Op>
 auto CircuitBreaker::call(Op&& op, const CallOptions& options) {
-    return execute(std::forward<Op>(op), [this](const auto& result) { return this->judge(result); }, options);
+    return execute(
+        std::forward<Op>(op), [this](const auto& result) { return this->judge(result); },
+        options.deadline.value_or(no_deadline), options.stop, options.late, options.trace_id);
 }
 
 template <class Op, class Classify>
 auto CircuitBreaker::call_classified(Op&& op, Classify&& classify, const CallOptions& options) {
-    return execute(std::forward<Op>(op), std::forward<Classify>(classify), options);
+    return execute(std::forward<Op>(op), std::forward<Classify>(classify), options.deadline.value_or(no_deadline),
+                   options.stop, options.late, options.trace_id);
 }
 
 template <class Op>
@@ -371,21 +428,22 @@ auto CircuitBreaker::run(Op&& op, const CallOptions& options) {
     if (options.late != nullptr) *options.late = false;
     auto permit = try_acquire();
     if (!permit) throw CircuitOpenError{permit.error()};
-    const auto deadline = deadline_of(*permit, options);
+    const auto deadline = deadline_of(*permit, options.deadline.value_or(no_deadline));
+    const auto context = [&] { return context_until(deadline, options.stop); };
     try {
         if constexpr (std::is_void_v<typename Shape::Value>) {
-            detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
-            settle_call(*permit, Outcome::success, clock_->now(), deadline, options);
+            detail::invoke_operation(std::forward<Op>(op), context);
+            settle_call(*permit, Outcome::success, end_of(*permit, deadline), deadline, options.late, options.trace_id);
         } else {
-            typename Shape::Value value =
-                detail::invoke_operation(std::forward<Op>(op), *clock_, deadline, options.stop);
-            settle_call(*permit, Outcome::success, clock_->now(), deadline, options);
+            typename Shape::Value value = detail::invoke_operation(std::forward<Op>(op), context);
+            settle_call(*permit, Outcome::success, end_of(*permit, deadline), deadline, options.late, options.trace_id);
             return value;
         }
     } catch (...) {
-        const auto ended = clock_->now();
+        const auto ended = end_of(*permit, deadline);
         const auto error = std::current_exception();
-        settle_call(*permit, judge_exception(error), ended, deadline, options, detail::settlement_of(error));
+        settle_error(*permit, judge_exception(error), ended, deadline, options.late, options.trace_id,
+                     detail::settlement_of(error));
         throw;
     }
 }

@@ -85,6 +85,9 @@ struct CircuitBreakerConfig {
     /// A call in flight this long counts as a slow failure, also where the slow rule is off otherwise; > 0, none = off.
     /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17).
     std::optional<Duration> hung_call_threshold{};
+    /// off: no call is timed, which is most of what an admitted call costs. Then a count window is needed, and none of
+    /// operation_timeout, slow_call_duration_threshold, hung_call_threshold; the duration histogram stays empty.
+    bool measure_duration{true};
 
     bool operator==(const CircuitBreakerConfig&) const = default;
 };
@@ -141,6 +144,7 @@ public:
     CircuitBreakerConfigBuilder& operation_timeout(std::optional<Duration> timeout);
     CircuitBreakerConfigBuilder& count_timeout_as_failure(bool on);
     CircuitBreakerConfigBuilder& hung_call_threshold(std::optional<Duration> threshold);
+    CircuitBreakerConfigBuilder& measure_duration(bool on);
 
     /// Throws `InvalidConfig` naming every bad field.
     [[nodiscard]] CircuitBreakerConfig build() const;

@@ -40,7 +40,7 @@ struct WindowCounts {
 /// How one call ended, as reports remember it.
 struct OutcomeRecord {
     Duration age{};       ///< at the time of the report; ≥ 0
-    Duration duration{};  ///< of a call that was given up: how long it had been in flight
+    Duration duration{};  ///< of a call that was given up: how long it had been in flight; 0 where nobody measured it
     Outcome outcome{};
     bool slow{};
     std::string message{};   ///< `Settlement::message`, at most 96 bytes, or why it was given up; may be empty

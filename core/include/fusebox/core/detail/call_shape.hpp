@@ -24,12 +24,11 @@ concept HasOutcomeOf = requires(const E& error) {
 template <class Op>
 inline constexpr bool takes_context = std::is_invocable_v<Op, const CallContext&>;
 
-/// Calls `op(const CallContext&)` where it can be called so, else `op()`.
-template <class Op>
-decltype(auto) invoke_operation(Op&& op, const Clock& clock, std::optional<TimePoint> deadline,
-                                const std::stop_token& stop) {
+/// Calls `op(const CallContext&)` where it can be called so, with the context that `make_context` makes; else `op()`.
+template <class Op, class MakeContext>
+decltype(auto) invoke_operation(Op&& op, const MakeContext& make_context) {
     if constexpr (takes_context<Op>) {
-        return std::invoke(std::forward<Op>(op), CallContext{clock, deadline, stop});
+        return std::invoke(std::forward<Op>(op), make_context());
     } else {
         static_assert(std::is_invocable_v<Op>, "an operation is called as op(const CallContext&) or op()");
         return std::invoke(std::forward<Op>(op));
@@ -52,8 +51,8 @@ struct ExpectedShape<std::expected<T, E>> {
 /// `Value` and `Error` of an operation: those of the `expected` it returns, or what it returns and `exception_ptr`.
 template <class Op>
 struct CallShape
-    : ExpectedShape<std::remove_cvref_t<decltype(invoke_operation(std::declval<Op>(), std::declval<const Clock&>(), {},
-                                                                  std::declval<const std::stop_token&>()))>> {
+    : ExpectedShape<
+          std::remove_cvref_t<decltype(invoke_operation(std::declval<Op>(), std::declval<CallContext (*)()>()))>> {
     using Result = std::expected<typename CallShape::Value, typename CallShape::Error>;
 };
 
