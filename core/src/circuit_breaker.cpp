@@ -27,6 +27,10 @@ CircuitBreaker::CircuitBreaker(std::string name, const CircuitBreakerConfig& con
 }
 CircuitBreaker::~CircuitBreaker() = default;
 
+CallContext CircuitBreaker::context_until(TimePoint deadline, const std::stop_token& stop) const {
+    return {*clock_, deadline == no_deadline ? std::nullopt : std::optional{deadline}, stop};
+}
+
 Outcome CircuitBreaker::judge_exception(const std::exception_ptr& error) const noexcept {
     return impl_->judge_exception(error);
 }

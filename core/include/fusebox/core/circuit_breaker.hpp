@@ -318,9 +318,7 @@ private:
     template <class Op, class Judge>
     auto execute(Op&& op, Judge&& judge, TimePoint limit, const std::stop_token& stop, bool* late,
                  std::string_view trace_id);
-    [[nodiscard]] CallContext context_until(TimePoint deadline, const std::stop_token& stop) const {
-        return {*clock_, deadline == no_deadline ? std::nullopt : std::optional{deadline}, stop};
-    }
+    [[nodiscard]] CallContext context_until(TimePoint deadline, const std::stop_token& stop) const;
 
     // What every admission reads, on one cache line that only transitions and reconfigurations write.
     alignas(64) detail::Atomic<std::uint64_t> word_{};
