@@ -25,7 +25,7 @@ public:
     CallContext() = default;
     /// `clock` must outlive the context; `deadline` is a point on it.
     CallContext(const Clock& clock, std::optional<TimePoint> deadline, std::stop_token stop = {})
-        : clock_(&clock), deadline_(deadline), stop_(std::move(stop)) {}
+        : clock_(&clock), deadline_(deadline.value_or(none)), stop_(std::move(stop)) {}
 
     /// A context that ends `timeout` from now on `clock`.
     [[nodiscard]] static CallContext with_timeout(Duration timeout, const Clock& clock = steady_clock(),
@@ -33,15 +33,18 @@ public:
         return {clock, clock.now() + timeout, std::move(stop)};
     }
 
-    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept { return deadline_; }
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept {
+        if (deadline_ == none) return std::nullopt;
+        return deadline_;
+    }
     [[nodiscard]] const std::stop_token& stop_token() const noexcept { return stop_; }
     /// Time left, never negative; empty without a deadline.
     [[nodiscard]] std::optional<Duration> remaining() const noexcept {
-        if (!deadline_) return std::nullopt;
-        return std::max(Duration::zero(), Duration{*deadline_ - clock_->now()});
+        if (deadline_ == none) return std::nullopt;
+        return std::max(Duration::zero(), Duration{deadline_ - clock_->now()});
     }
     /// True from the deadline on; never without one.
-    [[nodiscard]] bool expired() const noexcept { return deadline_ && clock_->now() >= *deadline_; }
+    [[nodiscard]] bool expired() const noexcept { return deadline_ != none && clock_->now() >= deadline_; }
     [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
     /// The clock the deadline is on.
     [[nodiscard]] const Clock& clock() const noexcept { return *clock_; }
@@ -51,7 +54,7 @@ public:
     [[nodiscard]] CallContext tightened(const Clock& clock, std::optional<TimePoint> deadline) const {
         auto copy = *this;
         copy.clock_ = &clock;
-        if (deadline && (!deadline_ || *deadline < *deadline_)) copy.deadline_ = deadline;
+        if (deadline && *deadline < deadline_) copy.deadline_ = *deadline;
         return copy;
     }
     [[nodiscard]] CallContext with_stop_token(std::stop_token stop) const {
@@ -71,8 +74,10 @@ public:
     }
 
 private:
+    static constexpr TimePoint none = TimePoint::max();
+
     const Clock* clock_ = &steady_clock();
-    std::optional<TimePoint> deadline_;
+    TimePoint deadline_ = none;
     std::stop_token stop_;
     bool* late_ = nullptr;
 };
