@@ -25,7 +25,9 @@ struct AsioRuntime {
         // Not `||` of awaitable_operators: that drops the value of a call which ends while it is being cancelled.
         auto group = ax::make_parallel_group(asio::co_spawn(executor, std::move(call), ax::deferred),
                                              timer.async_wait(ax::deferred));
-        auto [order, thrown, result, timer_error] = co_await group.async_wait(ax::wait_for_one(), asio::use_awaitable);
+        // In two steps: newer GCCs do not destroy what is bound to names directly from a co_await.
+        auto ended = co_await group.async_wait(ax::wait_for_one(), asio::use_awaitable);
+        auto& [order, thrown, result, timer_error] = ended;
         const bool timer_was_first = order[0] == 1 && !timer_error;
         if (!thrown) co_return fusebox::RaceResult<T>{std::move(result), timer_was_first};
         // The call never throws: asio cancelled it before it had begun.

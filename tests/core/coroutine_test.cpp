@@ -253,6 +253,24 @@ TEST_CASE("R35: an operation that returns expected and still throws: recorded as
     CHECK(bench.totals().failures == 2);
 }
 
+TEST_CASE("R35: what a call is given lives until it has ended, and ends once") {
+    Bench bench;
+    const auto owned = std::make_shared<std::string>(100, 'x');
+    const Races races;
+    const auto caller = [&]() -> Task<std::size_t> {
+        // Both have names, for the sake of GCC 12.
+        const auto size = [owned]() -> Task<std::size_t> { co_return owned->size(); };
+        const auto plain = co_await co_call(bench.breaker, size);
+        auto task = co_call(
+            bench.breaker, [owned](const CallContext&) -> Task<std::size_t> { co_return owned->size(); }, races);
+        const auto raced = co_await std::move(task);
+        co_return plain.value() + raced.value();
+    };
+    CHECK(run(caller()) == 200);
+    CHECK(owned.use_count() == 1);
+    CHECK(races.times.use_count() == 1);
+}
+
 TEST_CASE("R35: a rejection runs nothing of the operation") {
     Bench bench;
     bench.breaker.force_open();

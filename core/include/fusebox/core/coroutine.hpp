@@ -150,6 +150,9 @@ auto co_attempt(Op op, CallContext context) ->
 /// Lifetimes: `op` and `runtime` move into the frame, so a lambda that is itself a coroutine may capture, and take its context by
 /// reference. `breaker`, `*options.late` and what `options.trace_id` views must outlive the coroutine. Beyond its own frame, and one more where it races, it
 /// allocates nothing. Thread contract: may resume on any thread.
+///
+/// With GCC 12, which destroys twice what is initialized within a `co_await` without a constructor: give a name to a lambda
+/// that captures by value, and to options with a stop token, before the `co_await`, or to the task.
 template <class Op, class Runtime = NoRuntime>
 [[nodiscard]] auto co_call(CircuitBreaker& breaker, Op op, Runtime runtime = {}, CallOptions options = {}) ->
     typename detail::CoroutineShape<Op>::template Task<typename detail::CoroutineShape<Op>::Answer> {
