@@ -64,18 +64,19 @@ ROWS = [
 # What `./dev check` holds the rows to: looser than what is promised, and never in nanoseconds, so that it fails where the
 # code got slower and not where the machine is slow or busy.
 GUARD = [
-    ("call_success/timed", 1, Bound(1.9, TSC)),
+    ("call_success/timed", 1, Bound(1.6, TSC)),
     ("call_success/timed", 2, Bound(1.3, "own")),
     ("call_success/untimed", 1, Bound(0.65, TSC)),
     ("call_success/untimed", 2, Bound(1.3, "own")),
-    ("call_success/count100", 1, Bound(2.1, TSC)),
+    ("call_success/count100", 1, Bound(1.75, TSC)),
     ("call_success/count100", 2, Bound(1.6, "own")),
-    ("call_failure/timed", 1, Bound(5.5, TSC)),
-    ("reject/call", 1, Bound(0.8, TSC)),
+    ("call_failure/timed", 1, Bound(5, TSC)),
+    ("reject/call", 1, Bound(0.75, TSC)),
     ("reject/call", 2, Bound(1.3, "own")),
-    ("state", 1, Bound(1.0, NOOP)),
-    ("lookup/10000", 1, Bound(3, TSC)),
-    ("lookup/10000", 2, Bound(1.3, "own")),
+    ("state", 1, Bound(0.6, NOOP)),
+    # It misses the cache, and more often so when the machine is busy.
+    ("lookup/10000", 1, Bound(6, TSC)),
+    ("lookup/10000", 2, Bound(2, "own")),
 ]
 
 
