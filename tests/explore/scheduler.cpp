@@ -20,7 +20,7 @@
 namespace fusebox::explore {
 namespace {
 
-constexpr std::size_t stack_bytes = 256 * 1024;
+constexpr std::size_t stack_bytes = 262'144;
 
 Scheduler* running = nullptr;
 

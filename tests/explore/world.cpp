@@ -25,6 +25,7 @@ void World::acquire(std::size_t slot) {
         most_held = std::max(most_held, held());
     } else {
         ++rejected;
+        rejection = permit.error();
         answer += permit.error().kind == Rejection::Kind::circuit_open ? 'o' : 'p';
     }
 }
@@ -34,7 +35,7 @@ void World::settle(std::size_t slot, Outcome outcome) {
     auto permit = *std::move(permits[slot]);
     permits[slot].reset();
     ++outcomes[static_cast<std::size_t>(outcome)];
-    permit.settle(outcome);
+    outcome == Outcome::success ? permit.success() : permit.settle(outcome);
 }
 
 void World::drop(std::size_t slot) {

@@ -67,8 +67,9 @@ public:
     std::array<std::uint64_t, 5> outcomes{};
     std::array<std::string, most_threads> answers;  // of each thread's admissions: probe, call or rejection
     std::uint64_t rejected{};
-    unsigned most_held{};              // permits at once
-    std::vector<std::uint64_t> heard;  // sequences
+    std::optional<Rejection> rejection;  // the last
+    unsigned most_held{};                // permits at once
+    std::vector<std::uint64_t> heard;    // sequences
 
 private:
     Subscription subscription_;
