@@ -585,6 +585,26 @@ TEST_CASE("R61: a name is found for as long as it is there, whatever else comes 
     CHECK(registry.all().size() == expected.size());
 }
 
+TEST_CASE("R61: names of any length that differ in one byte anywhere are told apart") {
+    Registry registry;
+    std::map<std::string, std::shared_ptr<CircuitBreaker>> expected;
+    for (std::size_t length = 1; length <= 128; length += length < 20 ? 1 : 27) {
+        for (std::size_t at = 0; at < length; ++at) {
+            for (const char byte : {'a', 'b', '\0', '\xff'}) {
+                std::string name(length, 'a');
+                name[at] = byte;
+                expected.emplace(name, registry.get_or_create(name));
+            }
+        }
+    }
+    for (const auto& [name, breaker] : expected) {
+        CHECK(breaker->name() == name);
+        CHECK(registry.get(name) == breaker);
+    }
+    CHECK(registry.get("") == nullptr);
+    CHECK(registry.get(std::string_view{}) == nullptr);
+}
+
 TEST_CASE("R61: looking a name up allocates nothing") {
     Registry registry;
     const std::string name(100, 'n');
