@@ -181,7 +181,7 @@ def scrape_table(measured):
     lines, broken = [["calls over 1,000 breakers", "without scrapes", "during scrapes", "difference in a round"]], []
     for place, title in enumerate(("half within", "99 of 100 within", "999 of 1,000 within (p99.9)")):
         quiet = statistics.median(pair[0][place] for pair in rounds)
-        middle, low, high = median_and_interval([pair[1][at] - pair[0][place] for pair in rounds])
+        middle, low, high = median_and_interval([pair[1][place] - pair[0][place] for pair in rounds])
         lines.append([title, duration(quiet), duration(statistics.median(pair[1][place] for pair in rounds)),
                       f"{middle:+.0f} ns ({low:+.0f} … {high:+.0f})"])
     # The last one is the p99.9. A tenth of it is what the phases differ by among themselves.

@@ -95,6 +95,15 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual([line[-1] for line in lines[1:]], ["≤ 1 %: yes", "≤ 1 %: NO", "≤ 1 %: too noisy to say"])
         self.assertEqual([line.split()[0] for line in broken], ["dear", "unclear"])
 
+    def test_callers_that_scrapes_disturb_are_named(self):
+        quiet, same, slow = [90, 110, 300], [90, 111, 305], [90, 120, 900]
+        fine, broken = report.scrape_table({"quiet_and_scraping": [[quiet, same]] * 9, "scrape_ms": [5.0]})
+        self.assertEqual(fine[3][1:], ["300.0 ns", "305.0 ns", "+5 ns (+5 … +5)"])
+        self.assertEqual(broken, [])
+        _, broken = report.scrape_table({"quiet_and_scraping": [[quiet, slow]] * 9, "scrape_ms": [11.0]})
+        self.assertEqual(broken, ["calls during scrapes: p99.9 is 600 ns above 300 ns, must not be disturbed",
+                                  "a scrape of 1,000 breakers: 11.0 ms, must be ≤ 10 ms"])
+
     def test_a_million_breakers_that_were_not_weighed_are_not_as_promised(self):
         _, broken = report.memory_table([{"breakers": 1_000_000, "why": "would need 11 GiB"}])
         self.assertEqual(broken, ["memory of 1,000,000 breakers: would need 11 GiB"])
