@@ -34,7 +34,9 @@ std::string describe(const Rejection& rejection) {
     return "circuit is open, retry after " + detail::duration_text(rejection.retry_after);
 }
 
-std::string describe(const TimeoutError& timeout) { return "timed out after " + detail::duration_text(timeout.after); }
+std::string describe(const TimeoutError& timeout) {
+    return "timed out after " + detail::duration_text(timeout.after) + (timeout.began ? "" : ", before it could begin");
+}
 
 CircuitOpenError::CircuitOpenError(const Rejection& rejection)
     : std::runtime_error(describe(rejection)), rejection_(rejection) {}

@@ -212,7 +212,13 @@ void Permit::settle_at(Outcome outcome, TimePoint now, std::string_view trace_id
 }
 
 void Permit::settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept {
-    if (auto* breaker = std::exchange(breaker_, nullptr)) breaker->impl_->settle(*this, outcome, now, settlement);
+    auto* breaker = std::exchange(breaker_, nullptr);
+    if (breaker == nullptr) return;
+    if (outcome == Outcome::success && !settlement.duration && !settlement.retry_after && settlement.message.empty()) {
+        breaker->impl_->succeed(*this, now, settlement.trace_id);
+    } else {
+        breaker->impl_->settle(*this, outcome, now, settlement);
+    }
 }
 
 // ---- settling -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ IsolateMetrics Isolate::metrics() const noexcept {
     const auto read = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
     return {.left_running = read(state_->left_running),
             .timeouts = read(state_->timeouts),
+            .never_began = read(state_->never_began),
             .rejected = read(state_->rejected),
             .dropped_values = read(state_->dropped_values),
             .dropped_errors = read(state_->dropped_errors)};

@@ -176,19 +176,29 @@ TEST_CASE("R34: the pool's size bounds what a hung dependency can hold") {
     CHECK(ran == 3);
 }
 
-TEST_CASE("R34: a call that found no thread until the deadline never runs, and is neutral for the breaker") {
+TEST_CASE(
+    "R34: a call that found no thread until the deadline is a timeout for its caller, never runs, and is neutral for "
+    "the breaker") {
     Bench bench;
     const auto isolate = bench.isolate();
     int calls = 0;
-    CHECK(refusal(call_isolated(bench.breaker, isolate, [&] { return ++calls; })) == Rejection::Kind::bulkhead_full);
+    const auto answer = call_isolated(bench.breaker, isolate, [&] { return ++calls; });
+    REQUIRE_FALSE(answer);
+    const auto* timeout = std::get_if<TimeoutError>(&answer.error().variant());
+    REQUIRE(timeout != nullptr);
+    CHECK(timeout->after == 2s);
+    CHECK_FALSE(timeout->began);
+    CHECK(describe(answer.error()) == "timed out after 2 s, before it could begin");
+    CHECK(outcome_of(answer.error()) == Outcome::ignored);
     CHECK(bench.sleeper.waits() == std::vector<Duration>{2s});
     REQUIRE(bench.executor.size() == 1);
     bench.executor.run_first();
     CHECK(calls == 0);
     CHECK(bench.totals().ignored == 1);
     CHECK(bench.breaker.state() == State::closed);
-    CHECK(isolate.metrics().rejected == 1);
-    CHECK(isolate.metrics().timeouts == 0);
+    CHECK(isolate.metrics().rejected == 0);
+    CHECK(isolate.metrics().timeouts == 1);
+    CHECK(isolate.metrics().never_began == 1);
 }
 
 TEST_CASE("R34: the earlier of limit and deadline counts, and the operation is told") {
@@ -366,6 +376,7 @@ TEST_CASE("R34: many isolated calls that race their deadline each end once") {
     CircuitBreaker breaker{"lib", {.consecutive_failure_threshold = 0, .failure_rate_threshold = 0}};
     std::atomic<std::uint64_t> values{};
     std::atomic<std::uint64_t> timeouts{};
+    std::atomic<std::uint64_t> never_began{};
     std::atomic<std::uint64_t> refusals{};
     std::optional<ThreadPool> pool{std::in_place, ThreadPoolConfig{.threads = 2, .queue_capacity = 2}};
     const Isolate isolate{*pool, 20us};
@@ -378,8 +389,8 @@ TEST_CASE("R34: many isolated calls that race their deadline each end once") {
                         call_isolated(breaker, isolate, [text = std::string(100, 'x')] { return text; });
                     if (answer) {
                         values.fetch_add(answer->size() == 100 ? 1 : 0);
-                    } else if (timeout_of(answer) != nullptr) {
-                        timeouts.fetch_add(1);
+                    } else if (const auto* timeout = timeout_of(answer)) {
+                        (timeout->began ? timeouts : never_began).fetch_add(1);
                     } else if (refusal(answer)) {
                         refusals.fetch_add(1);
                     }
@@ -388,12 +399,13 @@ TEST_CASE("R34: many isolated calls that race their deadline each end once") {
         }
     }
     pool.reset();
-    CHECK(values + timeouts + refusals == 1500);
+    CHECK(values + timeouts + never_began + refusals == 1500);
     const auto totals = breaker.metrics().totals;
     CHECK(totals.successes + totals.timeouts + totals.ignored == 1500);
-    CHECK(totals.ignored == refusals);
+    CHECK(totals.ignored == refusals + never_began);
     const auto metrics = isolate.metrics();
-    CHECK(metrics.timeouts == timeouts);
+    CHECK(metrics.timeouts == timeouts + never_began);
+    CHECK(metrics.never_began == never_began);
     CHECK(metrics.rejected == refusals);
     CHECK(metrics.dropped_values == timeouts);
     CHECK(metrics.left_running == 0);

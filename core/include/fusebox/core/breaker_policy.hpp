@@ -18,7 +18,7 @@ namespace fusebox {
 /// what the call and the policies inside gave:
 ///
 /// - refused by a policy inside: neutral, and the permit is free again (the best-known way to wedge a breaker, contract §14);
-/// - ended after its deadline, or `TimeoutError`: a timeout (R33);
+/// - ended after its deadline, or `TimeoutError`: a timeout (R33), unless the call never began;
 /// - stopped by its stop token: an error is neutral, since it was the caller who gave up;
 /// - else as `CircuitBreaker::call` judges.
 ///
@@ -85,7 +85,8 @@ private:
     }
     template <class E>
     [[nodiscard]] Outcome judge(const CallError<E>& error, bool late, bool stopped) const {
-        if (error.is_circuit_protection()) return Outcome::ignored;
+        const auto* timeout = std::get_if<TimeoutError>(&error.variant());
+        if (error.is_circuit_protection() || (timeout != nullptr && !timeout->began)) return Outcome::ignored;
         if (late) return Outcome::timeout;
         if (stopped) return Outcome::ignored;
         if constexpr (std::is_same_v<E, std::exception_ptr>) {

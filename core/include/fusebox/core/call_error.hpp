@@ -38,6 +38,8 @@ struct Rejection {
 /// The call did not finish in time.
 struct TimeoutError {
     Duration after{};  ///< how long it was given, or was waited for
+    /// False where all that time it stood in a queue on our side: the dependency was never asked, and no breaker blames it.
+    bool began{true};
 };
 /// One sentence for people.
 [[nodiscard]] std::string describe(const TimeoutError& timeout);
@@ -107,7 +109,9 @@ template <class E>
 template <class E>
 [[nodiscard]] Outcome outcome_of(const CallError<E>& error) {
     if (error.is_circuit_protection()) return Outcome::ignored;
-    if (std::holds_alternative<TimeoutError>(error.variant())) return Outcome::timeout;
+    if (const auto* timeout = std::get_if<TimeoutError>(&error.variant())) {
+        return timeout->began ? Outcome::timeout : Outcome::ignored;
+    }
     if constexpr (requires(const E& own) { Outcome{outcome_of(own)}; }) {
         if (const auto* own = error.operation_error()) return outcome_of(*own);
     }

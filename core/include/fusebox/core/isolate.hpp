@@ -31,9 +31,10 @@ struct IsolateOptions {
 
 /// The totals since the policy was made.
 struct IsolateMetrics {
-    std::uint32_t left_running{};    ///< now: calls that nobody waits for any more and that still hold a thread
-    std::uint64_t timeouts{};        ///< callers that left at the deadline while their call ran
-    std::uint64_t rejected{};        ///< calls that never began: no room, or no thread until the deadline
+    std::uint32_t left_running{};  ///< now: calls that nobody waits for any more and that still hold a thread
+    std::uint64_t timeouts{};      ///< callers that left at the deadline
+    std::uint64_t never_began{};   ///< of them, those for whose call no thread came free until then
+    std::uint64_t rejected{};      ///< calls for which the executor had no room, or that it never began before it ended
     std::uint64_t dropped_values{};  ///< values that came when the caller had left
     std::uint64_t dropped_errors{};  ///< errors and exceptions likewise
 };
@@ -45,9 +46,11 @@ struct IsolateMetrics {
 /// The deadline is `limit` from now or that of the context, whichever is earlier; without either the call is waited
 /// for without end. Gives
 ///
-/// - `bulkhead_full` at once where the executor has no room, and at the deadline where no thread came free until then; the
-///   operation did not run then and never will. An executor that ends refuses what it has not begun likewise;
-/// - `TimeoutError` at the deadline while the operation runs: a breaker outside records a timeout then and there;
+/// - `bulkhead_full` at once where the executor has no room: the operation does not run. An executor that ends refuses what
+///   it has not begun likewise;
+/// - `TimeoutError` at the deadline. While the operation runs, a breaker outside records a timeout then and there. Where no
+///   thread came free until then (`began` is false) the operation never runs, and a breaker outside takes it as neutral:
+///   who hangs is another one, perhaps another dependency's;
 /// - `InternalError` where the caller's stop token ended the wait: neutral for a breaker outside.
 ///
 /// Once the caller has left, the stop token of the operation's own context is triggered, so that code that looks at it can
@@ -88,6 +91,7 @@ private:
         // relaxed throughout: counters that nothing depends on.
         std::atomic<std::uint32_t> left_running{};
         std::atomic<std::uint64_t> timeouts{};
+        std::atomic<std::uint64_t> never_began{};
         std::atomic<std::uint64_t> rejected{};
         std::atomic<std::uint64_t> dropped_values{};
         std::atomic<std::uint64_t> dropped_errors{};
@@ -228,9 +232,9 @@ AnswerOf<Next> Isolate::execute(const CallContext& context, Next&& next) const {
     }
     if (phase == Phase::refused) return refused();
     if (!inner.expired()) return Answer{std::unexpect, InternalError{"the caller stopped the call"}};
-    if (phase == Phase::queued) return refused();
     state.timeouts.fetch_add(1, std::memory_order_relaxed);
-    return Answer{std::unexpect, TimeoutError{state.clock->now() - begun}};
+    if (phase == Phase::queued) state.never_began.fetch_add(1, std::memory_order_relaxed);
+    return Answer{std::unexpect, TimeoutError{state.clock->now() - begun, phase != Phase::queued}};
 }
 
 /// `CircuitBreaker::call` in the isolated form: `std::expected<T, CallError<E>>`. The breaker's `operation_timeout` is the
