@@ -94,6 +94,12 @@ CircuitBreakerConfig in_a_row_probing(std::uint32_t threshold, std::uint32_t mos
     config.consecutive_failure_threshold = threshold;
     return config;
 }
+CircuitBreakerConfig untimed(CircuitBreakerConfig config) {
+    config.measure_duration = false;
+    config.window = CountWindow{100};
+    config.operation_timeout = std::nullopt;
+    return config;
+}
 CircuitBreakerConfig hanging(CircuitBreakerConfig config) {
     config.hung_call_threshold = 1s;
     return config;
@@ -291,6 +297,18 @@ std::vector<Scenario> make_scenarios() {
                    .check = counted_or_stale(2),
                    .explained = true,
                    .cores = 2});
+    all.push_back({.name = "R8: three successes that nobody times, as the stripes are made",
+                   .quick = true,
+                   .config = untimed(in_a_row(5)),
+                   .prepare = in_flight(3),
+                   .threads = {{success(0)}, {success(1)}, {success(2)}},
+                   .check =
+                       [](World& world) {
+                           require(world.breaker.metrics().window == WindowCounts{3, 0, 0},
+                                   "R8: each outcome is counted once");
+                       },
+                   .explained = true,
+                   .cores = 4});
     all.push_back({.name = "R12: two failures and a success, together the minimum of a count window",
                    .config = by_rate(0.6, 3, CountWindow{3}),
                    .prepare = in_flight(3),
