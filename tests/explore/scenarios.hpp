@@ -15,7 +15,7 @@ using Operation = std::function<void(World&)>;
 
 struct Scenario {
     std::string name;  ///< begins with the rules it is about
-    bool quick{};      ///< also explored by explore_test
+    bool big{};        ///< takes more than a second or two, and is left out of explore_test
     CircuitBreakerConfig config{};
     std::function<void(World&)> prepare{};
     std::vector<std::vector<Operation>> threads;
