@@ -44,6 +44,18 @@ void add_incident_changes(std::vector<MetricFamily>& families, const ServiceCoun
     families.push_back(std::move(changes));
 }
 
+void add_incidents(std::vector<MetricFamily>& families, incidents::IncidentStore& store) {
+    auto counts = store.incident_counts(request_context());
+    if (!counts) return;
+    auto states = family("incidents", "Incidents in the store, by state.", Kind::gauge);
+    for (const auto state : {incidents::IncidentState::detected, incidents::IncidentState::triaged,
+                             incidents::IncidentState::investigating, incidents::IncidentState::remediating,
+                             incidents::IncidentState::resolved, incidents::IncidentState::closed}) {
+        add(states, {{"state", std::string{to_string(state)}}}, (*counts)[state]);
+    }
+    families.push_back(std::move(states));
+}
+
 void add_notifications(std::vector<MetricFamily>& families, incidents::Outbox& outbox) {
     const auto counts = outbox.counts(request_context());
     if (!counts) return;
@@ -100,12 +112,13 @@ void add_service(std::vector<MetricFamily>& families, const ServiceCounters& cou
 
 }  // namespace
 
-std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, incidents::Outbox& outbox,
+std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, storage::Store& store,
                                           const notifications::Dispatcher& dispatcher) {
     std::vector<MetricFamily> families;
     add_intake(families, counters.intake);
     add_incident_changes(families, counters);
-    add_notifications(families, outbox);
+    add_incidents(families, store);
+    add_notifications(families, store);
     add_deliveries(families, dispatcher);
     add_service(families, counters);
     return families;

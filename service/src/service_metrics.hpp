@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <fusebox/incidents/incident.hpp>
-#include <fusebox/incidents/ports.hpp>
 #include <fusebox/notifications/dispatcher.hpp>
 #include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/storage/store.hpp>
 
 #include "api.hpp"
 
@@ -25,7 +25,7 @@ struct ServiceCounters {
 };
 
 /// A store that cannot be read now leaves its family out.
-[[nodiscard]] std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, incidents::Outbox& outbox,
+[[nodiscard]] std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, storage::Store& store,
                                                         const notifications::Dispatcher& dispatcher);
 
 }  // namespace fusebox::service

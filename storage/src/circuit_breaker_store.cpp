@@ -118,6 +118,10 @@ StoreResult<std::optional<Incident>> CircuitBreakerStore::latest_by_fingerprint(
 StoreResult<Page<Incident>> CircuitBreakerStore::list(const IncidentQuery& query, const RequestContext& context) {
     return forward(&Store::list, context, query);
 }
+StoreResult<std::map<IncidentState, std::uint64_t>> CircuitBreakerStore::incident_counts(
+    const RequestContext& context) {
+    return forward(&Store::incident_counts, context);
+}
 StoreResult<void> CircuitBreakerStore::check_writable(const RequestContext& context) {
     return forward(&Store::check_writable, context);
 }

@@ -193,6 +193,13 @@ StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const 
     return page;
 }
 
+StoreResult<std::map<IncidentState, std::uint64_t>> MemoryStore::incident_counts(const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::map<IncidentState, std::uint64_t> counts;
+    for (const auto& [id, incident] : data_->incidents) ++counts[incident.state];
+    return counts;
+}
+
 StoreResult<void> MemoryStore::check_writable(const RequestContext& /*context*/) { return {}; }
 
 StoreResult<std::vector<Notification>> MemoryStore::lease(std::string_view destination, WallTime now,

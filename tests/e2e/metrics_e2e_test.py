@@ -35,6 +35,16 @@ class Metrics(Case):
                          [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60])
         self.assertEqual(bounds[-1], '+Inf')
 
+    def test_incidents_are_counted_by_state_also_where_there_are_none(self):
+        service = self.incidentd()
+        first = service.post('/v1/alerts', {'title': 'alert 1'}).json['incident_id']
+        service.post('/v1/alerts', {'title': 'alert 2'})
+        service.post('/v1/alerts', {'title': 'alert 3'})
+        service.post(f'/v1/incidents/{first}/resolve', {'actor': 'ada'})
+        counted = dict(re.findall(r'^llm_incident_manager_incidents{state="(\w+)"} (\d+)$', service.metrics(), re.M))
+        self.assertEqual(counted, {'detected': '2', 'triaged': '0', 'investigating': '0', 'remediating': '0',
+                                   'resolved': '1', 'closed': '0'})
+
     def test_promtool_has_nothing_to_say(self):
         service = self.incidentd()
         service.post('/v1/alerts', {'title': 'x'})

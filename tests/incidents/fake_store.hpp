@@ -91,6 +91,12 @@ public:
     StoreResult<Page<Incident>> list(const IncidentQuery&, const RequestContext&) override {
         return Page<Incident>{incidents(), {}};
     }
+    StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext&) override {
+        const std::scoped_lock lock{mutex_};
+        std::map<IncidentState, std::uint64_t> counts;
+        for (const auto& [id, incident] : incidents_) ++counts[incident.state];
+        return counts;
+    }
     StoreResult<void> check_writable(const RequestContext&) override { return {}; }
 
 private:

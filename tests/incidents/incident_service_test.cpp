@@ -519,6 +519,9 @@ TEST_CASE("the request's deadline and stop reach the store") {
         StoreResult<Page<Incident>> list(const IncidentQuery& q, const RequestContext& c) override {
             return inner.list(q, c);
         }
+        StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& c) override {
+            return inner.incident_counts(c);
+        }
         StoreResult<void> check_writable(const RequestContext& c) override { return inner.check_writable(c); }
     } store;
     IncidentService service{store, to({"ops"}), {}, [] { return new_year; }};

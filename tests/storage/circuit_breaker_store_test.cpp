@@ -39,6 +39,9 @@ public:
     StoreResult<Page<Incident>> list(const IncidentQuery&, const RequestContext& context) override {
         return answer<Page<Incident>>(context);
     }
+    StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) override {
+        return answer<std::map<IncidentState, std::uint64_t>>(context);
+    }
     StoreResult<void> check_writable(const RequestContext& context) override { return answer<void>(context); }
     StoreResult<std::vector<Notification>> lease(std::string_view, WallTime, std::chrono::milliseconds, std::size_t,
                                                  const RequestContext& context) override {
@@ -102,6 +105,7 @@ struct Guarded {
         note(store.get("", context));
         note(store.latest_by_fingerprint("", context));
         note(store.list({}, context));
+        note(store.incident_counts(context));
         note(store.check_writable(context));
         note(store.lease("", start, 1s, 1, context));
         note(store.settle("", "", {}, context));
@@ -143,7 +147,7 @@ TEST_CASE("a store that keeps failing opens the breaker, which then answers for 
 
 TEST_CASE("every call of the store goes through the breaker") {
     Guarded guarded;
-    constexpr std::size_t members = 13;
+    constexpr std::size_t members = 14;
     CHECK(guarded.call_everything() == std::vector<std::optional<Kind>>(members));
     CHECK(guarded.inner->calls == members);
     CHECK(guarded.breaker->metrics().totals.successes == members);

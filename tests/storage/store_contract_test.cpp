@@ -623,6 +623,18 @@ TEMPLATE_TEST_CASE("the end of a lease is a due time", "", EVERY_STORE) {
     CHECK(subject.next_due() == start + 30s);
 }
 
+TEMPLATE_TEST_CASE("incidents are counted by state", "", EVERY_STORE) {
+    Subject<TestType> subject;
+    CHECK(subject.store.incident_counts({}).value().empty());
+    subject.add("inc_1");
+    subject.add("inc_2");
+    auto resolved = subject.add("inc_3");
+    resolved.state = IncidentState::resolved;
+    subject.commit({{.incident = resolved, .notifications = {}}});
+    CHECK(subject.store.incident_counts({}).value() ==
+          std::map<IncidentState, std::uint64_t>{{IncidentState::detected, 2}, {IncidentState::resolved, 1}});
+}
+
 TEMPLATE_TEST_CASE("counts are by destination and state", "", EVERY_STORE) {
     Subject<TestType> subject;
     for (const auto* id : {"inc_1", "inc_2", "inc_3", "inc_4"}) subject.add(id, {"hook", "mail"});

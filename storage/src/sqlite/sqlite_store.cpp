@@ -241,6 +241,21 @@ StoreResult<Page<Incident>> SqliteStore::list(const IncidentQuery& query, const 
     });
 }
 
+StoreResult<std::map<IncidentState, std::uint64_t>> SqliteStore::incident_counts(const RequestContext& context) {
+    return impl_->read(context, [](Connection& connection) {
+        // The index holds the state, so that no incident is read.
+        auto rows =
+            connection.prepare("SELECT state, count(*) FROM incidents INDEXED BY incidents_by_age GROUP BY state");
+        std::map<IncidentState, std::uint64_t> counts;
+        while (rows.step()) {
+            const auto state = incident_state_from_string(rows.text(0));
+            if (!state) throw Failure{Kind::corrupt, "an incident has the unknown state " + std::string{rows.text(0)}};
+            counts[*state] = static_cast<std::uint64_t>(rows.number(1));
+        }
+        return counts;
+    });
+}
+
 StoreResult<void> SqliteStore::check_writable(const RequestContext& context) {
     return impl_->write(context, [](Connection& connection) {
         // Needs room in the file and in the log, and gives it back.

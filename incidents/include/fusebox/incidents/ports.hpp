@@ -73,6 +73,8 @@ public:
     /// Newest first by (created_at, id); stable while incidents are added. `invalid` for a bad cursor. Timelines are
     /// left empty.
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;
+    /// Incidents by state; a state without any may be missing.
+    virtual StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) = 0;
     /// Succeeds if a write would (/readyz); leaves nothing behind.
     virtual StoreResult<void> check_writable(const RequestContext& context) = 0;
 };

@@ -33,6 +33,8 @@ public:
         std::string_view fingerprint, const incidents::RequestContext& context) override;
     incidents::StoreResult<incidents::Page<incidents::Incident>> list(
         const incidents::IncidentQuery& query, const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::map<incidents::IncidentState, std::uint64_t>> incident_counts(
+        const incidents::RequestContext& context) override;
     incidents::StoreResult<void> check_writable(const incidents::RequestContext& context) override;
 
     incidents::StoreResult<std::vector<incidents::Notification>> lease(
