@@ -224,7 +224,6 @@ TEST_CASE("R34: at the deadline the operation's own stop token is triggered, so 
     std::latch begun{1};
     DeadlineOnceBegun sleeper{clock, begun};
     std::atomic<bool> told{};
-    std::atomic<bool> caller_told{};
     std::stop_source stop;
     std::optional<ThreadPool> pool{std::in_place, ThreadPoolConfig{.threads = 1}};
     const Isolate isolate{*pool, 2s, {.clock = &clock, .sleeper = &sleeper}};
