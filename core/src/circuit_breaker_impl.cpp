@@ -260,12 +260,27 @@ void CircuitBreaker::Impl::follow_success(const Permit& permit, TimePoint now, D
 
 void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoint now,
                                   const Settlement& settlement) noexcept {
-    std::optional<Duration> duration = settlement.duration;
-    if (!duration && permit.started_ != unmeasured) duration = now - permit.started_;
-    if (duration) duration = std::max(Duration::zero(), *duration);
-    const auto slow = settle_locked(permit, {.outcome = outcome, .duration = duration, .settlement = &settlement}, now);
+    const auto measured = settlement.duration || permit.started_ != unmeasured;
+    auto duration = Duration::zero();
+    if (settlement.duration) {
+        duration = std::max(duration, *settlement.duration);
+    } else if (measured) {
+        duration = std::max(duration, Duration{now - permit.started_});
+    }
+    if (now == unmeasured) now = breaker_.now();
+    auto slow = false;
+    {
+        const std::scoped_lock lock{mutex_};
+        now = advance(now);
+        const auto& threshold = config_.slow_call_duration_threshold;
+        slow = measured && threshold && duration >= *threshold;
+        const Verdict verdict{outcome, duration, measured, slow, &settlement};
+        count(permit, verdict);
+        settle_generation(permit, verdict, now);
+    }
+    drain();
     if (wants(EventMask::calls)) [[unlikely]]
-        tell(permit, outcome, slow, duration.value_or(Duration::zero()));
+        tell(permit, outcome, slow, duration);
 }
 
 void CircuitBreaker::Impl::tell(const Permit& permit, Outcome outcome, bool slow, Duration duration) noexcept {
@@ -282,27 +297,12 @@ void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
     }
 }
 
-// True for a slow call.
-bool CircuitBreaker::Impl::settle_locked(const Permit& permit, Verdict verdict, TimePoint now) noexcept {
-    if (now == unmeasured) now = breaker_.now();
-    {
-        const std::scoped_lock lock{mutex_};
-        now = advance(now);
-        const auto& threshold = config_.slow_call_duration_threshold;
-        verdict.slow = threshold && verdict.duration && *verdict.duration >= *threshold;
-        count(permit, verdict);
-        settle_generation(permit, verdict, now);
-    }
-    drain();
-    return verdict.slow;
-}
-
 // For life, whatever the generation (R8, R16).
 void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) noexcept {
     const auto measured = [&] {
-        if (!verdict.duration) return;
-        ++totals_.durations.buckets[detail::bucket_of(*verdict.duration)];
-        totals_.durations.sum += *verdict.duration;
+        if (!verdict.measured) return;
+        ++totals_.durations.buckets[detail::bucket_of(verdict.duration)];
+        totals_.durations.sum += verdict.duration;
     };
     switch (verdict.outcome) {
         case Outcome::success:
@@ -420,12 +420,14 @@ void CircuitBreaker::Impl::remember(const Verdict& verdict, TimePoint now) noexc
     const auto& settlement = *verdict.settlement;
     if (verdict.outcome == Outcome::success && !verdict.slow) return;
     if (is_neutral(verdict.outcome) && settlement.message.empty()) return;
-    last_outcomes_.add({.at = now,
-                        .duration = verdict.duration.value_or(Duration::zero()),
-                        .outcome = verdict.outcome,
-                        .slow = verdict.slow,
-                        .message = detail::ShortText<detail::KeptOutcome::message_bytes>{settlement.message},
-                        .trace_id = detail::ShortText<detail::KeptOutcome::trace_id_bytes>{settlement.trace_id}});
+    last_outcomes_.add([&](detail::KeptOutcome& kept) {
+        kept.at = now;
+        kept.duration = verdict.duration;
+        kept.outcome = verdict.outcome;
+        kept.slow = verdict.slow;
+        kept.message.assign(settlement.message);
+        kept.trace_id.assign(settlement.trace_id);
+    });
 }
 
 void CircuitBreaker::Impl::note_hint(const Settlement& settlement, TimePoint now) noexcept {
@@ -471,11 +473,14 @@ bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
     // relaxed: written under the mutex that is held here.
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return false;
     const auto hung = watched_.take_overdue(generation(), now, [&](Duration in_flight) {
-        last_outcomes_.add({.at = now,
-                            .duration = in_flight,
-                            .outcome = Outcome::failure,
-                            .slow = true,
-                            .message = detail::ShortText<detail::KeptOutcome::message_bytes>{"still in flight"}});
+        last_outcomes_.add([&](detail::KeptOutcome& kept) {
+            kept.at = now;
+            kept.duration = in_flight;
+            kept.outcome = Outcome::failure;
+            kept.slow = true;
+            kept.message.assign("still in flight");
+            kept.trace_id.assign({});
+        });
     });
     for (auto left = hung; left != 0; --left) {
         window_.add_bad(true, true);
@@ -512,39 +517,43 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
 
     const auto slow_rule = config_.slow_call_duration_threshold || config_.hung_call_threshold;
     if ((config_.failure_rate_threshold == 0 && !slow_rule) || !window_.any_bad()) {
-        judge_in_.store(disarmed);
+        disarm();
         return;
     }
     const auto minimum = window_.minimum(config_.minimum_requests);
-    for (;;) {
+    auto counts = window_.counts(now);
+    while (counts.total < minimum) {
         judge_in_.store(armed);
-        const auto counts = window_.counts(now);
-        if (counts.total < minimum) {
-            const auto surplus = armed - static_cast<std::int64_t>(minimum - counts.total);
-            if (judge_in_.fetch_sub(surplus) - surplus > 0) return;
-            continue;
-        }
-        judge_in_.store(disarmed);
-        const auto failure_rate = ratio(counts.failures, counts.total);
-        if (config_.failure_rate_threshold != 0 && failure_rate >= config_.failure_rate_threshold) {
-            return trip({.reason = TransitionReason::failure_rate,
-                         .threshold = config_.failure_rate_threshold,
-                         .observed = failure_rate,
-                         .window = counts,
-                         .note = message},
-                        now);
-        }
-        const auto slow_rate = ratio(counts.slow, counts.total);
-        if (slow_rule && slow_rate >= config_.slow_call_rate_threshold) {
-            trip({.reason = TransitionReason::slow_call_rate,
-                  .threshold = config_.slow_call_rate_threshold,
-                  .observed = slow_rate,
-                  .window = counts,
-                  .note = message},
-                 now);
-        }
-        return;
+        counts = window_.counts(now);
+        if (counts.total >= minimum) break;
+        const auto surplus = armed - static_cast<std::int64_t>(minimum - counts.total);
+        if (judge_in_.fetch_sub(surplus) - surplus > 0) return;
+        counts = window_.counts(now);
     }
+    disarm();
+    const auto failure_rate = ratio(counts.failures, counts.total);
+    if (config_.failure_rate_threshold != 0 && failure_rate >= config_.failure_rate_threshold) {
+        return trip({.reason = TransitionReason::failure_rate,
+                     .threshold = config_.failure_rate_threshold,
+                     .observed = failure_rate,
+                     .window = counts,
+                     .note = message},
+                    now);
+    }
+    const auto slow_rate = ratio(counts.slow, counts.total);
+    if (slow_rule && slow_rate >= config_.slow_call_rate_threshold) {
+        trip({.reason = TransitionReason::slow_call_rate,
+              .threshold = config_.slow_call_rate_threshold,
+              .observed = slow_rate,
+              .window = counts,
+              .note = message},
+             now);
+    }
+}
+
+// A store with a fence costs as much as taking the mutex, and failures in a row find it disarmed already.
+void CircuitBreaker::Impl::disarm() noexcept {
+    if (judge_in_.load() <= armed) judge_in_.store(disarmed);
 }
 
 void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
@@ -609,10 +618,14 @@ void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
         const auto probe = probes_.take_expired(now);
         publish_probes();
         if (!probe) return;
-        last_outcomes_.add({.at = now,
-                            .duration = now - probe->started,
-                            .outcome = Outcome::failure,
-                            .message = detail::ShortText<detail::KeptOutcome::message_bytes>{"its lease ran out"}});
+        last_outcomes_.add([&](detail::KeptOutcome& kept) {
+            kept.at = now;
+            kept.duration = now - probe->started;
+            kept.outcome = Outcome::failure;
+            kept.message.assign("its lease ran out");
+            kept.slow = false;
+            kept.trace_id.assign({});
+        });
         count_probe(false, true, false, now,
                     {.reason = TransitionReason::probe_lease_expired,
                      .threshold = seconds(probe->deadline - probe->started),

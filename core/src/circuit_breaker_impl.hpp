@@ -77,7 +77,8 @@ private:
     /// How a call ended.
     struct Verdict {
         Outcome outcome{};
-        std::optional<Duration> duration{};  // none: nobody measured it
+        Duration duration{};
+        bool measured{};  // else the duration is zero
         bool slow{};
         const Settlement* settlement{};
     };
@@ -118,7 +119,6 @@ private:
     // ---- each takes the mutex, and delivers events after releasing it ----
     void widen() noexcept;
     std::optional<std::expected<Permit, Rejection>> acquire_locked(TimePoint now) noexcept;
-    bool settle_locked(const Permit& permit, Verdict verdict, TimePoint now) noexcept;
     /// `recorded`: a success of that generation waits to be judged; otherwise only calls that hang are.
     void judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept;
 
@@ -143,6 +143,7 @@ private:
     void judge_next() noexcept;
     bool record_hung(TimePoint now) noexcept;
     void judge(TimePoint now, std::string_view message) noexcept;
+    void disarm() noexcept;
     void trip(const Cause& cause, TimePoint now) noexcept;
     Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;
     void transition(State to, const Cause& cause, TimePoint now) noexcept;

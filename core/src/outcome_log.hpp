@@ -38,11 +38,12 @@ struct KeptOutcomes {
 /// The last outcomes that came by. Takes no memory before the first one, and no more after it. Not thread-safe.
 class OutcomeLog {
 public:
-    /// Where there is no memory for it, it is not kept.
-    void add(const KeptOutcome& outcome) noexcept {
+    /// `fill(KeptOutcome&)` sets all of it, in place, where there may still be another one. Where there is no memory for it,
+    /// it is not kept.
+    template <class Fill>
+    void add(const Fill& fill) noexcept {
         if (!ring_) ring_.reset(new (std::nothrow) Ring);
-        if (!ring_) return;
-        (*ring_)[added_++ % ring_->size()] = outcome;
+        if (ring_) fill((*ring_)[added_++ % ring_->size()]);
     }
     void clear() noexcept { added_ = 0; }
     [[nodiscard]] KeptOutcomes last() const noexcept {

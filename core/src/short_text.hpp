@@ -16,7 +16,8 @@ template <std::size_t Bytes>
 class ShortText {
 public:
     ShortText() = default;
-    explicit ShortText(std::string_view text) noexcept {
+    explicit ShortText(std::string_view text) noexcept { assign(text); }
+    void assign(std::string_view text) noexcept {
         text = cut(text, Bytes);
         std::ranges::copy(text, bytes_.begin());
         size_ = static_cast<std::uint8_t>(text.size());

@@ -6,9 +6,14 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <thread>
+
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 
 #include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/detail/sync.hpp>
@@ -16,10 +21,18 @@
 namespace fusebox::detail {
 
 #ifndef FUSEBOX_EXPLORE  // see sync.hpp
-[[nodiscard]] inline unsigned thread_number() noexcept {
+/// Different for threads that run at the same time, most of the time; all that hangs on it is speed. The core that the thread
+/// is on, which glibc keeps for restartable sequences (rseq(2)) where the kernel writes it; elsewhere the thread's own.
+[[nodiscard]] inline unsigned stripe_number() noexcept {
+#if __has_include(<sys/rseq.h>)
+    const auto* area = static_cast<const std::byte*>(__builtin_thread_pointer()) + __rseq_offset;
+    const auto core = *reinterpret_cast<const volatile std::int32_t*>(area + offsetof(struct rseq, cpu_id));
+    if (core >= 0) [[likely]]  // less: this thread is not registered
+        return static_cast<unsigned>(core);
+#endif
     static std::atomic<unsigned> last{0};
     constinit thread_local unsigned number = 0;  // 0: none yet
-    // relaxed: only has to be different, most of the time.
+    // relaxed: orders nothing
     if (number == 0) [[unlikely]]
         number = last.fetch_add(1, std::memory_order_relaxed) + 1;
     return number;
@@ -64,7 +77,7 @@ public:
     [[nodiscard]] Stripe& own() noexcept {
         // acquire: pairs with the release in widen().
         auto* more = more_.load(std::memory_order_acquire);
-        return more == nullptr ? first_ : more[thread_number() & (width_ - 1)];
+        return more == nullptr ? first_ : more[stripe_number() & (width_ - 1)];
     }
     [[nodiscard]] bool is_wide() const noexcept { return more_.load(std::memory_order_acquire) != nullptr; }
     /// Where there is memory for it. `cell`: what each new one begins with. Not thread-safe: under the breaker's mutex,

@@ -119,7 +119,7 @@ private:
 };
 
 /// Each logical thread its own number, as long as it lives.
-[[nodiscard]] inline unsigned thread_number() noexcept { return explore::current_thread(); }
+[[nodiscard]] inline unsigned stripe_number() noexcept { return explore::current_thread(); }
 /// How many cores the machine is to have; set by each scenario.
 inline unsigned cores = 1;
 [[nodiscard]] inline unsigned core_count() noexcept { return cores; }
