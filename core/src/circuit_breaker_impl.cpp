@@ -704,9 +704,11 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
         good_probes_ = good_in_a_row_ = 0;
     }
     // release: pairs with the second look at the word in acquire().
-    if (to == State::open) window_.widen();  // rejections, which may not wait for anything, find their cells ready
-    if (to == State::open)
+    if (to == State::open) {
+        window_.widen();  // rejections, which may not wait for anything, find their cells ready
+        breaker_.open_for_.store(open_for.count(), std::memory_order_release);
         breaker_.retry_at_.store((now + open_for).time_since_epoch().count(), std::memory_order_release);
+    }
 
     // release: pairs with every load of the word: who sees the new state sees what was written for it above. The window
     // follows: until its cells carry the new generation, outcomes of the new generation wait for the mutex.

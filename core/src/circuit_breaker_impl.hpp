@@ -37,7 +37,9 @@ public:
     [[nodiscard]] Duration surely_left(std::uint64_t word) const noexcept {
         // acquire: as in acquire(), and for the same second look.
         const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
-        const auto left = retry_at - detail::coarse_steady_clock();
+        // The clock may stand before the moment at which the circuit opened.
+        const auto left = std::min(retry_at - detail::coarse_steady_clock(),
+                                   Duration{breaker_.open_for_.load(std::memory_order_acquire)});
         return left > detail::coarse_lag && load_word() == word && !wants(EventMask::calls) ? left : Duration::zero();
     }
     void count_rejection() noexcept {

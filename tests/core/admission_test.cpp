@@ -42,6 +42,22 @@ TEST_CASE("R2: open rejects every call before the retry time, and says how long"
     CHECK(rig.state() == State::open);
 }
 
+TEST_CASE("R2: by the real clock, too, a rejection never says more than the open time, and hardly less") {
+    CircuitBreaker breaker{"x"};
+    auto least = Duration::max();
+    auto most = Duration::zero();
+    for (int i = 0; i < 2000; ++i) {
+        breaker.trip();
+        const auto permit = breaker.try_acquire();
+        REQUIRE_FALSE(permit);
+        least = std::min(least, permit.error().retry_after);
+        most = std::max(most, permit.error().retry_after);
+    }
+    CHECK(most <= 30s);
+    CHECK(least > 25s);  // unless the machine stood still for so long
+    CHECK(breaker.metrics().totals.rejected_open == 2000);
+}
+
 TEST_CASE("R3: the first admission at the retry time is itself a probe") {
     Rig rig;
     rig.fail(5);

@@ -327,6 +327,7 @@ private:
     const bool by_steady_clock_;
     detail::Atomic<Duration::rep> operation_timeout_{};  // 0: none
     detail::Atomic<TimePoint::rep> retry_at_{};          // of the last transition to open
+    detail::Atomic<Duration::rep> open_for_{};           // likewise
     const Clock* clock_;
     std::unique_ptr<Impl> impl_;
     std::string name_;
