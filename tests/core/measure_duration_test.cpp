@@ -99,6 +99,23 @@ TEST_CASE("R51: a call admitted untimed is recorded at the time of its end where
     CHECK(breaker.metrics().window.total == 0);
 }
 
+TEST_CASE("R41: the histogram keeps its calls when measure_duration is turned off and on") {
+    ManualClock clock;
+    auto timed = untimed();
+    timed.measure_duration = true;
+    CircuitBreaker breaker{"x", timed, {.clock = &clock}};
+    const auto calls = [&](int count) {
+        for (int i = 0; i < count; ++i) REQUIRE(breaker.call([] {}).has_value());
+        return breaker.metrics().durations.count();
+    };
+    CHECK(calls(3) == 3);
+    breaker.reconfigure(untimed());
+    CHECK(calls(4) == 3);
+    breaker.reconfigure(timed);
+    CHECK(calls(5) == 8);
+    CHECK(breaker.metrics().totals.successes == 12);
+}
+
 TEST_CASE("measure_duration cannot be off where something needs the time") {
     const auto bad = [](auto change) {
         auto config = untimed();

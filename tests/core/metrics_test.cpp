@@ -109,6 +109,22 @@ TEST_CASE("R41: time spent open adds up over open and forced open") {
     CHECK(rig.breaker.metrics().open_duration == 42s);
 }
 
+TEST_CASE("R41: what was counted before the circuit opened is counted after it") {
+    Rig rig;
+    for (int i = 0; i < 3; ++i) REQUIRE(rig.breaker.call([&] { rig.clock.advance(100us); }).has_value());
+    rig.breaker.force_open();
+    rig.rejection();
+    rig.breaker.reset();
+    for (int i = 0; i < 3; ++i) {
+        INFO(i);
+        const auto metrics = rig.breaker.metrics();
+        CHECK(metrics.totals.successes == 3);
+        CHECK(metrics.durations.sum == 300us);
+        CHECK(metrics.totals.rejected_open == 1);
+        rig.breaker.trip();  // from here on every core may have counters of its own
+    }
+}
+
 TEST_CASE("R41: no part is above its whole and no counter goes back while calls are made") {
     CircuitBreakerConfig config;
     config.window = CountWindow{50};

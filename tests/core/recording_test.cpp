@@ -358,5 +358,30 @@ TEST_CASE("R13: a breaker on which all was well for 200 000 calls still counts e
     CHECK(timed.window() == WindowCounts{200'000, 0, 0});
 }
 
+// A thread reads the clock, another one is quicker to the breaker: it gets an earlier time after a later one.
+class SetClock final : public Clock {
+public:
+    [[nodiscard]] TimePoint now() const noexcept override { return time; }
+    [[nodiscard]] WallTime wall_now() const noexcept override { return {}; }
+    TimePoint time{1h};
+};
+
+TEST_CASE("R11, R30: an end that is reported late makes the latest failure no older") {
+    SetClock clock;
+    CircuitBreakerConfig config;
+    config.consecutive_failure_threshold = 3;
+    config.window = TimeWindow{10s, 10};
+    CircuitBreaker breaker{"late", config, {.clock = &clock}};
+    const auto fail_at = [&](Duration offset) {
+        clock.time = TimePoint{1h + offset};
+        breaker.try_acquire().value().failure();
+    };
+    fail_at(10s);
+    fail_at(5s);
+    CHECK(breaker.metrics().consecutive_failures == 2);
+    fail_at(18s);  // 8 s after the latest failure
+    CHECK(breaker.state() == State::open);
+}
+
 }  // namespace
 }  // namespace fusebox

@@ -341,6 +341,20 @@ std::vector<Scenario> make_scenarios() {
                    .prepare = in_flight(3),
                    .threads = {{failure(0), failure(1)}, {success(2)}},
                    .explained = true});
+    all.push_back({.name = "R11: a failure after another, and a success",
+                   .config = in_a_row(5),
+                   .prepare =
+                       [](World& world) {
+                           world.call(Outcome::failure);
+                           admit(world, 2);
+                       },
+                   .threads = {{failure(0)}, {success(1)}},
+                   .check =
+                       [](World& world) {
+                           require(world.breaker.metrics().consecutive_failures <= 1,
+                                   "R11: whichever comes first, the success parts the two failures");
+                       },
+                   .explained = true});
     all.push_back({.name = "R11: two failures of two threads, a success anywhere",
                    .config = in_a_row(2),
                    .prepare = in_flight(3),

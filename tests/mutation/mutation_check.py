@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the breaker's core in many small ways, one at a time, and sees that some test notices each.
 
-    mutation_check.py [--only TEXT] [--jobs N] [--list]
+    mutation_check.py [--only REGEX] [--jobs N] [--list]
 
 For each mutant of mutants.py: make it in a copy of the tree (below build/mutation), build, and run core_test, then
 model_test, then explore_test, until one of them fails. Fails when a mutant survives, when its text is not in the source any
@@ -30,9 +30,8 @@ COPIED = ["CMakeLists.txt", "cmake", "core", "testkit",
 CONFIGURATION = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O0 -g0",
                  "-DFUSEBOX_ONLY_MODULES=core;testkit", "-DFUSEBOX_BUILD_EXAMPLES=OFF", "-DFUSEBOX_WERROR=OFF"]
 
-
-
-# Cheapest first. The model finds most of what it finds at all within few sequences.
+# Program, environment, and the seconds after which it hangs. Cheapest first. The model finds most of what it finds at all
+# within few sequences.
 CHECKS = [
     ("core_test", {}, 120),
     ("model_test", {"FUSEBOX_SEQUENCES": "2000"}, 120),
@@ -144,16 +143,16 @@ class Tree:
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("--only", metavar="TEXT", default="", help="only mutants whose name has TEXT in it")
+    arguments.add_argument("--only", metavar="REGEX", default="", help="only mutants whose name matches")
     arguments.add_argument("--jobs", metavar="N", type=int, default=min(2, os.cpu_count() or 1), help="trees at once")
     arguments.add_argument("--list", action="store_true", help="list the mutants, make none")
     options = arguments.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
+    chosen = [mutant for mutant in MUTANTS if re.search(options.only, mutant.name)]
     if options.list:
         print("\n".join(mutant.name for mutant in chosen))
         return 0
     if not chosen:
-        raise Broken(f"no mutant has '{options.only}' in its name (--list shows them)")
+        raise Broken(f"no mutant's name matches '{options.only}' (--list shows them)")
     for mutant in MUTANTS:
         mutated(mutant)  # a list that is out of date is refused before anything is built
 
