@@ -181,7 +181,7 @@ MUTANTS = [
     mutant("R41 abandoned calls were not admitted", IMPL,
            "totals.timeouts + totals.ignored + totals.abandoned;", "totals.timeouts + totals.ignored;"),
     mutant("R41 the first cell is forgotten when there are more", STRIPE,
-           "        visit(first_);\n        if (const auto* more", "        if (!is_wide()) visit(first_);\n        if (const auto* more"),
+           "        visit(first_);\n        if (auto* more", "        if (!is_wide()) visit(first_);\n        if (auto* more"),
     mutant("R41 successes change sides when measuring is switched", WINDOW,
            "(was_measured ? gathered_.measured", "(measured ? gathered_.measured"),
     mutant("R41 time open is forgotten", IMPL, "    if (is_open(from)) time_open_ += now - last_change_;\n", ""),
