@@ -4,6 +4,7 @@ import math
 import statistics
 
 TSC, ADD, NOOP = "baseline/tsc_pair", "baseline/fetch_add", "baseline/noop"
+STEADY = "baseline/steady_clock_pair"
 
 
 class Bound:
@@ -146,10 +147,13 @@ def core_table(found, partial=False):
     return lines, broken
 
 
-def guard(found):
+def guard(found, reads_counter=True):
     """One line for each comparison, and those that failed. Of every row the fastest repetition counts, of the baselines
-    too: what else runs on the machine can only add to a figure."""
+    too: what else runs on the machine can only add to a figure. `reads_counter`: the breakers' clock is the processor's
+    counter; else it is the steady clock, and its reads are what the rows are held to."""
     ns = condensed(found, min)
+    if not reads_counter:
+        ns[TSC, 1] = ns[STEADY, 1]
     lines, broken = [], []
     for name, threads, bound in GUARD:
         if (name, threads) not in ns:

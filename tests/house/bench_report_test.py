@@ -46,6 +46,13 @@ class GuardTest(unittest.TestCase):
         self.assertEqual(self.broken(found), ["state at 1 thread: was not measured"])
         self.assertIn("state: was not measured", report.core_table(found)[1])
 
+    def test_without_a_trusted_counter_the_steady_clock_is_the_measure(self):
+        found = promised()
+        found[report.STEADY, 1] = [(60, 0.0)]
+        found["call_success/timed", 1] = [(80, 0.0)]
+        self.assertIn("call_success/timed", "".join(self.broken(found)))
+        self.assertEqual(report.guard(found, reads_counter=False)[1], [])
+
     def test_an_allocation_is_caught(self):
         found = promised()
         found["reject/call", 1] = [(ns, 1.0) for ns, _ in found["reject/call", 1]]
