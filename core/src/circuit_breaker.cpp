@@ -19,11 +19,13 @@ std::string checked_name(std::string name) {
 }  // namespace
 
 CircuitBreaker::CircuitBreaker(std::string name, const CircuitBreakerConfig& config, BreakerOptions options)
+    : CircuitBreaker(std::move(name), SharedConfig{config}, std::move(options)) {}
+CircuitBreaker::CircuitBreaker(std::string name, SharedConfig config, BreakerOptions options)
     : by_steady_clock_(options.clock == &fusebox::steady_clock()),
       clock_(options.clock),
       name_(checked_name(std::move(name))) {
     if (clock_ == nullptr) throw std::invalid_argument{"a circuit breaker needs a clock"};
-    impl_ = std::make_unique<Impl>(*this, config, std::move(options));
+    impl_ = std::make_unique<Impl>(*this, std::move(config), std::move(options));
 }
 CircuitBreaker::~CircuitBreaker() = default;
 

@@ -94,6 +94,11 @@ std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
 InvalidConfig::InvalidConfig(std::vector<ConfigError> errors, std::string_view subject)
     : std::invalid_argument(summary(errors, subject)), errors_(std::move(errors)) {}
 
+SharedConfig::SharedConfig(const CircuitBreakerConfig& config) {
+    if (auto errors = validate(config); !errors.empty()) throw InvalidConfig{std::move(errors)};
+    config_ = std::make_shared<const CircuitBreakerConfig>(config);
+}
+
 using Builder = CircuitBreakerConfigBuilder;
 
 Builder& Builder::enabled(bool on) {
@@ -178,9 +183,6 @@ Builder& Builder::measure_duration(bool on) {
     return *this;
 }
 
-CircuitBreakerConfig Builder::build() const {
-    if (auto errors = validate(config_); !errors.empty()) throw InvalidConfig{std::move(errors)};
-    return config_;
-}
+CircuitBreakerConfig Builder::build() const { return *SharedConfig{config_}; }
 
 }  // namespace fusebox

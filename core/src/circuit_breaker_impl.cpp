@@ -11,11 +11,6 @@
 namespace fusebox {
 namespace {
 
-CircuitBreakerConfig validated(const CircuitBreakerConfig& config) {
-    if (auto errors = validate(config); !errors.empty()) throw InvalidConfig{std::move(errors)};
-    return config;
-}
-
 std::size_t validated_capacity(std::size_t capacity) {
     if (capacity < 1 || capacity > 1024) {
         throw std::invalid_argument{"report_capacity is " + std::to_string(capacity) + ", must be in 1 … 1024"};
@@ -38,21 +33,21 @@ bool is_open(State state) noexcept { return state == State::open || state == Sta
 
 }  // namespace
 
-CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& config, BreakerOptions options)
+CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, SharedConfig config, BreakerOptions options)
     : breaker_(breaker),
       clock_(*options.clock),
       classify_exception_(std::move(options.classify_exception)),
-      config_(validated(config)),
+      config_(std::move(config)),
       latest_(clock_.now()),
-      window_(stripes_, config.window, config.measure_duration, latest_),
+      window_(stripes_, config_->window, config_->measure_duration, latest_),
       jitter_(options.seed ? *options.seed : random_seed()),
       last_change_(latest_),
       last_change_wall_(clock_.wall_now()),
       reports_(validated_capacity(options.report_capacity)) {
-    probes_.reserve(config.half_open_max_concurrent);
-    watched_.set_threshold(config.hung_call_threshold);
+    probes_.reserve(config_->half_open_max_concurrent);
+    watched_.set_threshold(config_->hung_call_threshold);
     publish_config();
-    breaker_.word_.store(static_cast<std::uint64_t>(config.enabled ? State::closed : State::disabled));
+    breaker_.word_.store(static_cast<std::uint64_t>(config_->enabled ? State::closed : State::disabled));
 }
 
 // ---- events --------------------------------------------------------------------------------------------------------
@@ -162,9 +157,10 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
         }
         if (state() == State::half_open) expire_leases(now);
         word = load_word();
-        if (state_of(word) == State::half_open && probes_.in_flight() < config_.half_open_max_concurrent) {  // R4, R25
+        if (state_of(word) == State::half_open && probes_.in_flight() < config_->half_open_max_concurrent) {  // R4, R25
             // A probe that hangs is given up as early as any other call that hangs (R17).
-            const auto lease = std::min(config_.probe_lease, config_.hung_call_threshold.value_or(config_.probe_lease));
+            const auto lease =
+                std::min(config_->probe_lease, config_->hung_call_threshold.value_or(config_->probe_lease));
             const auto ticket = ++last_ticket_;
             const auto slot = probes_.take({.ticket = ticket, .started = now, .deadline = now + lease});
             publish_probes();
@@ -272,7 +268,7 @@ void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoi
     {
         const std::scoped_lock lock{mutex_};
         now = advance(now);
-        const auto& threshold = config_.slow_call_duration_threshold;
+        const auto& threshold = config_->slow_call_duration_threshold;
         slow = measured && threshold && duration >= *threshold;
         const Verdict verdict{outcome, duration, measured, slow, &settlement};
         count(permit, verdict);
@@ -334,7 +330,7 @@ bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
         case Outcome::failure:
             return false;
         case Outcome::timeout:
-            return !config_.count_timeout_as_failure;
+            return !config_->count_timeout_as_failure;
         case Outcome::ignored:
         case Outcome::abandoned:
             return true;
@@ -432,14 +428,14 @@ void CircuitBreaker::Impl::remember(const Verdict& verdict, TimePoint now) noexc
 
 void CircuitBreaker::Impl::note_hint(const Settlement& settlement, TimePoint now) noexcept {
     if (!settlement.retry_after) return;
-    const auto hint = std::clamp(*settlement.retry_after, Duration::zero(), config_.backoff.max_open_timeout);
+    const auto hint = std::clamp(*settlement.retry_after, Duration::zero(), config_->backoff.max_open_timeout);
     hint_until_ = std::max(hint_until_, now + hint);
 }
 
 // The failures in a row at `now`. A time window forgets the run with its latest failure (R11); a count window knows no
 // time, there only a success ends the run.
 std::uint32_t CircuitBreaker::Impl::run_at(TimePoint now) const noexcept {
-    const auto* time = std::get_if<TimeWindow>(&config_.window);
+    const auto* time = std::get_if<TimeWindow>(&config_->window);
     if (time != nullptr && now - last_failure_at_ > time->duration) return 0;
     return static_cast<std::uint32_t>(run_.load());
 }
@@ -506,21 +502,21 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
         return;
     }
 
-    if (config_.consecutive_failure_threshold != 0 && run >= config_.consecutive_failure_threshold) {
+    if (config_->consecutive_failure_threshold != 0 && run >= config_->consecutive_failure_threshold) {
         return trip({.reason = TransitionReason::consecutive_failures,
-                     .threshold = static_cast<double>(config_.consecutive_failure_threshold),
+                     .threshold = static_cast<double>(config_->consecutive_failure_threshold),
                      .observed = static_cast<double>(run),
                      .window = window_.counts(now),
                      .note = message},
                     now);
     }
 
-    const auto slow_rule = config_.slow_call_duration_threshold || config_.hung_call_threshold;
-    if ((config_.failure_rate_threshold == 0 && !slow_rule) || !window_.any_bad()) {
+    const auto slow_rule = config_->slow_call_duration_threshold || config_->hung_call_threshold;
+    if ((config_->failure_rate_threshold == 0 && !slow_rule) || !window_.any_bad()) {
         disarm();
         return;
     }
-    const auto minimum = window_.minimum(config_.minimum_requests);
+    const auto minimum = window_.minimum(config_->minimum_requests);
     auto counts = window_.counts(now);
     while (counts.total < minimum) {
         judge_in_.store(armed);
@@ -532,18 +528,18 @@ void CircuitBreaker::Impl::judge(TimePoint now, std::string_view message) noexce
     }
     disarm();
     const auto failure_rate = ratio(counts.failures, counts.total);
-    if (config_.failure_rate_threshold != 0 && failure_rate >= config_.failure_rate_threshold) {
+    if (config_->failure_rate_threshold != 0 && failure_rate >= config_->failure_rate_threshold) {
         return trip({.reason = TransitionReason::failure_rate,
-                     .threshold = config_.failure_rate_threshold,
+                     .threshold = config_->failure_rate_threshold,
                      .observed = failure_rate,
                      .window = counts,
                      .note = message},
                     now);
     }
     const auto slow_rate = ratio(counts.slow, counts.total);
-    if (slow_rule && slow_rate >= config_.slow_call_rate_threshold) {
+    if (slow_rule && slow_rate >= config_->slow_call_rate_threshold) {
         trip({.reason = TransitionReason::slow_call_rate,
-              .threshold = config_.slow_call_rate_threshold,
+              .threshold = config_->slow_call_rate_threshold,
               .observed = slow_rate,
               .window = counts,
               .note = message},
@@ -642,7 +638,7 @@ void CircuitBreaker::Impl::count_probe(bool good, bool failure, bool slow, TimeP
     good_probes_ += good ? 1 : 0;
     good_in_a_row_ = good ? good_in_a_row_ + 1 : 0;
 
-    if (const auto& rule = config_.half_open_rate) {
+    if (const auto& rule = config_->half_open_rate) {
         if (probe_counts_.total < rule->minimum_probes) return;
         const auto success_rate = ratio(good_probes_, probe_counts_.total);
         transition(success_rate >= rule->success_rate ? State::closed : State::open,
@@ -656,10 +652,10 @@ void CircuitBreaker::Impl::count_probe(bool good, bool failure, bool slow, TimeP
         auto cause = if_bad;
         cause.window = probe_counts_;
         transition(State::open, cause, now);
-    } else if (good_in_a_row_ >= config_.success_threshold) {
+    } else if (good_in_a_row_ >= config_->success_threshold) {
         transition(State::closed,
                    {.reason = TransitionReason::success_threshold_met,
-                    .threshold = static_cast<double>(config_.success_threshold),
+                    .threshold = static_cast<double>(config_->success_threshold),
                     .observed = static_cast<double>(good_in_a_row_),
                     .window = probe_counts_},
                    now);
@@ -675,7 +671,7 @@ void CircuitBreaker::Impl::publish_probes() noexcept {
 // ---- transitions --------------------------------------------------------------------------------------------------
 
 Duration CircuitBreaker::Impl::draw_open_time(std::uint32_t attempt, TimePoint now) noexcept {
-    return detail::open_time(config_, attempt, std::max(Duration::zero(), hint_until_ - now), jitter_);
+    return detail::open_time(*config_, attempt, std::max(Duration::zero(), hint_until_ - now), jitter_);
 }
 
 // R15: the one place that writes the word, under the mutex; each call begins a generation.
@@ -755,7 +751,7 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
         // A reset must not switch on what the configuration switched off.
-        transition(to == State::closed && !config_.enabled ? State::disabled : to,
+        transition(to == State::closed && !config_->enabled ? State::disabled : to,
                    {.reason = TransitionReason::operator_request,
                     .window = state() == State::half_open ? probe_counts_ : window_.counts(now),
                     .actor = actor,
@@ -767,21 +763,21 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
 
 void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::string_view actor,
                                        std::string_view note) {
-    const auto checked = validated(config);
+    SharedConfig next{config};
     {
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
         // What may throw comes first: then nothing has changed.
         probes_.reserve(config.half_open_max_concurrent);
         watched_.set_threshold(config.hung_call_threshold);
-        if (config.window != config_.window) {
+        if (config.window != config_->window) {
             window_.roll(now);
             window_.reshape(config.window, now);
         }
-        if (config.measure_duration != config_.measure_duration) window_.set_measured(config.measure_duration);
+        if (config.measure_duration != config_->measure_duration) window_.set_measured(config.measure_duration);
         if (run_at(now) == 0) set_run(0);  // what is forgotten stays forgotten, however long the new window (R11)
-        const auto was_enabled = config_.enabled;
-        config_ = checked;
+        const auto was_enabled = config_->enabled;
+        std::swap(config_, next);
         ++config_version_;
         publish_config();
         enqueue([&] {
@@ -843,9 +839,9 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
         trip_count_ = std::max(trip_count_, snapshot.trip_count);
         attempt_ = snapshot.attempt;
 
-        auto to = config_.enabled ? snapshot.state : State::disabled;
+        auto to = config_->enabled ? snapshot.state : State::disabled;
         Duration time_left{};
-        if (to == State::open) time_left = std::min(snapshot.time_left, detail::longest_open_time(config_));
+        if (to == State::open) time_left = std::min(snapshot.time_left, detail::longest_open_time(*config_));
         if (to == State::half_open) to = State::open;  // with no time left, so that the next admission is a probe
         if (to == State::closed) attempt_ = 0;         // R23
         if (to != state() || to == State::open) {
@@ -879,12 +875,12 @@ void CircuitBreaker::Impl::publish_config() noexcept {
     // A bound that belongs to the first bucket is in it.
     const auto first_bucket =
         std::chrono::round<Duration>(std::chrono::duration<double>{duration_bucket_bounds.front()}) + Duration{1};
-    quick_below_.store(std::min(first_bucket, config_.slow_call_duration_threshold.value_or(first_bucket)).count(),
+    quick_below_.store(std::min(first_bucket, config_->slow_call_duration_threshold.value_or(first_bucket)).count(),
                        order);
-    most_probes_.store(config_.half_open_max_concurrent, std::memory_order_release);  // pairs with acquire()
-    breaker_.operation_timeout_.store(config_.operation_timeout ? config_.operation_timeout->count() : 0, order);
-    breaker_.measuring_.store(config_.measure_duration, order);
-    breaker_.watching_.store(config_.hung_call_threshold.has_value(), order);
+    most_probes_.store(config_->half_open_max_concurrent, std::memory_order_release);  // pairs with acquire()
+    breaker_.operation_timeout_.store(config_->operation_timeout ? config_->operation_timeout->count() : 0, order);
+    breaker_.measuring_.store(config_->measure_duration, order);
+    breaker_.watching_.store(config_->hung_call_threshold.has_value(), order);
 }
 
 // ---- the rest -----------------------------------------------------------------------------------------------------
@@ -909,7 +905,7 @@ void CircuitBreaker::Impl::record_fallback(bool failed) noexcept {
 
 CircuitBreakerConfig CircuitBreaker::Impl::config() {
     const std::scoped_lock lock{mutex_};
-    return config_;
+    return *config_;
 }
 
 std::optional<TransitionReport> CircuitBreaker::Impl::last_trip() {

@@ -29,7 +29,7 @@ namespace fusebox {
 /// mutex and delivered after it.
 class CircuitBreaker::Impl {
 public:
-    Impl(CircuitBreaker& breaker, const CircuitBreakerConfig& config, BreakerOptions options);
+    Impl(CircuitBreaker& breaker, SharedConfig config, BreakerOptions options);
 
     std::expected<Permit, Rejection> acquire() noexcept;
     /// For breakers that follow the steady clock: the open time that is left by a clock that is quick to read and may be late;
@@ -191,7 +191,7 @@ private:
     detail::WatchedCalls watched_;
 
     detail::Mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
-    CircuitBreakerConfig config_;
+    SharedConfig config_;
     std::uint64_t config_version_{1};
     std::shared_ptr<detail::EventHub> hub_owner_;
     Totals totals_;

@@ -63,7 +63,7 @@ std::shared_ptr<CircuitBreaker> Registry::Impl::find_or_make(std::string_view na
     // Another thread may have been faster.
     if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
     // Made under the lock, so that a name never has two breakers and a set loaded meanwhile is not missed (R61).
-    auto breaker = std::make_shared<CircuitBreaker>(std::string{name}, set_.resolve(name, copy_of(base)),
+    auto breaker = std::make_shared<CircuitBreaker>(std::string{name}, shared(set_.resolve(name, copy_of(base))),
                                                     BreakerOptions{.clock = &clock_});
     entries_.insert(breaker->name(), breaker,
                     {.number = last_number_ + 1, .base = base ? shared_base(*base) : nullptr, .asked = criticality});
@@ -115,6 +115,14 @@ std::shared_ptr<const CircuitBreakerConfig> Registry::Impl::shared_base(const Ci
     }
     std::ranges::rotate(recent_bases_, recent_bases_.end() - 1);
     return recent_bases_.front() = std::make_shared<const CircuitBreakerConfig>(base);
+}
+
+SharedConfig Registry::Impl::shared(const CircuitBreakerConfig& config) {
+    const auto recent =
+        std::ranges::find_if(recent_configs_, [&](const SharedConfig& shared) { return *shared == config; });
+    if (recent != recent_configs_.end()) return *recent;
+    if (recent_configs_.size() == most_recent) recent_configs_.pop_back();
+    return *recent_configs_.insert(recent_configs_.begin(), SharedConfig{config});
 }
 
 void Registry::Impl::load(const BreakerSet& set, std::string_view actor) {

@@ -119,6 +119,7 @@ private:
     Criticality criticality_of(std::size_t at) const;
     // ---- under the lock ----
     std::shared_ptr<const CircuitBreakerConfig> shared_base(const CircuitBreakerConfig& base);
+    SharedConfig shared(const CircuitBreakerConfig& config);
     Removed take(std::size_t at, Events& events);
 
     const Clock& clock_;
@@ -134,8 +135,10 @@ private:
     std::vector<std::shared_ptr<CircuitBreaker>> removed_summed_;
     SavedBreakers saved_;                // as loaded, of breakers that were not asked for yet
     std::shared_ptr<StateSaver> saver_;  // null: nothing is kept
-    // Most breakers are asked for with one of a few configurations: they share it.
-    std::array<std::shared_ptr<const CircuitBreakerConfig>, 8> recent_bases_;
+    // Most breakers are asked for with one of a few configurations, and made with one of a few: they share it.
+    static constexpr std::size_t most_recent = 8;
+    std::array<std::shared_ptr<const CircuitBreakerConfig>, most_recent> recent_bases_;
+    std::vector<SharedConfig> recent_configs_;  // newest first
 };
 
 }  // namespace fusebox

@@ -168,6 +168,7 @@ public:
     /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes, for no clock and
     /// for a `report_capacity` that is out of range.
     explicit CircuitBreaker(std::string name, const CircuitBreakerConfig& config = {}, BreakerOptions options = {});
+    CircuitBreaker(std::string name, SharedConfig config, BreakerOptions options = {});
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
     ~CircuitBreaker();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -110,6 +111,23 @@ public:
 
 private:
     std::vector<ConfigError> errors_;
+};
+
+/// A good configuration that many breakers share, so that each of them is smaller by its size. Immutable, copied cheaply,
+/// and used by any number of threads.
+///
+///     const fusebox::SharedConfig config{fusebox::presets::http_api()};
+///     fusebox::CircuitBreaker users{"users", config};
+///     fusebox::CircuitBreaker orders{"orders", config};
+class SharedConfig {
+public:
+    /// Throws `InvalidConfig`.
+    explicit SharedConfig(const CircuitBreakerConfig& config);
+    [[nodiscard]] const CircuitBreakerConfig& operator*() const noexcept { return *config_; }
+    [[nodiscard]] const CircuitBreakerConfig* operator->() const noexcept { return config_.get(); }
+
+private:
+    std::shared_ptr<const CircuitBreakerConfig> config_;
 };
 
 /// Fluent form of `CircuitBreakerConfig`: each function sets the field or the fields of its name, `build` validates them
