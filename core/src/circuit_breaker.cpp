@@ -21,11 +21,11 @@ std::string checked_name(std::string name) {
 CircuitBreaker::CircuitBreaker(std::string name, const CircuitBreakerConfig& config, BreakerOptions options)
     : CircuitBreaker(std::move(name), SharedConfig{config}, std::move(options)) {}
 CircuitBreaker::CircuitBreaker(std::string name, SharedConfig config, BreakerOptions options)
-    : by_steady_clock_(options.clock == &fusebox::steady_clock()),
-      clock_(options.clock),
-      name_(checked_name(std::move(name))) {
+    : by_steady_clock_(options.clock == &fusebox::steady_clock()), clock_(options.clock) {
+    name = checked_name(std::move(name));
     if (clock_ == nullptr) throw std::invalid_argument{"a circuit breaker needs a clock"};
-    impl_ = std::make_unique<Impl>(*this, std::move(config), std::move(options));
+    impl_ = std::make_unique<Impl>(*this, std::move(name), std::move(config), std::move(options));
+    name_ = &impl_->name();
 }
 CircuitBreaker::~CircuitBreaker() = default;
 

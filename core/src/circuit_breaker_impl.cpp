@@ -33,10 +33,11 @@ bool is_open(State state) noexcept { return state == State::open || state == Sta
 
 }  // namespace
 
-CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, SharedConfig config, BreakerOptions options)
+CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, std::string name, SharedConfig config, BreakerOptions options)
     : breaker_(breaker),
       clock_(*options.clock),
       classify_exception_(std::move(options.classify_exception)),
+      name_(std::move(name)),
       config_(std::move(config)),
       latest_(clock_.now()),
       window_(stripes_, config_->window, config_->measure_duration, latest_),

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include <fusebox/core/circuit_breaker.hpp>
@@ -29,7 +30,9 @@ namespace fusebox {
 /// mutex and delivered after it.
 class CircuitBreaker::Impl {
 public:
-    Impl(CircuitBreaker& breaker, SharedConfig config, BreakerOptions options);
+    Impl(CircuitBreaker& breaker, std::string name, SharedConfig config, BreakerOptions options);
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
     std::expected<Permit, Rejection> acquire() noexcept;
     /// For breakers that follow the steady clock: the open time that is left by a clock that is quick to read and may be late;
@@ -189,6 +192,8 @@ private:
 
     detail::Stripes stripes_;
     detail::WatchedCalls watched_;
+
+    const std::string name_;
 
     detail::Mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
     SharedConfig config_;

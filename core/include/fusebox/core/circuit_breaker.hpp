@@ -209,7 +209,7 @@ public:
                             const CallOptions& options = {});
 
     // ---- reading; none of these changes the state (R5) ----
-    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const std::string& name() const noexcept { return *name_; }
     // acquire: pairs with the release in Impl::transition.
     [[nodiscard]] State state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
     /// 0 at first, then the sequence of the newest transition.
@@ -331,7 +331,7 @@ private:
     detail::Atomic<Duration::rep> open_for_{};           // likewise
     const Clock* clock_;
     std::unique_ptr<Impl> impl_;
-    std::string name_;
+    const std::string* name_{};  // in *impl_, so that what is above has the line to itself
 };
 
 template <class Value, class Error>
