@@ -56,8 +56,8 @@ using Counter = Sum<std::uint64_t>;
     return bucket;
 }
 
-/// One cache line. Lifetime counters are only ever added to.
-struct alignas(64) Stripe {
+/// Lifetime counters are only ever added to.
+struct Stripe {
     Atomic<std::uint64_t> cell{};    // successes of the window that are not sealed yet: see OutcomeWindow
     Sum<Duration::rep> quick_sum{};  // of the durations of all successes that were ever in the cell
     Counter rejected_open{};
@@ -65,7 +65,8 @@ struct alignas(64) Stripe {
 };
 
 /// The stripes of one breaker: one, and as many more as the machine has cores (8 at most) once two threads have got into
-/// each other's way. A million idle breakers stay small.
+/// each other's way. A million idle breakers stay small. No more than 48 bytes, so that the first stripe shares its cache line
+/// with what else every call looks at: whoever counts there has that line already, and once there are more nobody does.
 class Stripes {
 public:
     Stripes() = default;
@@ -77,7 +78,7 @@ public:
     [[nodiscard]] Stripe& own() noexcept {
         // acquire: pairs with the release in widen().
         auto* more = more_.load(std::memory_order_acquire);
-        return more == nullptr ? first_ : more[stripe_number() & (width_ - 1)];
+        return more == nullptr ? first_ : more[stripe_number() & (width_ - 1)].stripe;
     }
     [[nodiscard]] bool is_wide() const noexcept { return more_.load(std::memory_order_acquire) != nullptr; }
     /// Where there is memory for it. `cell`: what each new one begins with. Not thread-safe: under the breaker's mutex,
@@ -85,10 +86,10 @@ public:
     void widen(std::uint64_t cell) noexcept {
         if (is_wide()) return;
         width_ = std::bit_ceil(std::clamp(core_count(), 1U, 8U));
-        auto* more = new (std::nothrow) Stripe[width_];
+        auto* more = new (std::nothrow) Line[width_];
         if (more == nullptr) return;
         for (unsigned i = 0; i < width_; ++i)
-            more[i].cell.store(cell, std::memory_order_relaxed);  // relaxed: see below
+            more[i].stripe.cell.store(cell, std::memory_order_relaxed);  // relaxed: see below
         // release: pairs with the acquires here, so that who sees a stripe sees its cell.
         more_.store(more, std::memory_order_release);
     }
@@ -96,17 +97,25 @@ public:
     template <class Visit>
     void for_each(Visit visit) {
         visit(first_);
-        if (auto* more = more_.load(std::memory_order_acquire)) std::for_each_n(more, width_, visit);
+        if (auto* more = more_.load(std::memory_order_acquire)) {
+            std::for_each_n(more, width_, [&](Line& line) { visit(line.stripe); });
+        }
     }
     template <class Visit>
     void for_each(Visit visit) const {
         visit(first_);
-        if (const auto* more = more_.load(std::memory_order_acquire)) std::for_each_n(more, width_, visit);
+        if (const auto* more = more_.load(std::memory_order_acquire)) {
+            std::for_each_n(more, width_, [&](const Line& line) { visit(line.stripe); });
+        }
     }
 
 private:
+    struct alignas(64) Line {
+        Stripe stripe;
+    };
+
     Stripe first_;
-    Atomic<Stripe*> more_{nullptr};
+    Atomic<Line*> more_{nullptr};
     unsigned width_{};  // written once, before more_
 };
 
