@@ -1,6 +1,7 @@
 #include "outcome_window.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace fusebox::detail {
@@ -27,11 +28,18 @@ TimeSlices::TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now)
     : origin_(origin),
       length_((shape.duration + Duration{shape.slices - 1}) / shape.slices),
       running_(slice_of(now)),
-      slots_(shape.slices + 1U) {}
+      reach_(std::int64_t{shape.slices} + 1) {}
 
 void TimeSlices::add(const WindowCounts& counts) noexcept {
-    add_to(slot(running_), counts);
+    if (slots_) add_to(slot(running_), counts);
     add_to(sums_, counts);
+}
+
+bool TimeSlices::reserve() noexcept {
+    if (slots_) return true;
+    slots_.reset(new (std::nothrow) WindowCounts[static_cast<std::size_t>(reach_)]);
+    if (slots_) slot(running_) = sums_;
+    return slots_ != nullptr;
 }
 
 TimePoint TimeSlices::end() const noexcept { return origin_ + (running_ + 1) * length_; }
@@ -39,38 +47,47 @@ TimePoint TimeSlices::end() const noexcept { return origin_ + (running_ + 1) * l
 void TimeSlices::roll(TimePoint now) noexcept {
     const auto target = slice_of(now);
     if (target <= running_) return;
-    const auto steps = std::min(target - running_, reach());
-    for (std::int64_t step = 1; step <= steps; ++step) {
-        auto& expired = slot(running_ + step);
-        take_from(sums_, expired);
-        expired = {};
+    const auto steps = std::min(target - running_, reach_);
+    if (sums_.total != 0 && steps < reach_ && reserve()) {
+        for (std::int64_t step = 1; step <= steps; ++step) {
+            auto& expired = slot(running_ + step);
+            take_from(sums_, expired);
+            expired = {};
+        }
+    } else {
+        clear();
     }
     running_ = target;
 }
 
 void TimeSlices::clear(TimePoint now) noexcept {
-    std::fill(slots_.begin(), slots_.end(), WindowCounts{});
-    sums_ = {};
+    clear();
     running_ = std::max(running_, slice_of(now));
+}
+
+void TimeSlices::clear() noexcept {
+    if (slots_) std::fill_n(slots_.get(), reach_, WindowCounts{});
+    sums_ = {};
 }
 
 WindowCounts TimeSlices::counts_at(TimePoint now, std::uint64_t live) const noexcept {
     const auto behind = slice_of(now) - running_;
-    if (behind >= reach()) return {};
+    if (behind >= reach_) return {};
     auto counts = sums_;
     counts.total += live;
+    if (!slots_) return counts;
     for (std::int64_t step = 1; step <= behind; ++step) take_from(counts, slot(running_ + step));
     return counts;
 }
 
 void TimeSlices::take(const TimeSlices& other) noexcept {
-    for (auto slice = std::max<std::int64_t>(0, other.running_ - other.reach() + 1); slice <= other.running_; ++slice) {
-        const auto& counts = other.slot(slice);
+    for (auto slice = std::max<std::int64_t>(0, other.running_ - other.reach_ + 1); slice <= other.running_; ++slice) {
+        const auto counts = other.held_by(slice);
         if (counts.total == 0) continue;
         // Everything in a slice is taken to be as young as the youngest in it may be: never forgotten too early.
         const auto youngest = other.origin_ + (slice + 1) * other.length_ - Duration{1};
         const auto target = std::min(slice_of(youngest), running_);
-        if (target <= running_ - reach()) continue;
+        if (target <= running_ - reach_) continue;
         add_to(slot(target), counts);
         add_to(sums_, counts);
     }
@@ -195,6 +212,7 @@ void OutcomeWindow::seal(std::uint64_t generation) noexcept { add_gathered(gathe
 
 void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
     auto next = make_sealed(shape, origin_, now);  // may throw, hence first
+    if (auto* slices = std::get_if<TimeSlices>(&next); slices != nullptr && !slices->reserve()) throw std::bad_alloc{};
     add_gathered(gather(generation_));
     if (next.index() == sealed_.index()) {
         if (auto* slices = std::get_if<TimeSlices>(&next)) {

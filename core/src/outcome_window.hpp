@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -16,7 +17,8 @@
 namespace fusebox::detail {
 
 /// Outcomes in slices of time. One slice more than the configured ones is kept: the running one is not complete, and
-/// without the extra one an outcome would be forgotten up to a slice too early (R13). Not thread-safe.
+/// without the extra one an outcome would be forgotten up to a slice too early (R13). Takes memory (24 bytes a slice) when the
+/// first slice that holds anything ends. Not thread-safe.
 class TimeSlices {
 public:
     TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now);
@@ -25,29 +27,37 @@ public:
     void add(const WindowCounts& counts) noexcept;
     /// When the running slice ends.
     [[nodiscard]] TimePoint end() const noexcept;
-    /// Begins the slice of `now`, forgets those that are too old.
+    /// Begins the slice of `now`, forgets those that are too old; where there is no memory for them, all of them.
     void roll(TimePoint now) noexcept;
     void clear(TimePoint now) noexcept;
     /// As roll(now) would leave it, plus `live` in the running slice; changes nothing (R5).
     [[nodiscard]] WindowCounts counts_at(TimePoint now, std::uint64_t live) const noexcept;
     [[nodiscard]] const WindowCounts& sums() const noexcept { return sums_; }
-    /// Takes what another division of time holds and this one still covers.
+    /// Takes what another division of time holds and this one still covers. This one must have its memory.
     void take(const TimeSlices& other) noexcept;
+    /// Takes that memory now. False: there is none.
+    bool reserve() noexcept;
 
 private:
     [[nodiscard]] std::int64_t slice_of(TimePoint time) const noexcept { return (time - origin_) / length_; }
     [[nodiscard]] WindowCounts& slot(std::int64_t slice) noexcept {
-        return slots_[static_cast<std::size_t>(slice) % slots_.size()];
+        return slots_[static_cast<std::size_t>(slice % reach_)];
     }
     [[nodiscard]] const WindowCounts& slot(std::int64_t slice) const noexcept {
-        return slots_[static_cast<std::size_t>(slice) % slots_.size()];
+        return slots_[static_cast<std::size_t>(slice % reach_)];
     }
-    [[nodiscard]] std::int64_t reach() const noexcept { return static_cast<std::int64_t>(slots_.size()); }
+
+    [[nodiscard]] WindowCounts held_by(std::int64_t slice) const noexcept {
+        if (slots_) return slot(slice);
+        return slice == running_ ? sums_ : WindowCounts{};
+    }
+    void clear() noexcept;
 
     TimePoint origin_;  // of all slices; no slice begins before it
     Duration length_;
-    std::int64_t running_;  // number of the slice that is added to
-    std::vector<WindowCounts> slots_;
+    std::int64_t running_;                   // number of the slice that is added to
+    std::int64_t reach_;                     // how many are kept
+    std::unique_ptr<WindowCounts[]> slots_;  // null: all that there is, is in the running one
     WindowCounts sums_;
 };
 
