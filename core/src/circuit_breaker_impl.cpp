@@ -36,7 +36,9 @@ bool is_open(State state) noexcept { return state == State::open || state == Sta
 CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, std::string name, SharedConfig config, BreakerOptions options)
     : breaker_(breaker),
       clock_(*options.clock),
-      classify_exception_(std::move(options.classify_exception)),
+      classify_exception_(options.classify_exception
+                              ? std::make_unique<const Classifier>(std::move(options.classify_exception))
+                              : nullptr),
       name_(std::move(name)),
       config_(std::move(config)),
       latest_(clock_.now()),
@@ -44,9 +46,8 @@ CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, std::string name, SharedConf
       jitter_(options.seed ? *options.seed : random_seed()),
       last_change_(latest_),
       last_change_wall_(clock_.wall_now()),
-      reports_(validated_capacity(options.report_capacity)) {
-    probes_.reserve(config_->half_open_max_concurrent);
-    watched_.set_threshold(config_->hung_call_threshold);
+      report_capacity_(validated_capacity(options.report_capacity)) {
+    set_hung_call_threshold(config_->hung_call_threshold);
     publish_config();
     breaker_.word_.store(static_cast<std::uint64_t>(config_->enabled ? State::closed : State::disabled));
 }
@@ -128,11 +129,13 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
 std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) noexcept {
     const auto generation = generation_of(word);
     const auto now = clock_.now();
-    // relaxed: see try_acquire.
-    if (state_of(word) == State::disabled || !breaker_.watching_.load(std::memory_order_relaxed)) {
+    // relaxed: see try_acquire. acquire: pairs with the release in set_hung_call_threshold().
+    auto* watched = watched_.load(std::memory_order_acquire);
+    if (state_of(word) == State::disabled || watched == nullptr ||
+        !breaker_.watching_.load(std::memory_order_relaxed)) {
         return Permit{breaker_, generation, state_of(word), now};
     }
-    if (const auto place = watched_.begin(generation, now)) {
+    if (const auto place = watched->begin(generation, now)) {
         return Permit{breaker_, generation, state_of(word), now, place->ticket, place->slot};
     }
     judge_locked(generation, now, false);
@@ -158,12 +161,13 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
         }
         if (state() == State::half_open) expire_leases(now);
         word = load_word();
-        if (state_of(word) == State::half_open && probes_.in_flight() < config_->half_open_max_concurrent) {  // R4, R25
+        auto* recovery = state_of(word) == State::half_open ? ready_recovery() : nullptr;
+        if (recovery != nullptr && recovery->probes.in_flight() < config_->half_open_max_concurrent) {  // R4, R25
             // A probe that hangs is given up as early as any other call that hangs (R17).
             const auto lease =
                 std::min(config_->probe_lease, config_->hung_call_threshold.value_or(config_->probe_lease));
-            const auto ticket = ++last_ticket_;
-            const auto slot = probes_.take({.ticket = ticket, .started = now, .deadline = now + lease});
+            const auto ticket = ++recovery->last_ticket;
+            const auto slot = recovery->probes.take({.ticket = ticket, .started = now, .deadline = now + lease});
             publish_probes();
             permit = Permit{breaker_, generation_of(word), State::half_open, now, ticket, slot};
         }
@@ -298,8 +302,10 @@ void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
 void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) noexcept {
     const auto measured = [&] {
         if (!verdict.measured) return;
-        ++totals_.durations.buckets[detail::bucket_of(verdict.duration)];
-        totals_.durations.sum += verdict.duration;
+        if (!durations_) durations_.reset(new (std::nothrow) DurationHistogram);
+        if (!durations_) return;
+        ++durations_->buckets[detail::bucket_of(verdict.duration)];
+        durations_->sum += verdict.duration;
     };
     switch (verdict.outcome) {
         case Outcome::success:
@@ -343,11 +349,11 @@ void CircuitBreaker::Impl::settle_generation(const Permit& permit, const Verdict
     auto counted = false;
     auto overdue = false;
     if (permit.ticket_ != 0 && !permit.is_probe()) {
-        const auto watched = watched_.end({permit.slot_, permit.ticket_}, now);
+        const auto watched = watched_calls().end({permit.slot_, permit.ticket_}, now);
         counted = watched.counted;
         overdue = watched.overdue;
     } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: written under the mutex
-        overdue = watched_.any_overdue(now);
+        overdue = watched_calls().any_overdue(now);
     }
     if (generation() != permit.generation_) {
         ++totals_.stale;  // R8
@@ -469,7 +475,7 @@ void CircuitBreaker::Impl::judge_next() noexcept { judge_in_.store(1); }
 bool CircuitBreaker::Impl::record_hung(TimePoint now) noexcept {
     // relaxed: written under the mutex that is held here.
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return false;
-    const auto hung = watched_.take_overdue(generation(), now, [&](Duration in_flight) {
+    const auto hung = watched_calls().take_overdue(generation(), now, [&](Duration in_flight) {
         last_outcomes_.add([&](detail::KeptOutcome& kept) {
             kept.at = now;
             kept.duration = in_flight;
@@ -592,7 +598,7 @@ void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
 
 void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
     expire_leases(now);
-    if (generation() != permit.generation_ || !probes_.release(permit.slot_, permit.ticket_)) {
+    if (generation() != permit.generation_ || !recovery_->probes.release(permit.slot_, permit.ticket_)) {
         ++totals_.stale;  // R24: its lease ran out, or another one's did and that reopened the circuit
         return;
     }
@@ -609,10 +615,10 @@ void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& ver
 
 void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
     // relaxed: written under the mutex that is held here.
-    if (now.time_since_epoch().count() < earliest_lease_.load(std::memory_order_relaxed)) return;
+    if (!recovery_ || now.time_since_epoch().count() < earliest_lease_.load(std::memory_order_relaxed)) return;
     const auto expiring = generation();
     while (generation() == expiring) {
-        const auto probe = probes_.take_expired(now);
+        const auto probe = recovery_->probes.take_expired(now);
         publish_probes();
         if (!probe) return;
         last_outcomes_.add([&](detail::KeptOutcome& kept) {
@@ -633,40 +639,59 @@ void CircuitBreaker::Impl::expire_leases(TimePoint now) noexcept {
 // R20, R21
 void CircuitBreaker::Impl::count_probe(bool good, bool failure, bool slow, TimePoint now,
                                        const Cause& if_bad) noexcept {
-    ++probe_counts_.total;
-    probe_counts_.failures += failure ? 1 : 0;
-    probe_counts_.slow += slow ? 1 : 0;
-    good_probes_ += good ? 1 : 0;
-    good_in_a_row_ = good ? good_in_a_row_ + 1 : 0;
+    auto& recovery = *recovery_;
+    ++recovery.counts.total;
+    recovery.counts.failures += failure ? 1 : 0;
+    recovery.counts.slow += slow ? 1 : 0;
+    recovery.good += good ? 1 : 0;
+    recovery.good_in_a_row = good ? recovery.good_in_a_row + 1 : 0;
 
     if (const auto& rule = config_->half_open_rate) {
-        if (probe_counts_.total < rule->minimum_probes) return;
-        const auto success_rate = ratio(good_probes_, probe_counts_.total);
+        if (recovery.counts.total < rule->minimum_probes) return;
+        const auto success_rate = ratio(recovery.good, recovery.counts.total);
         transition(success_rate >= rule->success_rate ? State::closed : State::open,
                    {.reason = TransitionReason::probe_success_rate,
                     .threshold = rule->success_rate,
                     .observed = success_rate,
-                    .window = probe_counts_,
+                    .window = recovery.counts,
                     .note = if_bad.note},
                    now);
     } else if (!good) {
         auto cause = if_bad;
-        cause.window = probe_counts_;
+        cause.window = recovery.counts;
         transition(State::open, cause, now);
-    } else if (good_in_a_row_ >= config_->success_threshold) {
+    } else if (recovery.good_in_a_row >= config_->success_threshold) {
         transition(State::closed,
                    {.reason = TransitionReason::success_threshold_met,
                     .threshold = static_cast<double>(config_->success_threshold),
-                    .observed = static_cast<double>(good_in_a_row_),
-                    .window = probe_counts_},
+                    .observed = static_cast<double>(recovery.good_in_a_row),
+                    .window = recovery.counts},
                    now);
+    }
+}
+
+// Null without memory for the probes: then there is room for none now, and the next one who asks tries again.
+CircuitBreaker::Impl::Recovery* CircuitBreaker::Impl::ready_recovery() noexcept {
+    try {
+        if (!recovery_) recovery_ = std::make_unique<Recovery>();
+        recovery_->probes.reserve(config_->half_open_max_concurrent);
+        return recovery_.get();
+    } catch (const std::bad_alloc&) {
+        return nullptr;
     }
 }
 
 void CircuitBreaker::Impl::publish_probes() noexcept {
     // release: pair with the loads in acquire().
-    earliest_lease_.store(probes_.earliest_deadline().time_since_epoch().count(), std::memory_order_release);
-    probes_in_flight_.store(probes_.in_flight(), std::memory_order_release);
+    const auto earliest = recovery_ ? recovery_->probes.earliest_deadline() : TimePoint::max();
+    earliest_lease_.store(earliest.time_since_epoch().count(), std::memory_order_release);
+    probes_in_flight_.store(recovery_ ? recovery_->probes.in_flight() : 0, std::memory_order_release);
+}
+
+// Of the probes in half-open, else of the window.
+WindowCounts CircuitBreaker::Impl::counts_to_report(TimePoint now) const noexcept {
+    if (state() != State::half_open) return window_.counts(now);
+    return recovery_ ? recovery_->counts : WindowCounts{};
 }
 
 // ---- transitions --------------------------------------------------------------------------------------------------
@@ -695,10 +720,12 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
         hint_until_ = {};
     }
     if (from == State::half_open || to == State::half_open) {
-        probes_.clear();
+        if (recovery_) {
+            recovery_->probes.clear();
+            recovery_->counts = {};
+            recovery_->good = recovery_->good_in_a_row = 0;
+        }
         publish_probes();
-        probe_counts_ = {};
-        good_probes_ = good_in_a_row_ = 0;
     }
     // release: pairs with the second look at the word in acquire().
     if (to == State::open) {
@@ -722,7 +749,6 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
     }
     last_change_ = now;
     last_change_wall_ = clock_.wall_now();
-    ++transitions_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
 
     const detail::KeptReport report{{.sequence = next,
                                      .from = from,
@@ -744,7 +770,10 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
                                     last_outcomes_.last()};
     if (admits_all(to)) last_outcomes_.clear();
     enqueue([&] { return StateTransitionEvent{report.whole()}; });
-    reports_.add(report);
+    if (!history_) history_.reset(new (std::nothrow) History{.reports = detail::ReportRing{report_capacity_}});
+    if (!history_) return;  // without memory for it this transition is neither counted nor kept, but it is made
+    ++history_->transitions[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
+    history_->reports.add(report);
 }
 
 void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string_view note) {
@@ -754,7 +783,7 @@ void CircuitBreaker::Impl::control(State to, std::string_view actor, std::string
         // A reset must not switch on what the configuration switched off.
         transition(to == State::closed && !config_->enabled ? State::disabled : to,
                    {.reason = TransitionReason::operator_request,
-                    .window = state() == State::half_open ? probe_counts_ : window_.counts(now),
+                    .window = counts_to_report(now),
                     .actor = actor,
                     .note = note},
                    now);
@@ -769,8 +798,7 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
         // What may throw comes first: then nothing has changed.
-        probes_.reserve(config.half_open_max_concurrent);
-        watched_.set_threshold(config.hung_call_threshold);
+        set_hung_call_threshold(config.hung_call_threshold);
         if (config.window != config_->window) {
             window_.roll(now);
             window_.reshape(config.window, now);
@@ -787,10 +815,8 @@ void CircuitBreaker::Impl::reconfigure(const CircuitBreakerConfig& config, std::
         });
 
         const auto current = state();
-        const Cause cause{.reason = TransitionReason::configuration,
-                          .window = current == State::half_open ? probe_counts_ : window_.counts(now),
-                          .actor = actor,
-                          .note = note};
+        const Cause cause{
+            .reason = TransitionReason::configuration, .window = counts_to_report(now), .actor = actor, .note = note};
         if (config.enabled && !was_enabled && current == State::disabled) {
             transition(State::closed, cause, now);
         } else if (!config.enabled && was_enabled &&
@@ -817,8 +843,10 @@ BreakerSnapshot CircuitBreaker::Impl::snapshot() {
         snapshot.attempt = attempt_;
         snapshot.trip_count = trip_count_;
         snapshot.generation = generation();
-        snapshot.reports = reports_.all();
-        snapshot.last_trip = reports_.last_trip();
+        if (history_) {
+            snapshot.reports = history_->reports.all();
+            snapshot.last_trip = history_->reports.last_trip();
+        }
     }
     snapshot.taken_at = clock_.wall_now();
     for (auto& report : snapshot.reports) report.at = {};
@@ -829,13 +857,15 @@ BreakerSnapshot CircuitBreaker::Impl::snapshot() {
 void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
     // What may throw comes first: then nothing has changed.
     detail::check_snapshot(snapshot);
-    detail::ReportRing reports{reports_.capacity(), snapshot.reports, snapshot.last_trip};
+    auto history = std::make_unique<History>(
+        History{.reports = detail::ReportRing{report_capacity_, snapshot.reports, snapshot.last_trip}});
     std::string note;
     if (snapshot.last_trip && is_failure_state(snapshot.state)) note = describe(*snapshot.last_trip);
     {
         const std::scoped_lock lock{mutex_};
         const auto now = advance(clock_.now());
-        std::swap(reports_, reports);
+        if (history_) history->transitions = history_->transitions;
+        history_.swap(history);
         count_on_from(snapshot.generation, now);
         trip_count_ = std::max(trip_count_, snapshot.trip_count);
         attempt_ = snapshot.attempt;
@@ -848,7 +878,7 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
         if (to != state() || to == State::open) {
             transition(to,
                        {.reason = TransitionReason::restored,
-                        .window = state() == State::half_open ? probe_counts_ : window_.counts(now),
+                        .window = counts_to_report(now),
                         .note = note,
                         .time_left = time_left},
                        now);
@@ -867,6 +897,15 @@ void CircuitBreaker::Impl::count_on_from(std::uint64_t generation, TimePoint now
     breaker_.word_.store(generation << 3U | static_cast<std::uint64_t>(state_of(word)), std::memory_order_release);
     window_.seal(generation);
     set_run(run);
+}
+
+// May throw, and then changes nothing.
+void CircuitBreaker::Impl::set_hung_call_threshold(std::optional<Duration> threshold) {
+    if (watched_.load() == nullptr) {
+        if (!threshold) return;
+        watched_.store(new detail::WatchedCalls, std::memory_order_release);  // pairs with the load in admit_watched()
+    }
+    watched_calls().set_threshold(threshold);
 }
 
 // What calls read without the mutex.
@@ -889,7 +928,7 @@ void CircuitBreaker::Impl::publish_config() noexcept {
 Outcome CircuitBreaker::Impl::judge_exception(const std::exception_ptr& error) const noexcept {
     if (!classify_exception_) return Outcome::failure;
     try {
-        return classify_exception_(error);
+        return (*classify_exception_)(error);
     } catch (...) {
         return Outcome::failure;  // a classifier that fails says nothing about the error
     }
@@ -911,12 +950,12 @@ CircuitBreakerConfig CircuitBreaker::Impl::config() {
 
 std::optional<TransitionReport> CircuitBreaker::Impl::last_trip() {
     const std::scoped_lock lock{mutex_};
-    return reports_.last_trip();
+    return history_ ? history_->reports.last_trip() : std::nullopt;
 }
 
 std::vector<TransitionReport> CircuitBreaker::Impl::reports() {
     const std::scoped_lock lock{mutex_};
-    return reports_.all();
+    return history_ ? history_->reports.all() : std::vector<TransitionReport>{};
 }
 
 // R41. What the mutex guards is exact. Quick successes and rejections are counted meanwhile without it: the former are read
@@ -931,8 +970,8 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.generation = generation_of(word);
         metrics.window = window_.counts(now);
         metrics.consecutive_failures = run_at(now);
-        metrics.consecutive_successes = good_in_a_row_;
-        metrics.probes_in_flight = probes_.in_flight();
+        metrics.consecutive_successes = recovery_ ? recovery_->good_in_a_row : 0;
+        metrics.probes_in_flight = probes_in_flight_.load();
         metrics.last_change = last_change_;
         metrics.last_change_wall = last_change_wall_;
         if (metrics.state == State::open) {
@@ -943,9 +982,9 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.trip_count = trip_count_;
         metrics.attempt = attempt_;
         metrics.config_version = config_version_;
-        metrics.transitions = transitions_;
+        if (history_) metrics.transitions = history_->transitions;
         const auto quick = window_.successes();
-        metrics.durations = totals_.durations;
+        if (durations_) metrics.durations = *durations_;
         metrics.durations.buckets[0] += quick.measured;
         metrics.totals = {.successes = totals_.successes + quick.measured + quick.unmeasured,
                           .failures = totals_.failures,

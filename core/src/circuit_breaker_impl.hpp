@@ -1,7 +1,9 @@
 // The inside of a circuit breaker: what is decided without a lock, and what under one.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -30,7 +32,9 @@ namespace fusebox {
 /// mutex and delivered after it.
 class CircuitBreaker::Impl {
 public:
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): CircuitBreaker is not movable
     Impl(CircuitBreaker& breaker, std::string name, SharedConfig config, BreakerOptions options);
+    ~Impl() { delete watched_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
@@ -69,6 +73,8 @@ public:
     void record_fallback(bool failed) noexcept;
 
 private:
+    using Classifier = std::function<Outcome(const std::exception_ptr&)>;
+
     /// Why a transition is made.
     struct Cause {
         TransitionReason reason{};
@@ -89,7 +95,6 @@ private:
     };
     /// What is counted for life, but for rejections and quick successes: those are in the stripes. Only ever added to.
     struct Totals {
-        DurationHistogram durations{};
         std::uint64_t successes{};
         std::uint64_t failures{};
         std::uint64_t timeouts{};
@@ -99,6 +104,21 @@ private:
         std::uint64_t slow{};
         std::uint64_t probes{};
         std::uint64_t fallbacks{};
+    };
+
+    /// The probes of this half-open generation. A breaker that never opened has none.
+    struct Recovery {
+        detail::ProbeTable probes;
+        std::uint64_t last_ticket{};  // of any generation
+        WindowCounts counts{};
+        std::uint64_t good{};
+        std::uint32_t good_in_a_row{};
+    };
+
+    /// What is kept of transitions. No decision depends on it.
+    struct History {
+        detail::ReportRing reports;
+        std::array<std::array<std::uint64_t, 6>, 6> transitions{};
     };
 
     // ---- without the mutex ----
@@ -138,7 +158,9 @@ private:
     void settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
     void count_probe(bool good, bool failure, bool slow, TimePoint now, const Cause& if_bad) noexcept;
     void expire_leases(TimePoint now) noexcept;
+    Recovery* ready_recovery() noexcept;
     void publish_probes() noexcept;
+    [[nodiscard]] WindowCounts counts_to_report(TimePoint now) const noexcept;
     void remember(const Verdict& verdict, TimePoint now) noexcept;
     void note_hint(const Settlement& settlement, TimePoint now) noexcept;
     void extend_run(TimePoint now) noexcept;
@@ -146,6 +168,8 @@ private:
     [[nodiscard]] std::uint32_t judged_run(const Cause& cause, TimePoint now) const noexcept;
     void set_run(std::uint32_t run) noexcept;
     void judge_next() noexcept;
+    // Once a threshold was set. relaxed: made under the mutex.
+    [[nodiscard]] detail::WatchedCalls& watched_calls() noexcept { return *watched_.load(std::memory_order_relaxed); }
     bool record_hung(TimePoint now) noexcept;
     void judge(TimePoint now, std::string_view message) noexcept;
     void disarm() noexcept;
@@ -155,6 +179,7 @@ private:
     void count_on_from(std::uint64_t generation, TimePoint now) noexcept;
     void clear_window(TimePoint now) noexcept;
     void publish_config() noexcept;
+    void set_hung_call_threshold(std::optional<Duration> threshold);
 
     // run_: low half of the generation << 32 | failures in a row.
     static constexpr std::uint32_t tag(std::uint64_t generation) noexcept {
@@ -173,25 +198,24 @@ private:
     static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
     static constexpr auto never = std::numeric_limits<Duration::rep>::max();
 
+    // On the one cache line that plain successes write: their own counters, and what failures tell them.
+    alignas(64) detail::Stripes stripes_;
+    detail::Atomic<std::uint64_t> run_{};
+    detail::Atomic<std::int64_t> judge_in_{disarmed};
+
     CircuitBreaker& breaker_;
     const Clock& clock_;
-    detail::Atomic<detail::EventHub*> hub_{nullptr};  // made for the first listener, and then there for good
-    const std::function<Outcome(const std::exception_ptr&)> classify_exception_;
+    detail::Atomic<detail::EventHub*> hub_{nullptr};          // made for the first listener, and then there for good
+    detail::Atomic<detail::WatchedCalls*> watched_{nullptr};  // made for the first hung_call_threshold, likewise
+    const std::unique_ptr<const Classifier> classify_exception_;  // null: every exception is a failure
 
     // Read by calls; written by transitions and reconfigurations.
     detail::Atomic<Duration::rep>
         quick_below_{};  // a success that took less is neither slow nor beyond the first bucket
     detail::Atomic<std::uint32_t> most_probes_{};
-    // Copies of what probes_ says, so that a rejection needs no lock. The deadline may be too early, never too late.
+    // Copies of what Recovery::probes says, so that a rejection needs no lock. The deadline may be too early, never too late.
     detail::Atomic<std::uint32_t> probes_in_flight_{};
     detail::Atomic<TimePoint::rep> earliest_lease_{};
-
-    // Written by failures, read by every success.
-    detail::Atomic<std::uint64_t> run_{};
-    detail::Atomic<std::int64_t> judge_in_{disarmed};
-
-    detail::Stripes stripes_;
-    detail::WatchedCalls watched_;
 
     const std::string name_;
 
@@ -200,26 +224,24 @@ private:
     std::uint64_t config_version_{1};
     std::shared_ptr<detail::EventHub> hub_owner_;
     Totals totals_;
+    // Of the calls that `totals_` counts. Made for the first one; where there is no memory for it, only the histogram lacks them.
+    std::unique_ptr<DurationHistogram> durations_;
     TimePoint latest_;  // no decision is made at an earlier time than the one before
     detail::OutcomeWindow window_;
     TimePoint last_failure_at_{};
     std::uint32_t reached_{};  // how long the failure that is recorded made the run
-    TimePoint quiet_until_{};  // metrics_only: no further report before
-    detail::ProbeTable probes_;
-    std::uint64_t last_ticket_{};
-    WindowCounts probe_counts_{};    // of this half-open generation
-    std::uint32_t good_in_a_row_{};  // likewise
-    std::uint64_t good_probes_{};    // likewise
     std::uint32_t attempt_{};
+    TimePoint quiet_until_{};             // metrics_only: no further report before
+    std::unique_ptr<Recovery> recovery_;  // made for the first probe
     TimePoint hint_until_{};
     detail::JitterSource jitter_;
     std::uint64_t trip_count_{};
     TimePoint last_change_;
     WallTime last_change_wall_;
     Duration time_open_{};  // without the running stretch
-    std::array<std::array<std::uint64_t, 6>, 6> transitions_{};
     detail::OutcomeLog last_outcomes_;
-    detail::ReportRing reports_;
+    const std::size_t report_capacity_;
+    std::unique_ptr<History> history_;  // made for the first transition
 };
 
 }  // namespace fusebox

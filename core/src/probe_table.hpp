@@ -12,7 +12,7 @@
 
 namespace fusebox::detail {
 
-/// Slots for `half_open_max_concurrent` probes; allocates only when that number grows. Not thread-safe.
+/// Slots for `half_open_max_concurrent` probes; takes memory only when that number grows. Not thread-safe.
 class ProbeTable {
 public:
     struct Probe {

@@ -105,7 +105,6 @@ public:
         if (!last_trip_) return std::nullopt;
         return last_trip_->whole();
     }
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
     static void put(std::unique_ptr<KeptReport>& slot, const KeptReport& report) {

@@ -215,6 +215,8 @@ TEST_CASE("R40: the event of a transition carries what its report carries") {
 TEST_CASE("R40: a breaker takes no memory for outcomes before the first bad one, nor for reports before a transition") {
     Rig rig{touchy()};
     rig.succeed();
+    rig.clock.advance(6s);
+    rig.succeed();  // the window has its slices by now, and the durations their histogram
     const auto before = test::allocations();
     rig.clock.advance(6s);
     rig.succeed(100);
@@ -249,6 +251,22 @@ TEST_CASE("R40: without memory there is no report, but the transition happens") 
     rig.admit().settle(Outcome::failure, {.message = "still down"});
     CHECK(rig.breaker.reports().front().sequence == 3);
     CHECK(messages(rig).front() == "still down");
+}
+
+TEST_CASE("R24: without memory for the probes the circuit waits half-open, and lets the next one in that asks") {
+    auto config = touchy();
+    config.success_threshold = 1;
+    Rig rig{config};
+    rig.fail(3);
+    rig.clock.advance(30s);
+    if (test::allocations_are_counted()) {
+        const test::NoMemory none;
+        const auto refused = rig.breaker.try_acquire();
+        CHECK((!refused && refused.error().kind == Rejection::Kind::too_many_probes));
+    }
+    rig.admit().success();
+    CHECK(rig.breaker.metrics().totals.probes == 1);
+    CHECK(rig.state() == State::closed);
 }
 
 TEST_CASE("R40, R52: last outcomes are saved and restored with their reports") {
