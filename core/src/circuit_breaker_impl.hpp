@@ -198,8 +198,9 @@ private:
     static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
     static constexpr auto never = std::numeric_limits<Duration::rep>::max();
 
-    // On the one cache line that plain successes write: their own counters, and what failures tell them.
-    alignas(64) detail::Stripes stripes_;
+    // What plain successes write, and what failures tell them. Not aligned: a million breakers would pay for it with holes, and
+    // where threads compete they write elsewhere (see Stripes).
+    detail::Stripes stripes_;
     detail::Atomic<std::uint64_t> run_{};
     detail::Atomic<std::int64_t> judge_in_{disarmed};
 
