@@ -77,7 +77,7 @@ def postgres():
         if account:
             shutil.chown(folder, user)
         data = pathlib.Path(folder) / "data"
-        made = subprocess.run([binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"],
+        made = subprocess.run([binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync", "--no-locale"],
                               capture_output=True, text=True, cwd=folder, **account)
         if made.returncode:
             raise NotStarted(f"initdb failed:\n{made.stderr}")

@@ -1,5 +1,6 @@
-// What many breakers take: `registry_bench memory COUNT` weighs them, `registry_bench scrape` times scrapes of 1,000 of them
-// and the calls that are made meanwhile. Prints one JSON object; run.py makes figures of it.
+// What many breakers take: `registry_bench memory COUNT` weighs them when each was called once (or, with `failed` or
+// `tripped` after it, has failed once or tripped once), `registry_bench scrape` times scrapes of 1,000 of them and the calls
+// that are made meanwhile. Prints one JSON object; run.py makes figures of it.
 #include <malloc.h>
 #include <unistd.h>
 
@@ -46,24 +47,33 @@ void call(CircuitBreaker& breaker) {
     if (!breaker.call([]() -> std::expected<int, int> { return 1; })) std::abort();
 }
 
-// Once made, a breaker is called once: it then has whatever it needs for calls.
-void use(Registry& registry, std::size_t count) {
+void fail(CircuitBreaker& breaker) {
+    if (breaker.call([]() -> std::expected<int, int> { return std::unexpected{503}; })) std::abort();
+}
+
+// As a dead service does it to its breaker.
+void fail_until_open(CircuitBreaker& breaker) {
+    while (breaker.state() == State::closed) fail(breaker);
+}
+
+// Makes breakers, and does this with each, so that it has whatever it needs for that.
+void use(Registry& registry, std::size_t count, void (*once)(CircuitBreaker&) = call) {
     for (std::size_t i = 0; i < count; ++i) {
-        call(*registry.get_or_create(bench::service_name(i)));
+        once(*registry.get_or_create(bench::service_name(i)));
     }
 }
 
-void weigh(std::size_t count) {
+void weigh(std::size_t count, const char* how, void (*once)(CircuitBreaker&)) {
     {
         Registry first;  // what a process pays once, for instance for calibrating a clock
-        use(first, 1);
+        use(first, 1, once);
     }
     malloc_trim(0);
     const auto before = footprint();
     Registry registry;
-    use(registry, count);
+    use(registry, count, once);
     const auto after = footprint();
-    std::printf("{\"breakers\": %zu, \"allocated\": %lld, \"resident\": %lld}\n", count,
+    std::printf("{\"breakers\": %zu, \"how\": \"%s\", \"allocated\": %lld, \"resident\": %lld}\n", count, how,
                 static_cast<long long>(after.allocated - before.allocated),
                 static_cast<long long>(after.resident - before.resident));
 }
@@ -142,14 +152,16 @@ void scrape() {
 
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
+    const std::string how = argc == 4 ? argv[3] : "used";
     std::size_t count{};
     if (what == "scrape" && argc == 2) {
         scrape();
-    } else if (what == "memory" && argc == 3 &&
-               std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), count).ec == std::errc{} && count > 0) {
-        weigh(count);
+    } else if (what == "memory" && (argc == 3 || argc == 4) &&
+               std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), count).ec == std::errc{} && count > 0 &&
+               (how == "used" || how == "failed" || how == "tripped")) {
+        weigh(count, how.c_str(), how == "used" ? call : how == "failed" ? fail : fail_until_open);
     } else {
-        std::fprintf(stderr, "usage: registry_bench memory COUNT | registry_bench scrape\n");
+        std::fprintf(stderr, "usage: registry_bench memory COUNT [used|failed|tripped] | registry_bench scrape\n");
         return 2;
     }
 }

@@ -56,18 +56,24 @@ def memory():
             measured.append({"breakers": count, "why": why})
         else:
             measured.append(said(BIN / "registry_bench", "memory", count))
+    measured += [said(BIN / "registry_bench", "memory", 1_000, how) for how in ("failed", "tripped")]
     return measured
 
 
 def real():
+    """Title → what real_bench printed, or why there is nothing."""
     program = BIN / "real_bench"
+    requests = {"Redis GET": ("redis", peers.redis()), "Postgres SELECT 1": ("postgres", peers.postgres()),
+                "HTTP GET": ("http", peers.http(program))}
     measured = {}
-    with peers.redis() as port:
-        measured["Redis GET"] = said(program, "redis", port, SECONDS_PER_PEER)
-    with peers.postgres() as connection:
-        measured["Postgres SELECT 1"] = said(program, "postgres", connection, SECONDS_PER_PEER)
-    with peers.http(program) as url:
-        measured["HTTP GET"] = said(program, "http", url, SECONDS_PER_PEER)
+    for title, (what, peer) in requests.items():
+        try:
+            if not program.exists():
+                raise report.Wrong("real_bench was not built: hiredis, cpp-httplib or libpqxx is missing")
+            with peer as address:
+                measured[title] = said(program, what, address, SECONDS_PER_PEER)
+        except Exception as error:  # whatever ails one peer, all other figures of the run are kept
+            measured[title] = " ".join(str(error).split())
     return measured
 
 
@@ -136,7 +142,14 @@ def main():
         print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): figures will be too high.", file=sys.stderr)
     if options.guard:
         rows = "|".join(sorted({f"^{name}/threads" for name, _, _ in report.GUARD} | {"^baseline/"}))
-        lines, broken = report.guard(core(out, 60, 0.002, rows, "wall"), kernel_clock() in ("tsc", "arch_sys_counter"))
+        found = {}
+        # On a busy machine it takes luck that both threads of a row run at once for a whole repetition.
+        for _ in range(3):
+            for key, values in core(out, 60, 0.002, rows, "wall").items():
+                found.setdefault(key, []).extend(values)
+            lines, broken = report.guard(found, kernel_clock() in ("tsc", "arch_sys_counter"), len(os.sched_getaffinity(0)))
+            if not broken:
+                break
         print("\n".join(lines))
     elif options.json or options.filter or options.quick:
         rows = f"^baseline/|{options.filter}" if options.filter else None

@@ -7,9 +7,11 @@
 #include <mutex>
 #include <thread>
 
+#include <fusebox/core/detail/stripe_number.hpp>
+
 namespace fusebox::detail {
 
-/// For what is read much, written seldom, and never held for long. A reader counts itself in at the stripe of its thread, so
+/// For what is read much, written seldom, and never held for long. A reader counts itself in at the stripe of its core, so
 /// that readers on different stripes touch no common cache line and looking things up does not get slower with more threads.
 /// A writer says that it is there, and then waits until every stripe has been empty.
 ///
@@ -50,10 +52,7 @@ public:
 
 private:
     Stripe& enter() {
-        static std::atomic<std::size_t> next{0};
-        // relaxed: only has to be different, most of the time.
-        thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
-        auto& stripe = stripes_[number % stripes_.size()];
+        auto& stripe = stripes_[stripe_number() % stripes_.size()];
         while (true) {
             stripe.readers.fetch_add(1);
             if (!writing_.load()) [[likely]]

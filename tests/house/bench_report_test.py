@@ -1,10 +1,12 @@
 """bench/ judges figures by what was measured beside them, and writes nothing but its own block of the page."""
 
+import contextlib
 import os
 import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(os.environ["FUSEBOX_SOURCE_DIR"]) / "bench"))
 import report  # noqa: E402
@@ -59,6 +61,15 @@ class GuardTest(unittest.TestCase):
         self.assertIn("reject/call: 1 allocations", self.broken(found)[0])
 
 
+    def test_two_threads_on_one_core_are_not_compared(self):
+        found = promised()
+        found["reject/call", 2] = [(1e6, 0.0)]
+        lines, broken = report.guard(found, cores=1)
+        self.assertEqual(broken, [])
+        self.assertIn("reject/call at 2 threads: not compared, this process may use only 1 core", lines)
+        self.assertIn("reject/call at 2 threads:", report.guard(found, cores=2)[1][0])
+
+
 class FiguresTest(unittest.TestCase):
     def entry(self, **more):
         return {"name": "state/threads:2", "run_name": "state/threads:2", "run_type": "iteration", "real_time": 0.5,
@@ -74,9 +85,11 @@ class FiguresTest(unittest.TestCase):
             report.repetitions({"context": {}, "benchmarks": [
                 self.entry(error_occurred=True, error_message="the circuit is open")]})
 
-    def test_a_library_that_divides_otherwise_is_refused(self):
-        with self.assertRaisesRegex(report.Wrong, "1.9"):
-            report.repetitions({"context": {"library_version": "v1.9.1"}, "benchmarks": []})
+    def test_a_library_that_no_longer_divides_is_asked_for_our_own_time(self):
+        for version, ns in (("v1.7.1", 1.2), ("v1.8.3", 1.2), ("v1.9.1", 0.6), ("v1.10.0", 0.6), ("v2.0", 0.6)):
+            found = report.repetitions({"context": {"library_version": version}, "benchmarks": [
+                self.entry(real_time=1.2, wall=0.6)]})
+            self.assertEqual(found, {("state", 2): [(ns, 0.0)]}, version)
 
     def test_what_is_not_as_promised_is_named_with_both_figures(self):
         found = {(report.TSC, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
@@ -101,6 +114,34 @@ class FiguresTest(unittest.TestCase):
             {"cheap": [[1000, 1009]] * 9, "dear": [[1000, 1011]] * 9, "unclear": noise})
         self.assertEqual([line[-1] for line in lines[1:]], ["≤ 1 %: yes", "≤ 1 %: NO", "≤ 1 %: too noisy to say"])
         self.assertEqual([line.split()[0] for line in broken], ["dear", "unclear"])
+
+    def test_a_peer_that_failed_is_named_and_the_others_stay(self):
+        lines, broken = report.real_table({"dead": "initdb failed: no space", "cheap": [[1000, 1009]] * 9})
+        self.assertEqual([line[:2] for line in lines[1:]],
+                         [["dead", "not measured: initdb failed: no space"], ["cheap", "1000.0 ns"]])
+        self.assertEqual(broken, ["dead with a breaker: not measured: initdb failed: no space"])
+
+    def test_whatever_ails_one_peer_the_others_are_measured(self):
+        @contextlib.contextmanager
+        def dead(*_):
+            raise OSError("no such\n  program")
+            yield
+
+        @contextlib.contextmanager
+        def alive(*_):
+            yield "here"
+
+        with mock.patch.multiple(run.peers, redis=dead, postgres=alive, http=alive), \
+                mock.patch.object(pathlib.Path, "exists", return_value=True), \
+                mock.patch.object(run, "said", lambda program, what, *_: [[1, 1]]):
+            self.assertEqual(run.real(), {"Redis GET": "no such program", "Postgres SELECT 1": [[1, 1]], "HTTP GET": [[1, 1]]})
+
+    def test_only_breakers_in_everyday_use_are_held_to_a_weight(self):
+        lines, broken = report.memory_table([
+            {"breakers": 1_000_000, "how": "used", "allocated": 9e8, "resident": 9e8},
+            {"breakers": 1_000, "how": "tripped", "allocated": 3e6, "resident": 3e6}])
+        self.assertEqual(broken, [])
+        self.assertEqual(lines[2], ["1,000, tripped once each", "3,000 bytes", "3,000 bytes", ""])
 
     def test_callers_that_scrapes_disturb_are_named(self):
         quiet, same, slow = [90, 110, 300], [90, 111, 305], [90, 120, 900]

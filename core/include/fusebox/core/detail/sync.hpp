@@ -2,7 +2,7 @@
 // through every order in which threads may come to them (tests/explore).
 #pragma once
 
-#ifdef FUSEBOX_EXPLORE  // names the header that has them all, and those of stripe.hpp
+#ifdef FUSEBOX_EXPLORE  // names the header that has them all, and those of stripe_number.hpp
 #include FUSEBOX_EXPLORE
 #else
 
