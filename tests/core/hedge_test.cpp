@@ -156,6 +156,54 @@ TEST_CASE("R33: a hedge gives up at the deadline, and hands it to every attempt"
     CHECK(bench.sleeper.waits() == std::vector<Duration>{50ms, 50ms, 30ms});
 }
 
+TEST_CASE("R33: a hedge none of whose attempts found a thread until the deadline is neutral for the breaker outside") {
+    Bench bench;
+    CircuitBreaker breaker{"db", touchy(), {.clock = &bench.clock}};
+    const Pipeline pipeline{BreakerPolicy{breaker}, bench.hedge()};
+    auto calls = std::make_shared<int>(0);
+    bench.at_wait([](std::size_t) {});
+    const auto answer = pipeline.call([calls] { return ++*calls; }, CallContext::with_timeout(80ms, bench.clock));
+    REQUIRE_FALSE(answer);
+    const auto* timeout = std::get_if<TimeoutError>(&answer.error().variant());
+    REQUIRE(timeout != nullptr);
+    CHECK(timeout->after == 80ms);
+    CHECK_FALSE(timeout->began);
+    CHECK(breaker.metrics().totals.ignored == 1);
+    CHECK(breaker.metrics().totals.timeouts == 0);
+    CHECK(breaker.state() == State::closed);
+    REQUIRE(bench.executor.size() == 2);
+    bench.executor.run_first();
+    bench.executor.run_first();
+    CHECK(*calls == 0);
+}
+
+TEST_CASE("R33: a hedge one of whose attempts began is a timeout for the breaker outside") {
+    Bench bench;
+    CircuitBreaker breaker{"db", touchy(), {.clock = &bench.clock}};
+    const Pipeline pipeline{BreakerPolicy{breaker}, bench.hedge()};
+    // The first attempt fails, the second stands in the queue until the deadline.
+    bench.at_wait([&](std::size_t wait) {
+        if (wait == 2) bench.executor.run_first();
+    });
+    const auto answer = pipeline.call([] { return failed(); }, CallContext::with_timeout(80ms, bench.clock));
+    REQUIRE_FALSE(answer);
+    const auto* timeout = std::get_if<TimeoutError>(&answer.error().variant());
+    REQUIRE(timeout != nullptr);
+    CHECK(timeout->began);
+    CHECK(breaker.metrics().totals.timeouts == 1);
+    CHECK(breaker.state() == State::open);
+}
+
+TEST_CASE("§14: a hedge's wait that throws leaves no attempt that could still begin") {
+    Bench bench;
+    auto calls = std::make_shared<int>(0);
+    bench.at_wait([](std::size_t) { throw std::runtime_error{"no wait"}; });
+    CHECK_THROWS_WITH(call_with(bench.hedge(), [calls] { return ++*calls; }), "no wait");
+    REQUIRE(bench.executor.size() == 1);
+    bench.executor.run_first();
+    CHECK(*calls == 0);
+}
+
 TEST_CASE("§14: the caller's stop request ends a hedge's wait and its attempts") {
     Bench bench;
     std::stop_source stop;

@@ -74,7 +74,7 @@ public:
 
         void operator()() {
             const auto race = std::move(race_);
-            if (context_.stop_requested()) return race->end();  // decided while this one stood in the queue
+            if (!race->begin()) return race->end();
             bool was_late = false;
             try {
                 auto given = race->next_(context_.with_late_flag(&was_late));
@@ -93,6 +93,12 @@ public:
     /// True when there is a value, or no attempt is left that could bring one. Needs the lock.
     [[nodiscard]] bool over() const noexcept { return (answer && answer->has_value()) || running_ == 0; }
 
+    /// The caller waits no longer: no further attempt begins. Needs the lock. Gives whether any had begun.
+    bool leave() noexcept {
+        left_ = true;
+        return began_;
+    }
+
     std::mutex mutex;                     // guards what follows
     std::condition_variable_any changed;  // notified when an attempt ended
     std::optional<Answer> answer;         // the first value, else the error of the earliest attempt
@@ -102,6 +108,13 @@ public:
     std::stop_source stop;                                            // ends the attempts; needs no lock
 
 private:
+    // False where the call was decided while the attempt stood in the queue.
+    bool begin() {
+        const std::lock_guard lock{mutex};
+        if (left_ || stop.stop_requested()) return false;  // stopped without having left: where the wait threw
+        began_ = true;
+        return true;
+    }
     // Each notifies before it writes, with the lock held: a move that throws can then keep nobody waiting.
     void end() {
         const std::lock_guard lock{mutex};
@@ -130,7 +143,10 @@ private:
     }
 
     Next next_;
-    std::uint32_t running_{};  // guarded by mutex
+    // Guarded by mutex, too.
+    std::uint32_t running_{};
+    bool began_{};  // any attempt
+    bool left_{};
 };
 
 }  // namespace detail
@@ -145,7 +161,8 @@ private:
 /// sees each attempt: a loser that ends with an error once it was told to stop is neutral, one that brings a value is a success.
 ///
 /// Gives `bulkhead_full` where the executor has no room for the first attempt, `TimeoutError` at the context's deadline, and
-/// `InternalError` where the caller's stop token ended the wait, without waiting for attempts that go on.
+/// `InternalError` where the caller's stop token ended the wait, without waiting for attempts that go on. Where no attempt
+/// got a thread until the deadline (`began` is false) none ever runs, and a breaker outside takes it as neutral.
 ///
 /// A handle. Thread contract: any thread at any time, but for a thread of the executor: waiting there for an attempt that
 /// needs a thread can wait for ever.
@@ -243,6 +260,7 @@ AnswerOf<Next> Hedge::execute(const CallContext& context, Next&& next) const {
     run(state, race, context);
 
     const std::lock_guard lock{race->mutex};
+    const bool began = race->leave();
     if (race->over()) {
         if (race->answer) {
             if (race->late) context.mark_late();
@@ -252,7 +270,7 @@ AnswerOf<Next> Hedge::execute(const CallContext& context, Next&& next) const {
         if (race->thrown) std::rethrow_exception(race->thrown);
         return Answer{std::unexpect, InternalError{"the executor ended before the call was made"}};
     }
-    if (context.expired()) return Answer{std::unexpect, TimeoutError{state.clock->now() - begun}};
+    if (context.expired()) return Answer{std::unexpect, TimeoutError{state.clock->now() - begun, began}};
     return Answer{std::unexpect, InternalError{"the caller stopped the call"}};
 }
 
