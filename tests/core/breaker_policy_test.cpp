@@ -46,6 +46,18 @@ void check_not_wedged(Bench& bench, const auto& pipeline, Rejection::Kind kind, 
     CHECK(bench.breaker.state() == State::closed);
 }
 
+// An error that throws when it is asked for one of the things that a breaker takes of it.
+struct Mute {
+    enum class About : std::uint8_t { outcome, retry_after, message };
+    void ask(About what) const {
+        if (what == about) throw std::logic_error{"mute"};
+    }
+    About about;
+};
+Outcome outcome_of(const Mute& error) { return error.ask(Mute::About::outcome), Outcome::failure; }
+std::optional<Duration> retry_after_of(const Mute& error) { return error.ask(Mute::About::retry_after), std::nullopt; }
+std::string_view message_of(const Mute& error) { return error.ask(Mute::About::message), "refused"; }
+
 }  // namespace
 
 TEST_CASE("§14: a bulkhead that rejects the probe frees its slot, and the breaker is not wedged") {
@@ -135,6 +147,23 @@ TEST_CASE("R9: an exception through a breaker policy settles the permit as a fai
     CHECK(bench.breaker.state() == State::open);
     CHECK(bench.totals().failures == 1);
     CHECK(bench.totals().abandoned == 0);
+}
+
+TEST_CASE(
+    "R9: an error that cannot be judged abandons the permit, through a breaker policy and the breaker's own call") {
+    const auto about = GENERATE(Mute::About::outcome, Mute::About::retry_after, Mute::About::message);
+    const auto op = [&]() -> std::expected<int, Mute> { return std::unexpected{Mute{about}}; };
+    const auto check_abandoned = [](const auto& call) {
+        Bench bench;
+        bench.wait_for_probe();
+        CHECK_THROWS_WITH(call(bench), "mute");
+        CHECK(bench.totals().abandoned == 1);
+        CHECK(bench.totals().failures == 0);
+        CHECK(bench.breaker.state() == State::half_open);
+        CHECK(bench.breaker.metrics().probes_in_flight == 0);
+    };
+    check_abandoned([&](Bench& bench) { return call_with(bench.policy, op); });
+    check_abandoned([&](Bench& bench) { return bench.breaker.call(op); });
 }
 
 TEST_CASE("R32: a breaker policy hands on its deadline, or an earlier one from outside") {

@@ -351,6 +351,24 @@ TEST_CASE("R34: isolated calls are judged as the breaker judges") {
     CHECK_FALSE(ran);
 }
 
+TEST_CASE("R40: an isolated call hands its trace id to the reports, however it ends") {
+    auto config = touchy();
+    config.consecutive_failure_threshold = 3;
+    Bench bench{16, config};
+    bench.meanwhile([&] { bench.executor.run_first(); });
+    const auto isolate = bench.isolate();
+    CHECK_FALSE(call_isolated(bench.breaker, isolate, [] { return failed(); }, {.trace_id = "aa01"}));
+    CHECK_THROWS(call_isolated(bench.breaker, isolate, []() -> Result { throw std::runtime_error{"bug"}; },
+                               {.trace_id = "aa02"}));
+    const auto slow = [&] { return bench.clock.advance(3s), 7; };
+    CHECK(call_isolated(bench.breaker, isolate, slow, {.trace_id = "aa03"}).value() == 7);
+    const auto trip = bench.breaker.last_trip();
+    REQUIRE(trip);
+    std::vector<std::string> ids;
+    for (const auto& outcome : trip->last_outcomes) ids.push_back(outcome.trace_id);
+    CHECK(ids == std::vector<std::string>{"aa03", "aa02", "aa01"});
+}
+
 TEST_CASE("R34: a wait that throws leaves the call behind") {
     Bench bench;
     const auto isolate = bench.isolate();

@@ -33,22 +33,26 @@ public:
     /// `breaker` must outlive the policy and its copies.
     explicit BreakerPolicy(CircuitBreaker& breaker) : breaker_(std::shared_ptr<CircuitBreaker>{}, &breaker) {}
 
+    /// `trace_id` is for the reports, as that of `CallOptions` (R40).
     template <class Next>
-    AnswerOf<Next> execute(const CallContext& context, Next&& next) const {
+    AnswerOf<Next> execute(const CallContext& context, Next&& next, std::string_view trace_id = {}) const {
         auto permit = breaker_->try_acquire();
         if (!permit) return AnswerOf<Next>{std::unexpect, permit.error()};
         bool late = false;
         const auto inner = context.tightened(breaker_->clock(), permit->context().deadline()).with_late_flag(&late);
-        try {
-            auto answer = next(inner);
-            late = late || passed(inner);
-            if (late) context.mark_late();
-            settle(*permit, answer, late, context.stop_requested());
-            return answer;
-        } catch (...) {
-            settle_thrown(*permit, std::current_exception(), late || passed(inner), context.stop_requested());
-            throw;
-        }
+        auto answer = [&]() -> AnswerOf<Next> {
+            try {
+                return next(inner);
+            } catch (...) {
+                settle_thrown(*permit, std::current_exception(), late || passed(inner), context.stop_requested(),
+                              trace_id);
+                throw;
+            }
+        }();
+        late = late || passed(inner);
+        if (late) context.mark_late();
+        settle(*permit, answer, late, context.stop_requested(), trace_id);
+        return answer;
     }
 
     // ---- for callers that hold the permit themselves, such as coroutines ----

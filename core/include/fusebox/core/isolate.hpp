@@ -247,9 +247,10 @@ auto call_isolated(CircuitBreaker& breaker, const Isolate& isolate, Op&& op, con
     using Next = detail::LiftedShared<std::decay_t<Op>>;
     if (options.late != nullptr) *options.late = false;
     const auto context = CallContext{breaker.clock(), options.deadline, options.stop}.with_late_flag(options.late);
-    return BreakerPolicy{breaker}.execute(context, [&, next = Next{std::forward<Op>(op)}](const CallContext& inner) {
+    const auto isolated = [&, next = Next{std::forward<Op>(op)}](const CallContext& inner) {
         return isolate.execute(inner, next);
-    });
+    };
+    return BreakerPolicy{breaker}.execute(context, isolated, options.trace_id);
 }
 
 }  // namespace fusebox
