@@ -77,13 +77,6 @@ public:
             std::for_each_n(more, width_, [&](Line& line) { visit(line.stripe); });
         }
     }
-    template <class Visit>
-    void for_each(Visit visit) const {
-        visit(first_);
-        if (const auto* more = more_.load(std::memory_order_acquire)) {
-            std::for_each_n(more, width_, [&](const Line& line) { visit(line.stripe); });
-        }
-    }
 
 private:
     struct alignas(64) Line {
