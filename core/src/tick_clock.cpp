@@ -17,8 +17,8 @@ std::int64_t steady() noexcept {
     return std::chrono::nanoseconds{std::chrono::steady_clock::now().time_since_epoch()}.count();
 }
 
-// What Linux says that it keeps the time by. It watches its clock sources, and drops a counter that differs between cores or
-// stops.
+// What Linux says that it keeps the time by. It watches its clock sources from boot on, and drops a counter that differs between
+// cores or stops.
 bool kernel_uses(std::string_view source) noexcept {
     auto* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
     if (file == nullptr) return false;
@@ -44,27 +44,41 @@ bool counter_is_steady() noexcept {
 #endif
 }
 
-std::mutex fitting;  // guards TickLine::fit
+std::mutex fitting;  // guards TickLine::fit; only ever tried, so that no reader of the time waits for another
 
 }  // namespace
+
+constinit TickLine steady_line;
 
 std::int64_t read_steady_clock() noexcept {
     static const bool usable = counter_is_steady();
     if (!usable) return steady();
 
-    std::unique_lock lock{fitting, std::try_to_lock};
+    const std::unique_lock lock{fitting, std::try_to_lock};
     if (!lock) {
-        // Another thread fits. The old line, if there is one, is good for a while yet.
+        // Another thread fits. The old line, if there is one, is good for a while yet; else the clock itself.
         if (const auto time = steady_line.read(processor_ticks(), TickLine::Read::overdue)) return *time;
-        lock.lock();
+        return std::max(steady(), steady_line.floor());
     }
-    const auto ticks = processor_ticks();
-    if (const auto time = steady_line.read(ticks)) return *time;  // somebody just did
-    // In this order the line is ahead by the time that it takes to read the clock, a few ten nanoseconds: nobody who has
-    // read the clock itself until now sees the line below it.
-    const auto now = steady();
+    if (const auto time = steady_line.read(processor_ticks())) return *time;  // somebody just did
+
+    // The counter and the clock, as close to each other as three attempts come: something else may run in between.
+    std::uint64_t ticks = 0;
+    std::int64_t now = 0;
+    auto closest = ~std::uint64_t{0};
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        const auto before = processor_ticks();
+        const auto read = steady();
+        const auto apart = processor_ticks() - before;
+        if (apart >= closest) continue;
+        closest = apart;
+        // The earlier tick: the line is ahead by what it takes to read the clock, a few ten nanoseconds, so that nobody who
+        // has read the clock itself until now sees the line below it.
+        ticks = before;
+        now = read;
+    }
     steady_line.fit(ticks, now);
-    if (const auto time = steady_line.read(ticks)) return *time;
+    if (const auto time = steady_line.read(processor_ticks())) return *time;
     return std::max(now, steady_line.floor());
 }
 

@@ -14,19 +14,27 @@ constexpr std::int64_t longest_service = 1'000'000'000;
 // A clock's rate is corrected by some parts in ten thousand. What changes more is no steady counter: it was stopped or set,
 // or is another machine's since.
 constexpr double largest_change = 0.01;
+// Between a fit and its publication the thread may be interrupted for so long without time going back for others.
+constexpr std::int64_t longest_pause = 100'000'000;
+// A line is no further ahead of its clock than this.
+constexpr std::int64_t furthest_ahead = 100'000'000;
 
 }  // namespace
 
 void TickLine::fit(std::uint64_t ticks, std::int64_t nanoseconds) noexcept {
     // relaxed, here and below: written by who fits only.
-    const auto good_for = good_for_.load(std::memory_order_relaxed);
+    constexpr auto relaxed = std::memory_order_relaxed;
+    const auto& old = newest();
+    const auto good_for = old.good_for.load(relaxed);
+    const auto old_slope = good_for == 0 ? 0 : old.slope.load(relaxed);
     if (good_for != 0) {
-        // The highest time that anybody may have read. Nobody reads further than twice the service.
-        const auto elapsed = std::min(ticks - base_ticks_.load(std::memory_order_relaxed), 2 * good_for);
-        const auto reached = base_.load(std::memory_order_relaxed) +
-                             static_cast<std::int64_t>(elapsed * slope_.load(std::memory_order_relaxed) >> slope_bits);
+        // The highest time that anybody may have read. Nobody reads further than twice the service, and no line is so far
+        // ahead of its clock: that matters where the counter was set back.
+        const auto elapsed = std::min(ticks - old.base_ticks.load(relaxed), 2 * good_for);
+        const auto reached = old.base.load(relaxed) + static_cast<std::int64_t>(elapsed * old_slope >> slope_bits);
         // release: pairs with the acquire in floor().
-        floor_.store(std::max(reached, floor_.load(std::memory_order_relaxed)), std::memory_order_release);
+        floor_.store(std::max(std::min(reached, nanoseconds + furthest_ahead), floor_.load(relaxed)),
+                     std::memory_order_release);
     }
 
     const auto begin_again = [&] {
@@ -47,23 +55,29 @@ void TickLine::fit(std::uint64_t ticks, std::int64_t nanoseconds) noexcept {
     fitted_at_ = nanoseconds;
 
     const auto service = std::min(longest_service, 10 * interval);
-    const auto base = std::max(nanoseconds, floor_.load(std::memory_order_relaxed));
+    auto base = std::max(nanoseconds, floor_.load(relaxed));
     const auto ahead = static_cast<double>(base - nanoseconds) / static_cast<double>(service);
-    const auto slope = rate * (1 - std::min(ahead, 0.5));
-    publish(ticks, base, static_cast<std::uint64_t>(slope * static_cast<double>(1U << slope_bits)),
-            static_cast<std::uint64_t>(static_cast<double>(service) / rate));
+    const auto slope =
+        static_cast<std::uint64_t>(rate * (1 - std::min(ahead, 0.5)) * static_cast<double>(1U << slope_bits));
+    if (slope < old_slope) {
+        // Until this line is published others read the old, steeper one.
+        const auto pause = static_cast<double>(longest_pause) / rate;
+        base += static_cast<std::int64_t>(static_cast<double>(old_slope - slope) / (1U << slope_bits) * pause) + 1;
+    }
+    publish(ticks, base, slope, static_cast<std::uint64_t>(static_cast<double>(service) / rate));
 }
 
 void TickLine::publish(std::uint64_t base_ticks, std::int64_t base, std::uint64_t slope,
                        std::uint64_t good_for) noexcept {
-    const auto sequence = sequence_.load(std::memory_order_relaxed);
-    sequence_.store(sequence + 1, std::memory_order_relaxed);  // relaxed: the releases below order it before themselves
-    // release: pair with the acquires in read().
-    base_ticks_.store(base_ticks, std::memory_order_release);
-    base_.store(base, std::memory_order_release);
-    slope_.store(slope, std::memory_order_release);
-    good_for_.store(good_for, std::memory_order_release);
-    sequence_.store(sequence + 2, std::memory_order_release);
+    const auto next = newest_.load(std::memory_order_relaxed) + 1;
+    auto& line = lines_[next % 2];
+    // release: a reader who is still at the line that lay here, two before this one, and sees any of these, sees in its second
+    // look that it is no longer the newest.
+    line.base_ticks.store(base_ticks, std::memory_order_release);
+    line.base.store(base, std::memory_order_release);
+    line.slope.store(slope, std::memory_order_release);
+    line.good_for.store(good_for, std::memory_order_release);
+    newest_.store(next, std::memory_order_release);  // pairs with the acquire in read()
 }
 
 }  // namespace fusebox::detail

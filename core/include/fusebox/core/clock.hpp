@@ -32,10 +32,10 @@ public:
 
 /// The real clocks of the machine. Stateless; `steady_clock()` hands out the one instance everybody shares.
 ///
-/// `now` is `std::chrono::steady_clock`'s time, right to some microseconds, read from the processor's counter where that
-/// can be trusted, at less than half the cost. It never goes back on any thread. Between threads it is not fenced: the
-/// processor may read its counter while it still waits for another thread's write, so compare two threads' times to the
-/// microsecond only.
+/// `now` is `std::chrono::steady_clock`'s time, read from the processor's counter where that can be trusted, at less than
+/// half the cost. It is fitted to steady_clock once a second, and off by nanoseconds, unless that clock is being steered: then
+/// by what is steered in a second. It does not go back on any thread. Between threads it is not fenced: the processor may
+/// read its counter while it still waits for another thread's write, so compare two threads' times to the microsecond only.
 class SteadyClock final : public Clock {
 public:
     [[nodiscard]] TimePoint now() const noexcept override { return read(); }

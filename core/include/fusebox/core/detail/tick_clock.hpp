@@ -5,16 +5,12 @@
 
 #include <fusebox/core/detail/tick_line.hpp>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace fusebox::detail {
 
 /// The processor's counter: the time-stamp counter, on Arm the generic timer. 0 where none is known.
 [[nodiscard]] inline std::uint64_t processor_ticks() noexcept {
 #if defined(__x86_64__)
-    return __rdtsc();
+    return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     std::uint64_t ticks = 0;
     asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
@@ -24,14 +20,14 @@ namespace fusebox::detail {
 #endif
 }
 
-/// Fitted where the counter can be trusted: it has one rate in all states of the processor, and the kernel itself keeps the
-/// time by it. Elsewhere it never gives a time.
-inline constinit TickLine steady_line;
+/// Fitted where the counter can be trusted: it has one rate in all states of the processor, and the kernel itself kept the
+/// time by it when the process began. Elsewhere it never gives a time.
+extern constinit TickLine steady_line;
 
 /// steady_clock itself, to fit the line where that is due.
 [[nodiscard]] std::int64_t read_steady_clock() noexcept;
 
-/// Nanoseconds of std::chrono::steady_clock, right to some microseconds. Thread contract: any thread at any time.
+/// Nanoseconds of std::chrono::steady_clock, or a few more. Thread contract: any thread at any time.
 [[nodiscard]] inline std::int64_t steady_nanoseconds() noexcept {
     if (const auto time = steady_line.read(processor_ticks())) [[likely]]
         return *time;
