@@ -97,8 +97,8 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             case State::forced_open:
                 return std::unexpected{reject(Rejection::Kind::circuit_open, word, {})};
             case State::open: {
-                // acquire: pairs with the release in transition(). With the second look at the word, the retry time is
-                // known to be that of this generation.
+                // acquire: pairs with the release in transition(). With the second look at the word, the retry time is that of
+                // this generation, or of the next one where it is open as well and just being made.
                 const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
                 now = breaker_.now();
                 if (now >= retry_at) break;
@@ -314,10 +314,12 @@ void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) n
             break;
         case Outcome::failure:
             ++totals_.failures;
+            ++totals_.failed;
             measured();
             break;
         case Outcome::timeout:
             ++totals_.timeouts;
+            if (!is_neutral(verdict.outcome)) ++totals_.failed;
             measured();
             break;
         case Outcome::ignored:
@@ -892,11 +894,14 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
 void CircuitBreaker::Impl::count_on_from(std::uint64_t generation, TimePoint now) noexcept {
     const auto word = load_word();
     if (generation <= generation_of(word)) return;
-    const auto run = run_at(now);
+    // Taken over in one step, so that a success that ends the run meanwhile is not undone.
+    auto run = run_.load();
+    const auto forgotten = run_at(now) == 0;
+    while (!run_.compare_exchange_weak(run, run_word(generation, forgotten ? 0 : static_cast<std::uint32_t>(run)))) {
+    }
     // release: pairs as in transition(), and in its order.
     breaker_.word_.store(generation << 3U | static_cast<std::uint64_t>(state_of(word)), std::memory_order_release);
     window_.seal(generation);
-    set_run(run);
 }
 
 // May throw, and then changes nothing.
@@ -989,6 +994,7 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.totals = {.successes = totals_.successes + quick.measured + quick.unmeasured,
                           .failures = totals_.failures,
                           .timeouts = totals_.timeouts,
+                          .failed = totals_.failed,
                           .ignored = totals_.ignored,
                           .abandoned = totals_.abandoned,
                           .stale = totals_.stale,

@@ -98,6 +98,7 @@ private:
         std::uint64_t successes{};
         std::uint64_t failures{};
         std::uint64_t timeouts{};
+        std::uint64_t failed{};
         std::uint64_t ignored{};
         std::uint64_t abandoned{};
         std::uint64_t stale{};

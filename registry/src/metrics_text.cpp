@@ -60,8 +60,7 @@ void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
 
 Series series_of(const CircuitBreaker& breaker) {
     Series series{.name = label_text(breaker.name()), .metrics = breaker.metrics(), .failed_calls = 0};
-    const auto& totals = series.metrics.totals;
-    series.failed_calls = totals.failures + (breaker.config().count_timeout_as_failure ? totals.timeouts : 0);
+    series.failed_calls = series.metrics.totals.failed;
     return series;
 }
 

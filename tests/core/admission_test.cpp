@@ -58,6 +58,38 @@ TEST_CASE("R2: by the real clock, too, a rejection never says more than the open
     CHECK(breaker.metrics().totals.rejected_open == 2000);
 }
 
+TEST_CASE("R3: by the real clock, too, no call is rejected once the retry time has come") {
+    CircuitBreakerConfig config;
+    config.open_timeout = 120ms;  // a little more than what the coarse clock may be late
+    CircuitBreaker breaker{"x", config};
+    breaker.trip();
+    const auto retry_at = *breaker.metrics().next_attempt;
+    for (;;) {
+        const auto before = SteadyClock::read();
+        const auto permit = breaker.try_acquire();
+        if (permit) {
+            CHECK(permit->is_probe());
+            CHECK(SteadyClock::read() >= retry_at);
+            break;
+        }
+        if (before >= retry_at || permit.error().retry_after > 120ms)
+            FAIL("rejected too late, or told to wait too long");
+    }
+}
+
+TEST_CASE("R36: by the real clock, too, who listens to calls hears of a rejection") {
+    CircuitBreaker breaker{"x"};
+    breaker.trip();
+    int heard = 0;
+    const auto subscription = breaker.subscribe(
+        [&](const CircuitBreaker&, const BreakerEvent& event) {
+            heard += std::holds_alternative<RequestRejectedEvent>(event) ? 1 : 0;
+        },
+        EventMask::calls);
+    CHECK_FALSE(breaker.try_acquire());
+    CHECK(heard == 1);
+}
+
 TEST_CASE("R3: the first admission at the retry time is itself a probe") {
     Rig rig;
     rig.fail(5);

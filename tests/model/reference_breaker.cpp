@@ -113,9 +113,11 @@ void ReferenceBreaker::count_for_life(const Call& call, Outcome outcome, Duratio
             break;
         case Outcome::failure:
             ++totals_.failures;
+            ++totals_.failed;
             break;
         case Outcome::timeout:
             ++totals_.timeouts;
+            if (config_.count_timeout_as_failure) ++totals_.failed;
             break;
         case Outcome::ignored:
             ++totals_.ignored;

@@ -280,6 +280,7 @@ private:
         same("successes", breaker.totals.successes, model.totals.successes);
         same("failures", breaker.totals.failures, model.totals.failures);
         same("timeouts", breaker.totals.timeouts, model.totals.timeouts);
+        same("failed", breaker.totals.failed, model.totals.failed);
         same("ignored", breaker.totals.ignored, model.totals.ignored);
         same("abandoned", breaker.totals.abandoned, model.totals.abandoned);
         same("stale", breaker.totals.stale, model.totals.stale);

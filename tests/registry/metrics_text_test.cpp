@@ -149,6 +149,15 @@ TEST_CASE("R42: a timeout is a failed call only where it counts as a failure") {
     settle(breaker, Outcome::failure, 1s);
     CHECK(value(prometheus_text(registry), R"(failed_calls_total{name="x"})") == "1");
     CHECK(value(prometheus_text(registry), R"(calls_total{name="x",status="allowed"})") == "2");
+
+    // What a timeout counted as stays, whatever the configuration says later.
+    config.count_timeout_as_failure = true;
+    breaker.reconfigure(config);
+    CHECK(value(prometheus_text(registry), R"(failed_calls_total{name="x"})") == "1");
+    settle(breaker, Outcome::timeout, 1s);
+    config.count_timeout_as_failure = false;
+    breaker.reconfigure(config);
+    CHECK(value(prometheus_text(registry), R"(failed_calls_total{name="x"})") == "2");
 }
 
 TEST_CASE("R42: the prefix can be set") {

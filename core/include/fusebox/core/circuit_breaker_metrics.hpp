@@ -34,6 +34,7 @@ struct LifetimeTotals {
     std::uint64_t successes{};
     std::uint64_t failures{};  ///< without timeouts
     std::uint64_t timeouts{};
+    std::uint64_t failed{};  ///< failures, and timeouts that counted as failures when they ended
     std::uint64_t ignored{};
     std::uint64_t abandoned{};
     std::uint64_t stale{};     ///< of the settled calls, those admitted by an older generation (R8)
