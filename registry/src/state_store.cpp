@@ -1,9 +1,7 @@
 #include <fusebox/registry/state_store.hpp>
 
+#include <array>
 #include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include <fcntl.h>
@@ -40,14 +38,25 @@ std::unexpected<StateStoreError> failed(const std::filesystem::path& path, std::
 /// Closed when it goes.
 class File {
 public:
-    File(const std::filesystem::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+    File(const std::filesystem::path& path, int flags)
+        : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)), open_error_(fd_ < 0 ? errno : 0) {}
     File(const File&) = delete;
     File& operator=(const File&) = delete;
     ~File() {
         if (fd_ >= 0) ::close(fd_);
     }
-    [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
-    /// 0, or what went wrong.
+    // Each gives 0, or what went wrong.
+    [[nodiscard]] int open_error() const noexcept { return open_error_; }
+    [[nodiscard]] int read(std::string& text) const {
+        std::array<char, 65'536> buffer;
+        while (true) {
+            const auto count = ::read(fd_, buffer.data(), buffer.size());
+            if (count < 0 && errno == EINTR) continue;
+            if (count < 0) return errno;
+            if (count == 0) return 0;
+            text.append(buffer.data(), static_cast<std::size_t>(count));
+        }
+    }
     [[nodiscard]] int write(std::string_view text) const noexcept {
         while (!text.empty()) {
             const auto written = ::write(fd_, text.data(), text.size());
@@ -61,6 +70,7 @@ public:
 
 private:
     int fd_;
+    int open_error_;
 };
 
 }  // namespace
@@ -69,16 +79,15 @@ FileStateStore::FileStateStore(std::filesystem::path path) : path_(std::move(pat
 
 std::expected<SavedBreakers, StateStoreError> FileStateStore::load_all() {
     kept_.reset();
-    if (std::error_code error; !std::filesystem::exists(path_, error)) {
-        if (error) return failed(path_, "cannot be read", error.value());
+    const File file{path_, O_RDONLY};
+    if (file.open_error() == ENOENT || file.open_error() == ENOTDIR) {  // nothing was saved yet
         kept_.emplace();
         return *kept_;
     }
-    std::ostringstream text;
-    const std::ifstream in{path_, std::ios::binary};
-    if (std::filesystem::is_directory(path_) || !in) return failed(path_, "cannot be read", errno);
-    text << in.rdbuf();
-    auto parsed = parse_state(text.view());
+    if (const int code = file.open_error()) return failed(path_, "cannot be read", code);
+    std::string text;
+    if (const int code = file.read(text)) return failed(path_, "cannot be read", code);
+    auto parsed = parse_state(text);
     if (!parsed) {
         return std::unexpected(StateStoreError{fmt::format(
             "{}; the states of the breakers are neither loaded nor saved until this file is mended or moved away",
@@ -122,15 +131,17 @@ std::expected<void, StateStoreError> FileStateStore::write(const SavedBreakers& 
     }
     const auto text = format_state(all);
     {
-        const File file{beside, O_WRONLY | O_CREAT | O_TRUNC};
-        if (!file.is_open()) return failed(beside, "cannot be written", errno);
+        // Always a file of our own making, with our mode: what a crash left there goes, and no link is followed.
+        if (::unlink(beside.c_str()) != 0 && errno != ENOENT) return failed(beside, "cannot be written", errno);
+        const File file{beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW};
+        if (const int code = file.open_error()) return failed(beside, "cannot be written", code);
         if (const int code = file.write(text)) return failed(beside, "cannot be written", code);
         // Before the rename: a file whose name has come to the disk before its content would be empty after a crash.
         if (const int code = file.sync()) return failed(beside, "cannot be written", code);
     }
     if (::rename(beside.c_str(), path_.c_str()) != 0) return failed(path_, "cannot be replaced", errno);
     const File opened{folder, O_RDONLY | O_DIRECTORY};
-    if (!opened.is_open()) return failed(folder, "cannot be synced", errno);
+    if (const int code = opened.open_error()) return failed(folder, "cannot be synced", code);
     if (const int code = opened.sync()) return failed(folder, "cannot be synced", code);
     return {};
 }

@@ -249,7 +249,26 @@ TEST_CASE("R52: a save that fails leaves the file as it was") {
     CHECK_FALSE(store.load_all()->contains("third"));
 
     FileStateStore folder_itself{folder.path};
-    CHECK(message(folder_itself.load_all()).starts_with(folder.path.string() + ": "));
+    CHECK(message(folder_itself.load_all()) == folder.path.string() + ": cannot be read: Is a directory");
+    const auto loop = folder.path / "loop.json";
+    fs::create_symlink(loop, loop);
+    CHECK(message(FileStateStore{loop}.load_all()) ==
+          loop.string() + ": cannot be read: Too many levels of symbolic links");
     FileStateStore below_a_file{path / "x" / "breakers.json"};
     CHECK(message(below_a_file.save(two())).find(path.string()) != std::string::npos);
+}
+
+TEST_CASE("R52: the file is for its owner only, and a link left beside it is not followed") {
+    Folder folder;
+    const auto path = folder.path / "breakers.json";
+    const auto other = folder.path / "other";
+    write(other, "untouched");
+    fs::create_symlink(other, folder.path / "breakers.json.new");
+    write(path, format_state({}));
+    fs::permissions(path, fs::perms{0644});
+    REQUIRE(FileStateStore{path}.save(two()));
+    CHECK(content(other) == "untouched");
+    CHECK(fs::symlink_status(path).type() == fs::file_type::regular);
+    CHECK(fs::status(path).permissions() == fs::perms{0600});
+    CHECK(FileStateStore{path}.load_all() == two());
 }

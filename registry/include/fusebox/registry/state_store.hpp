@@ -61,6 +61,9 @@ private:
 /// never overwritten: mend it, or move it away, and the next save begins a new one. One process per file, and in it one
 /// thread at a time.
 ///
+/// The file holds the breakers' reports as they are: messages of errors, trace ids, actors and notes. Never put secrets in
+/// them. Every save makes it anew with mode 0600, readable by its owner only.
+///
 ///     fusebox::registry().keep_state(std::make_shared<fusebox::FileStateStore>("/var/lib/shop/breakers.json"));
 class FileStateStore final : public StateStore {
 public:
