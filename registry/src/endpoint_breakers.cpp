@@ -65,7 +65,7 @@ public:
         Registry::Impl::Events events;
         Evicted evicted;  // destroyed with no lock held, as the events are published
         std::shared_ptr<CircuitBreaker> breaker;
-        {
+        try {
             const std::lock_guard lock{mutex_};
             // Another thread may have been faster.
             if (auto found = find(endpoint, now)) return found;
@@ -82,6 +82,11 @@ public:
             } else {
                 breaker = other_ = make(other_name());
             }
+        } catch (...) {
+            // What was evicted is gone all the same.
+            evicted.clear();
+            registry_->publish(events);
+            throw;
         }
         evicted.clear();
         registry_->publish(events);

@@ -263,3 +263,24 @@ TEST_CASE("R63: many threads never see more breakers than the cap, nor two of on
     const auto names = rig.registry.list_names();
     CHECK(names.size() - (rig.registry.get("api/other") ? 1 : 0) == rig.breakers.size());
 }
+
+TEST_CASE("R65: an eviction is an event also when the endpoint that it made room for gets no breaker") {
+    ManualClock clock;
+    Registry registry{{.clock = &clock}};
+    CircuitBreakerConfig config{.open_timeout = 30s};
+    config.backoff = {.kind = Backoff::Kind::exponential, .max_open_timeout = 1min};
+    EndpointBreakers breakers{registry, {.prefix = "api", .config = config, .cap = 1, .idle_timeout = 10min}};
+    // Good alone, but not with the longest open time above.
+    const auto set = BreakerSet::from_toml("[breakers.'api/b']\nopen_timeout = '5m'");
+    REQUIRE(set);
+    registry.load(*set);
+    std::vector<std::string> removed;
+    const auto subscription = registry.subscribe([&](const RegistryEvent& event) {
+        if (const auto* gone = std::get_if<BreakerRemovedEvent>(&event)) removed.push_back(gone->name);
+    });
+    breakers.get("a");
+    clock.advance(10min);
+    CHECK_THROWS_AS(breakers.get("b"), InvalidConfig);
+    CHECK(removed == std::vector<std::string>{"api/a"});
+    CHECK(breakers.size() == 0);
+}
