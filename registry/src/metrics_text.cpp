@@ -240,9 +240,22 @@ public:
         const std::lock_guard lock{impl.summed.mutex};
         std::vector<std::shared_ptr<CircuitBreaker>> removed;
         auto breakers = impl.begin_scrape(removed);
+        // What was counted in and is gone stays counted in, as it was at the end. All or, when something throws, none: then
+        // the next scrape does it.
+        auto sum = impl.summed.removed;
+        auto failed_calls = impl.summed.removed_failed_calls;
+        for (const auto& breaker : removed) {
+            const auto series = series_of(*breaker);
+            add(sum, series.metrics);
+            failed_calls += series.failed_calls;
+        }
+        impl.summed.any = impl.summed.any || !removed.empty();
+        impl.summed.removed = std::move(sum);
+        impl.summed.removed_failed_calls = failed_calls;
+        impl.forget_removed(removed.size());
         std::ranges::sort(breakers, {}, &Registry::Impl::Aged::number);
         const auto singles = std::ranges::count(breakers, false, &Registry::Impl::Aged::summed);
-        const bool has_sum = impl.summed.any || !removed.empty() || static_cast<std::size_t>(singles) > max_names ||
+        const bool has_sum = impl.summed.any || static_cast<std::size_t>(singles) > max_names ||
                              static_cast<std::size_t>(singles) < breakers.size();
 
         std::vector<Series> own;
@@ -262,13 +275,6 @@ public:
             }
         }
         impl.mark_summed(newly_summed);
-        // What was counted in and is gone stays counted in, as it was at the end.
-        for (const auto& breaker : removed) {
-            const auto series = series_of(*breaker);
-            add(impl.summed.removed, series.metrics);
-            impl.summed.removed_failed_calls += series.failed_calls;
-            impl.summed.any = true;
-        }
         add(other.metrics, impl.summed.removed);
         other.failed_calls += impl.summed.removed_failed_calls;
 

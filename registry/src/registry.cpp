@@ -9,6 +9,7 @@ namespace fusebox {
 namespace {
 
 bool is_open(State state) { return state == State::open || state == State::forced_open; }
+bool keeps_calls_away(State state) { return is_open(state) || state == State::half_open; }
 
 std::string differences(const CircuitBreakerConfig& has, const CircuitBreakerConfig& asked) {
     const auto left = config_fields(has);
@@ -179,8 +180,13 @@ std::vector<Registry::Impl::Aged> Registry::Impl::begin_scrape(std::vector<std::
     entries_.for_each([&](std::size_t at) {
         result.push_back({entries_.rest(at).number, entries_.rest(at).summed, entries_.breaker(at)});
     });
-    removed.swap(removed_summed_);
+    removed = removed_summed_;
     return result;
+}
+
+void Registry::Impl::forget_removed(std::size_t count) {
+    const Shared lock{mutex_};
+    removed_summed_.erase(removed_summed_.begin(), removed_summed_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 void Registry::Impl::mark_summed(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers) {
@@ -255,6 +261,9 @@ void Registry::Impl::clear() {
         std::vector<std::string_view> names;
         entries_.for_each([&](std::size_t at) { names.push_back(entries_.name(at)); });
         for (const auto name : names) removed.push_back(take(entries_.find(name), events));
+        // What may still be kept from before the restart goes too, as in remove().
+        for (const auto& [name, snapshot] : saved_) saver_->mark(name);
+        saved_.clear();
     }
     for (auto& one : removed) one.ended.clear();
     publish(events);
@@ -328,7 +337,9 @@ void Registry::Impl::keep_state(std::shared_ptr<StateStore> store, Duration inte
     saver->start();
     const auto present = install(saver, std::move(loaded));
     for (const auto& [breaker, snapshot] : present) {
-        if (snapshot && breaker->generation() == 0) {
+        // It may trip between the look and the restoring: only what keeps calls away is restored then, so that no saved
+        // state lets calls through that a trip has just stopped.
+        if (snapshot && keeps_calls_away(snapshot->state) && breaker->generation() == 0) {
             restore(breaker, *snapshot, events);
         } else if (breaker->generation() != 0) {
             saver->mark(breaker->name());

@@ -78,8 +78,10 @@ public:
         bool summed{};
         std::shared_ptr<CircuitBreaker> breaker;
     };
-    /// Every breaker, in no order. `removed` gets those that were summed and are gone since the last time.
+    /// Every breaker, in no order. `removed` gets those that were summed and are gone, until `forget_removed`.
     std::vector<Aged> begin_scrape(std::vector<std::shared_ptr<CircuitBreaker>>& removed);
+    /// The `count` that `begin_scrape` gave last are in `summed`. The caller still holds them.
+    void forget_removed(std::size_t count);
     void mark_summed(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers);
 
     [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
@@ -131,7 +133,7 @@ private:
     Listeners listeners_;
     Taps taps_;
     std::uint64_t last_number_{};  // of breakers, listeners and taps
-    // Removed since the last scrape, and in the sum: no more than there were then. Guarded as Rest::summed is.
+    // Removed since the last scrape, or not yet forgotten by it, and in the sum: no more than there were then. Guarded as Rest::summed is.
     std::vector<std::shared_ptr<CircuitBreaker>> removed_summed_;
     SavedBreakers saved_;                // as loaded, of breakers that were not asked for yet
     std::shared_ptr<StateSaver> saver_;  // null: nothing is kept

@@ -13,6 +13,16 @@ void Registry::StateSaver::Marked::add(std::string_view name) {
     changed.notify_one();
 }
 
+Registry::StateSaver::Taken::Taken(Marked& marked) : from(marked) {
+    const std::lock_guard lock{from.mutex};
+    names.swap(from.names);
+}
+
+Registry::StateSaver::Taken::~Taken() {
+    const std::lock_guard lock{from.mutex};
+    from.names.merge(names);
+}
+
 Registry::StateSaver::StateSaver(Impl& registry, std::shared_ptr<StateStore> store, Duration interval)
     : registry_(registry), store_(std::move(store)), interval_(interval) {}
 
@@ -45,7 +55,12 @@ void Registry::StateSaver::run(const std::stop_token& stop) {
             // After a failure not at once again, whatever happens.
             marked_->changed.wait_for(lock, stop, interval_, [&] { return good && !marked_->names.empty(); });
         }
-        if (!stop.stop_requested()) good = save_now();
+        if (stop.stop_requested()) return;
+        try {
+            good = save_now();
+        } catch (...) {
+            good = false;  // out of memory, say: what is marked stays so, and is tried again at the next interval
+        }
     }
 }
 
@@ -54,20 +69,15 @@ bool Registry::StateSaver::save_now() {
     bool good = true;
     {
         const std::lock_guard lock{saving_};
-        std::set<std::string, std::less<>> names;
-        {
-            const std::lock_guard inner{marked_->mutex};
-            names.swap(marked_->names);
-        }
-        auto all = names;
+        Taken taken{*marked_};
+        auto all = taken.names;
         all.insert(open_.begin(), open_.end());
         if (const auto error = write(all); !error.empty()) {
             good = false;
             if (!failing_) events.emplace_back(StateSaveFailedEvent{error});
-            const std::lock_guard inner{marked_->mutex};
-            marked_->names.merge(names);
-        } else if (failing_) {
-            events.emplace_back(StateSaveRecoveredEvent{});
+        } else {
+            taken.names.clear();
+            if (failing_) events.emplace_back(StateSaveRecoveredEvent{});
         }
         failing_ = !good;
     }
@@ -93,10 +103,11 @@ std::string Registry::StateSaver::write(const std::set<std::string, std::less<>>
         if (!removed.empty()) {
             if (const auto dropped = store_->remove(removed); !dropped) return dropped.error().message;
         }
-        open_.clear();
+        std::set<std::string, std::less<>> open;
         for (const auto& [name, snapshot] : changed) {
-            if (snapshot.state == State::open) open_.insert(name);
+            if (snapshot.state == State::open) open.insert(name);
         }
+        open_.swap(open);
         return {};
     } catch (const std::exception& error) {
         return std::string{"the state store threw: "} + error.what();

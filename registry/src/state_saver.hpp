@@ -35,6 +35,16 @@ private:
 
         void add(std::string_view name);
     };
+    /// Takes all marks; what is left in `names` is marked again when it goes, also when that is by an exception.
+    struct Taken {
+        explicit Taken(Marked& marked);
+        Taken(const Taken&) = delete;
+        Taken& operator=(const Taken&) = delete;
+        ~Taken();
+
+        Marked& from;
+        std::set<std::string, std::less<>> names;
+    };
 
     void run(const std::stop_token& stop);
     std::string write(const std::set<std::string, std::less<>>& names);

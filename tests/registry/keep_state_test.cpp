@@ -268,6 +268,37 @@ TEST_CASE("R52: removing what was not asked for since the restart drops its stat
     CHECK(registry.get_or_create("x")->state() == State::closed);
 }
 
+TEST_CASE("R52: clearing drops the state of what was not asked for since the restart too") {
+    const auto store = std::make_shared<Store>();
+    store->kept["x"] = {.state = State::open, .time_left = 10s, .generation = 1};
+    Registry registry;
+    registry.keep_state(store, never);
+    registry.clear();
+    CHECK(registry.save_now());
+    CHECK(store->kept.empty());
+    CHECK(registry.get_or_create("x")->state() == State::closed);
+}
+
+TEST_CASE("R52: a breaker that was there before the store takes over only what keeps calls away") {
+    const auto store = std::make_shared<Store>();
+    const auto states = {State::closed,      State::open,     State::half_open,
+                         State::forced_open, State::disabled, State::metrics_only};
+    Registry registry;
+    for (const auto state : states) {
+        const std::string name{to_string(state)};
+        store->kept[name] = {.state = state, .generation = 5};
+        registry.get_or_create(name, config);
+    }
+    registry.keep_state(store, never);
+    for (const auto state : states) {
+        const std::string name{to_string(state)};
+        INFO(name);
+        const bool taken_over = state == State::open || state == State::half_open || state == State::forced_open;
+        CHECK((registry.get(name)->generation() != 0) == taken_over);
+        CHECK((registry.get(name)->state() != State::closed) == taken_over);
+    }
+}
+
 TEST_CASE("R52: breakers that were there before the store go on as well, unless they have moved already") {
     ManualClock clock;
     const auto store = std::make_shared<Store>();

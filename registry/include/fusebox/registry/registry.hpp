@@ -70,7 +70,7 @@ struct RegistryHealth {
     std::vector<BreakerHealth> breakers;  ///< by name
 };
 
-/// Thread contract: any member from any thread. Listeners run on the thread that caused the event, with no lock held, and
+/// Thread contract: any member from any thread; only calls of `keep_state` must not overlap. Listeners run on the thread that caused the event, with no lock held, and
 /// may call any member; what they throw is counted and swallowed (R37). Finding a breaker takes a shared lock; a caller
 /// on a hot path keeps the pointer.
 ///
@@ -116,6 +116,7 @@ public:
     /// The breaker stays usable by those who hold it; its metric series end (R65), and so do its events to
     /// `subscribe_breakers`. False if there was none.
     bool remove(std::string_view name);
+    /// Removes every breaker, and drops what `keep_state` holds of those that were not asked for yet.
     void clear();
 
     struct KeepStateOptions {
@@ -124,12 +125,17 @@ public:
         Duration interval{std::chrono::seconds{1}};
     };
     /// Keeps the states of the breakers in `store` (R52). It is read once, now; breakers that are made from now on go on
-    /// where it says they were, and so do those that are there and have never changed their state. From then on a thread
+    /// where it says they were. Those that are there and have never changed their state go on there only where it says
+    /// open, half_open or forced_open: one may trip during this call, and a saved `closed`, `disabled` or `metrics_only`
+    /// would let the calls through that the trip has just stopped. So call this before breakers are made. From then on a thread
     /// of the registry's own saves what changes its state, soon after, and open breakers at every interval; no caller
     /// ever waits for the store, and its failures are events. A removed breaker's state is dropped.
     ///
     /// Takes the place of the store before, if any; null: nothing is kept any longer. Throws `std::invalid_argument` for
-    /// an interval that is out of range.
+    /// an interval that is out of range, and then changes nothing; `std::system_error` when the thread cannot be started,
+    /// and then nothing is kept any longer.
+    ///
+    /// Calls must not overlap: not from two threads, nor from a listener while another call is under way.
     void keep_state(std::shared_ptr<StateStore> store, KeepStateOptions options);
     void keep_state(std::shared_ptr<StateStore> store) { keep_state(std::move(store), KeepStateOptions{}); }
     /// Saves what is not saved yet, on the calling thread, and says whether all is saved. The destructor does so too; the
