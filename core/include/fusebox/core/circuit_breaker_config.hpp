@@ -84,7 +84,8 @@ struct CircuitBreakerConfig {
         std::chrono::seconds{10}};        ///< deadline handed to the operation; > 0, none = off
     bool count_timeout_as_failure{true};  ///< off: a timeout is neutral
     /// A call in flight this long counts as a slow failure, also where the slow rule is off otherwise; > 0, none = off.
-    /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17).
+    /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17). Up to 1024 calls in
+    /// flight are watched: a threshold above that is not reached by hung calls alone.
     std::optional<Duration> hung_call_threshold{};
     /// off: no call is timed, which is most of what an admitted call costs. Then a count window is needed, and none of
     /// operation_timeout, slow_call_duration_threshold, hung_call_threshold; the duration histogram stays empty.
