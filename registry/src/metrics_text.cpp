@@ -250,7 +250,7 @@ public:
             failed_calls += series.failed_calls;
         }
         impl.summed.any = impl.summed.any || !removed.empty();
-        impl.summed.removed = std::move(sum);
+        impl.summed.removed = sum;
         impl.summed.removed_failed_calls = failed_calls;
         impl.forget_removed(removed.size());
         std::ranges::sort(breakers, {}, &Registry::Impl::Aged::number);
