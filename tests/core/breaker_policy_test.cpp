@@ -14,21 +14,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Bench {
-    explicit Bench(const CircuitBreakerConfig& config = touchy(), BreakerOptions options = {})
-        : breaker{"db", config, with_clock(std::move(options))} {}
-    BreakerOptions with_clock(BreakerOptions options) const {
-        options.clock = &clock;
-        return options;
-    }
-    /// Open, and the retry time has come: the next admission is a probe.
-    void wait_for_probe() {
-        breaker.trip();
-        clock.advance(1h);
-    }
-    LifetimeTotals totals() const { return breaker.metrics().totals; }
-    ManualClock clock;
-    CircuitBreaker breaker;
+struct Bench : BreakerBench {
+    using BreakerBench::BreakerBench;
     BreakerPolicy policy{breaker};
 };
 

@@ -123,22 +123,7 @@ private:
 
 // ---- what the tests share ----
 
-struct Bench {
-    explicit Bench(const CircuitBreakerConfig& config = touchy(), BreakerOptions options = {})
-        : breaker{"db", config, with_clock(std::move(options))} {}
-    BreakerOptions with_clock(BreakerOptions options) const {
-        options.clock = &clock;
-        return options;
-    }
-    /// The next call is a probe.
-    void half_open() {
-        breaker.trip();
-        clock.advance(1h);
-    }
-    [[nodiscard]] LifetimeTotals totals() const { return breaker.metrics().totals; }
-    ManualClock clock;
-    CircuitBreaker breaker;
-};
+using Bench = BreakerBench;
 
 // Runs a task that nothing suspends.
 auto run(auto task) { return task.start().result(); }
@@ -293,7 +278,7 @@ TEST_CASE("R35: a lazy task is admitted when it begins to run") {
 
 TEST_CASE("R9: a coroutine that is destroyed while suspended is abandoned and frees its slot") {
     Bench bench;
-    bench.half_open();
+    bench.wait_for_probe();
     Signal signal;
     const auto waits = [&]() -> Task<int> {
         co_await signal;
@@ -451,7 +436,7 @@ TEST_CASE("R35: without a deadline there is no race") {
 
 TEST_CASE("R9: a race that throws leaves the permit abandoned") {
     Bench bench;
-    bench.half_open();
+    bench.wait_for_probe();
     CHECK_THROWS_WITH(run(co_call(bench.breaker, seven, BrokenRace{})), "no timer left");
     CHECK(bench.totals().abandoned == 1);
     CHECK(bench.breaker.metrics().probes_in_flight == 0);
@@ -464,7 +449,7 @@ Outcome outcome_of(const Odd&) { throw std::runtime_error{"no idea"}; }
 
 TEST_CASE("R9: an outcome_of that throws leaves the permit abandoned") {
     Bench bench;
-    bench.half_open();
+    bench.wait_for_probe();
     const auto odd = []() -> Task<std::expected<int, Odd>> { co_return std::unexpected{Odd{}}; };
     CHECK_THROWS_WITH(run(co_call(bench.breaker, odd)), "no idea");
     CHECK(bench.totals().abandoned == 1);
@@ -524,7 +509,7 @@ TEST_CASE(
     "R35: coroutine calls nest: an error of the inner breaker is not wrapped twice, its refusal is neutral outside") {
     Bench inner;
     Bench outer;
-    outer.half_open();
+    outer.wait_for_probe();
     const auto nested = [&] { return co_call(inner.breaker, [] { return fails(); }); };
     const auto failure = run(co_call(outer.breaker, nested));
     CHECK(failure.error().operation_error()->code == 500);

@@ -101,4 +101,22 @@ inline fusebox::CircuitBreakerConfig touchy() {
     return {.consecutive_failure_threshold = 1, .half_open_max_concurrent = 1, .success_threshold = 1};
 }
 
+/// A breaker on a clock of its own.
+struct BreakerBench {
+    explicit BreakerBench(const CircuitBreakerConfig& config = touchy(), BreakerOptions options = {})
+        : breaker{"db", config, with_clock(std::move(options))} {}
+    BreakerOptions with_clock(BreakerOptions options) const {
+        options.clock = &clock;
+        return options;
+    }
+    /// Open, and the retry time has come: the next admission is a probe.
+    void wait_for_probe() {
+        breaker.trip();
+        clock.advance(std::chrono::hours{1});
+    }
+    [[nodiscard]] LifetimeTotals totals() const { return breaker.metrics().totals; }
+    ManualClock clock;
+    CircuitBreaker breaker;
+};
+
 }  // namespace fusebox::test
