@@ -2,7 +2,7 @@
 #
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
-# Names: threads httplib curl json toml spdlog fmt cli11 sqlite prometheus openssl catch2 rapidcheck benchmark hiredis
+# Names: threads httplib curl json toml spdlog fmt cli11 sqlite openssl catch2 rapidcheck benchmark hiredis
 #        pqxx
 
 # The Debian package that brings each one, for the message when it is missing.
@@ -15,7 +15,6 @@ set(FUSEBOX_DEB_spdlog libspdlog-dev)
 set(FUSEBOX_DEB_fmt libfmt-dev)
 set(FUSEBOX_DEB_cli11 libcli11-dev)
 set(FUSEBOX_DEB_sqlite libsqlite3-dev)
-set(FUSEBOX_DEB_prometheus prometheus-cpp-dev)
 set(FUSEBOX_DEB_openssl libssl-dev)
 set(FUSEBOX_DEB_catch2 catch2)
 set(FUSEBOX_DEB_rapidcheck librapidcheck-dev)
@@ -80,8 +79,6 @@ function(fusebox_find name found)
         _fusebox_package(CLI11 CLI11::CLI11 CONFIG)
     elseif(name STREQUAL "sqlite")
         _fusebox_package(SQLite3 SQLite::SQLite3)
-    elseif(name STREQUAL "prometheus")
-        _fusebox_package(prometheus-cpp prometheus-cpp::core CONFIG)
     elseif(name STREQUAL "openssl")
         _fusebox_package(OpenSSL OpenSSL::Crypto)
         if(target)

@@ -1,125 +1,84 @@
 #include "exposition_text.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdint>
 #include <iterator>
-#include <string_view>
-#include <utility>
 
-#include <fmt/format.h>
+#include <fmt/compile.h>
+
+#include "utf8.hpp"
 
 namespace fusebox::detail {
 namespace {
 
-class Writer {
-public:
-    void write(const prometheus::MetricFamily& family) {
-        if (!family.help.empty()) append("# HELP ", family.name, " ", family.help, "\n");
-        append("# TYPE ", family.name, " ", type_name(family.type), "\n");
-        for (const auto& metric : family.metric) {
-            switch (family.type) {
-                case prometheus::MetricType::Counter:
-                    sample(family.name, metric, metric.counter.value);
-                    break;
-                case prometheus::MetricType::Histogram:
-                    histogram(family.name, metric);
-                    break;
-                default:
-                    sample(family.name, metric, metric.gauge.value);
-                    break;
-            }
-        }
-    }
-    [[nodiscard]] std::string take() && { return std::move(text_); }
-
-private:
-    template <class... Words>
-    void append(const Words&... words) {
-        (text_.append(words), ...);
-    }
-    static std::string_view type_name(prometheus::MetricType type) {
-        switch (type) {
-            case prometheus::MetricType::Counter:
-                return "counter";
-            case prometheus::MetricType::Histogram:
-                return "histogram";
-            default:
-                return "gauge";
-        }
-    }
-    void number(double value) {
-        if (std::isnan(value)) {
-            append("NaN");
-        } else if (std::isinf(value)) {
-            append(value > 0 ? "+Inf" : "-Inf");
+/// `quotes`: of a label's value they are escaped, of a help text not.
+void append_escaped(std::string& to, std::string_view text, bool quotes) {
+    for (const char c : text) {
+        if (c == '\n') {
+            to += "\\n";
         } else {
-            fmt::format_to(std::back_inserter(text_), "{}", value);
+            if (c == '\\' || (c == '"' && quotes)) to += '\\';
+            to += c;
         }
     }
-    void number(std::uint64_t value) { fmt::format_to(std::back_inserter(text_), "{}", value); }
-    void escaped(std::string_view value) {
-        for (const char c : value) {
-            switch (c) {
-                case '\n':
-                    append("\\n");
-                    break;
-                case '\\':
-                    append("\\\\");
-                    break;
-                case '"':
-                    append("\\\"");
-                    break;
-                default:
-                    text_.push_back(c);
-            }
-        }
-    }
-    // The series up to its last label.
-    void head(std::string_view name, std::string_view suffix, const prometheus::ClientMetric& metric) {
-        append(name, suffix);
-        char before = '{';
-        for (const auto& label : metric.label) {
-            text_.push_back(before);
-            append(label.name, "=\"");
-            escaped(label.value);
-            text_.push_back('"');
-            before = ',';
-        }
-    }
-    template <class Value>
-    void sample(std::string_view name, const prometheus::ClientMetric& metric, Value value,
-                std::string_view suffix = {}) {
-        head(name, suffix, metric);
-        append(metric.label.empty() ? " " : "} ");
-        number(value);
-        text_.push_back('\n');
-    }
-    void histogram(std::string_view name, const prometheus::ClientMetric& metric) {
-        sample(name, metric, metric.histogram.sample_count, "_count");
-        sample(name, metric, metric.histogram.sample_sum, "_sum");
-        for (const auto& bucket : metric.histogram.bucket) {
-            head(name, "_bucket", metric);
-            append(metric.label.empty() ? "{" : ",", "le=\"");
-            number(bucket.upper_bound);
-            append("\"} ");
-            number(bucket.cumulative_count);
-            text_.push_back('\n');
-        }
-        head(name, "_bucket", metric);
-        append(metric.label.empty() ? "{" : ",", "le=\"+Inf\"} ");
-        number(metric.histogram.sample_count);
-        text_.push_back('\n');
-    }
-
-    std::string text_;
-};
+}
 
 }  // namespace
 
-std::string exposition_text(const std::vector<prometheus::MetricFamily>& families) {
-    Writer writer;
-    for (const auto& family : families) writer.write(family);
-    return std::move(writer).take();
+void ExpositionText::start(std::string_view prefix, std::string_view name, std::string_view help,
+                           std::string_view type) {
+    family_.assign(prefix).append(name);
+    if (!help.empty()) {
+        text_.append("# HELP ").append(family_) += ' ';
+        append_escaped(text_, help, false);
+        text_ += '\n';
+    }
+    text_.append("# TYPE ").append(family_).append(" ").append(type) += '\n';
+}
+
+void ExpositionText::sample(const SeriesName& series, std::uint64_t value) {
+    char digits[20];
+    write(series, {digits, std::to_chars(std::begin(digits), std::end(digits), value).ptr});
+}
+
+void ExpositionText::sample(const SeriesName& series, double value) {
+    if (std::isnan(value)) {
+        write(series, "NaN");
+    } else if (std::isinf(value)) {
+        write(series, value > 0 ? "+Inf" : "-Inf");
+    } else {
+        char digits[32];  // at most 17 of them, a sign, a point, an exponent
+        write(series, {digits, fmt::format_to(digits, FMT_COMPILE("{}"), value)});
+    }
+}
+
+void ExpositionText::write(const SeriesName& series, std::string_view value) {
+    text_.append(family_).append(series.suffix);
+    if (!series.labels.empty()) text_.append("{").append(series.labels).append(series.more).append("}");
+    text_.append(" ").append(value) += '\n';
+}
+
+void add_label(std::string& labels, std::string_view name, std::string_view value) {
+    if (!labels.empty()) labels += ',';
+    labels.append(name).append("=\"");
+    append_escaped(labels, value, true);
+    labels += '"';
+}
+
+std::string readable(std::string_view text) {
+    if (is_utf8(text)) return std::string{text};
+    std::string result;
+    while (!text.empty()) {
+        const auto length = code_point_length(text);
+        if (length != 0) {
+            result += text.substr(0, length);
+        } else {
+            fmt::format_to(std::back_inserter(result), FMT_COMPILE("\\x{:02x}"), static_cast<unsigned char>(text[0]));
+        }
+        text.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return result;
 }
 
 }  // namespace fusebox::detail

@@ -1,43 +1,27 @@
 #include <fusebox/registry/metrics_text.hpp>
 
 #include <algorithm>
-#include <iterator>
+#include <functional>
+#include <tuple>
 
 #include <fmt/format.h>
-#include <prometheus/metric_family.h>
 
 #include "exposition_text.hpp"
 #include "registry_impl.hpp"
 
-#include "utf8.hpp"
-
 namespace fusebox {
 namespace {
 
+using detail::ExpositionText;
+
 /// One value of the label `name`: a breaker, or the sum of those beyond the cap.
 struct Series {
-    std::string name;
+    std::string labels;
     CircuitBreakerMetrics metrics;
-    std::uint64_t failed_calls{};
     bool is_sum{};
 };
 
-double in_seconds(Duration duration) { return std::chrono::duration<double>{duration}.count(); }
-
-/// A scrape with one byte that is not UTF-8 is refused as a whole, so such bytes are spelled out: `\xff`.
-std::string label_text(std::string_view text) {
-    std::string result;
-    while (!text.empty()) {
-        const auto length = detail::code_point_length(text);
-        if (length != 0) {
-            result += text.substr(0, length);
-        } else {
-            fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(text[0]));
-        }
-        text.remove_prefix(std::max<std::size_t>(length, 1));
-    }
-    return result;
-}
+double in_seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
 void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
     const auto add_all = [](auto& to, const auto& from) {
@@ -46,6 +30,7 @@ void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
     sum.totals.admitted += part.totals.admitted;
     sum.totals.rejected += part.totals.rejected;
     sum.totals.successes += part.totals.successes;
+    sum.totals.failed += part.totals.failed;
     sum.totals.slow += part.totals.slow;
     sum.totals.stale += part.totals.stale;
     sum.totals.fallbacks += part.totals.fallbacks;
@@ -58,50 +43,38 @@ void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
     }
 }
 
-Series series_of(const CircuitBreaker& breaker) {
-    Series series{.name = label_text(breaker.name()), .metrics = breaker.metrics(), .failed_calls = 0};
-    series.failed_calls = series.metrics.totals.failed;
-    return series;
+std::string name_label(std::string_view name) {
+    std::string labels;
+    labels.reserve(name.size() + std::string_view{R"(name="")"}.size());
+    detail::add_label(labels, "name", name);
+    return labels;
 }
 
-/// `text` as a HELP line holds it.
-std::string help_text(std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-        if (c == '\n') {
-            result += "\\n";
-        } else {
-            if (c == '\\') result += c;
-            result += c;
-        }
-    }
-    return result;
+/// Whether every breaker that opens goes through it.
+bool is_usual(State from, State to) {
+    return (from == State::closed && to == State::open) || (from == State::open && to == State::half_open) ||
+           (from == State::half_open && (to == State::open || to == State::closed));
 }
 
 /// The families of R42, in its order.
-class Collector {
+class Families {
 public:
-    Collector(std::string_view prefix, std::vector<Series> series) : prefix_(prefix), series_(std::move(series)) {}
+    Families(ExpositionText& text, std::string_view prefix, const std::vector<Series>& series)
+        : text_(text), prefix_(prefix), series_(series) {}
 
-    std::vector<prometheus::MetricFamily> families() {
+    void write() {
         gauge("state", "State: 0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled, 5 metrics only.",
-              [](const auto& m) { return static_cast<double>(m.state); });
+              [](const auto& m) { return static_cast<std::uint64_t>(m.state); });
         calls();
         counter("successful_calls_total", "Calls that succeeded.", [](const auto& m) { return m.totals.successes; });
-        add("failed_calls_total", "Calls that failed, or timed out where that counts as a failure.",
-            prometheus::MetricType::Counter, [](const Series& s, prometheus::ClientMetric& metric) {
-                metric.counter.value = static_cast<double>(s.failed_calls);
-                return true;
-            });
+        counter("failed_calls_total", "Calls that failed, or timed out where that counts as a failure.",
+                [](const auto& m) { return m.totals.failed; });
         counter("rejected_calls_total", "Calls that the breaker did not admit.",
                 [](const auto& m) { return m.totals.rejected; });
         durations();
         transitions();
-        add("open_duration_seconds", "Time spent open or forced open since the breaker was made.",
-            prometheus::MetricType::Gauge, [](const Series& s, prometheus::ClientMetric& metric) {
-                metric.gauge.value = in_seconds(s.metrics.open_duration);
-                return true;
-            });
+        add("open_duration_seconds", "Time spent open or forced open since the breaker was made.", "gauge",
+            [](const auto& m) { return in_seconds(m.open_duration); });
         counter("half_open_probes_total", "Calls admitted in half-open.",
                 [](const auto& m) { return m.totals.probes; });
         gauge("failure_rate", "Share of failures among the calls in the window; 0 when it is empty.",
@@ -110,123 +83,96 @@ public:
               [](const auto& m) { return m.success_rate; });
         counter("slow_calls_total", "Calls that took at least the slow-call threshold.",
                 [](const auto& m) { return m.totals.slow; });
-        gauge(
-            "last_state_change_timestamp_seconds", "When the state last changed, in seconds since 1970.",
-            [](const auto& m) { return std::chrono::duration<double>{m.last_change_wall.time_since_epoch()}.count(); });
+        gauge("last_state_change_timestamp_seconds", "When the state last changed, in seconds since 1970.",
+              [](const auto& m) { return in_seconds(m.last_change_wall.time_since_epoch()); });
         counter("fallbacks_total", "Fallbacks that were run.", [](const auto& m) { return m.totals.fallbacks; });
         counter("stale_outcomes_total", "Calls that ended after the state in which they were admitted.",
                 [](const auto& m) { return m.totals.stale; });
-        return std::move(families_);
     }
 
 private:
-    /// One metric per series for which `fill` says true.
-    template <class Fill>
-    void add(std::string_view name, std::string_view help, prometheus::MetricType type, Fill fill) {
-        auto& family = start(name, help, type);
+    template <class Read>
+    void add(std::string_view name, std::string_view help, std::string_view type, Read read, bool with_sum = true) {
+        text_.start(prefix_, name, help, type);
         for (const auto& series : series_) {
-            prometheus::ClientMetric metric;
-            metric.label.push_back({"name", series.name});
-            if (fill(series, metric)) family.metric.push_back(std::move(metric));
+            if (with_sum || !series.is_sum) text_.sample({.labels = series.labels}, read(series.metrics));
         }
+    }
+    template <class Read>
+    void counter(std::string_view name, std::string_view help, Read read) {
+        add(name, help, "counter", read);
     }
     /// Of single breakers only: it has no meaning for their sum.
     template <class Read>
     void gauge(std::string_view name, std::string_view help, Read read) {
-        add(name, help, prometheus::MetricType::Gauge, [&](const Series& series, prometheus::ClientMetric& metric) {
-            metric.gauge.value = read(series.metrics);
-            return !series.is_sum;
-        });
-    }
-    template <class Read>
-    void counter(std::string_view name, std::string_view help, Read read) {
-        add(name, help, prometheus::MetricType::Counter, [&](const Series& series, prometheus::ClientMetric& metric) {
-            metric.counter.value = static_cast<double>(read(series.metrics));
-            return true;
-        });
+        add(name, help, "gauge", read, false);
     }
 
     void calls() {
-        auto& family = start("calls_total", "Calls that asked for admission, by the breaker's answer.",
-                             prometheus::MetricType::Counter);
-        for (const auto& series : series_) {
-            const auto& totals = series.metrics.totals;
-            for (const auto& [status, count] : {std::pair{"allowed", totals.admitted}, {"rejected", totals.rejected}}) {
-                prometheus::ClientMetric metric;
-                metric.label = {{"name", series.name}, {"status", status}};
-                metric.counter.value = static_cast<double>(count);
-                family.metric.push_back(std::move(metric));
-            }
+        text_.start(prefix_, "calls_total", "Calls that asked for admission, by the breaker's answer.", "counter");
+        for (const auto& [labels, metrics, is_sum] : series_) {
+            text_.sample({.labels = labels, .more = R"(,status="allowed")"}, metrics.totals.admitted);
+            text_.sample({.labels = labels, .more = R"(,status="rejected")"}, metrics.totals.rejected);
         }
     }
 
     void durations() {
-        add("call_duration_seconds", "How long calls took.", prometheus::MetricType::Histogram,
-            [](const Series& series, prometheus::ClientMetric& metric) {
-                const auto& durations = series.metrics.durations;
-                std::uint64_t cumulative = 0;
-                for (std::size_t i = 0; i < duration_bucket_bounds.size(); ++i) {
-                    cumulative += durations.buckets[i];
-                    metric.histogram.bucket.push_back({cumulative, duration_bucket_bounds[i]});
-                }
-                metric.histogram.sample_count = durations.count();
-                metric.histogram.sample_sum = in_seconds(durations.sum);
-                return true;
-            });
+        std::vector<std::string> bounds;
+        bounds.reserve(duration_bucket_bounds.size() + 1);
+        for (const auto bound : duration_bucket_bounds) bounds.push_back(fmt::format(R"(,le="{}")", bound));
+        bounds.emplace_back(R"(,le="+Inf")");
+        text_.start(prefix_, "call_duration_seconds", "How long calls took.", "histogram");
+        for (const auto& [labels, metrics, is_sum] : series_) {
+            const auto& durations = metrics.durations;
+            text_.sample({.suffix = "_count", .labels = labels}, durations.count());
+            text_.sample({.suffix = "_sum", .labels = labels}, in_seconds(durations.sum));
+            std::uint64_t cumulative = 0;
+            for (std::size_t i = 0; i < bounds.size(); ++i) {
+                cumulative += durations.buckets[i];
+                text_.sample({.suffix = "_bucket", .labels = labels, .more = bounds[i]}, cumulative);
+            }
+        }
     }
 
     /// What every breaker goes through is there from the start, so that `rate()` sees its first time; the rest comes
     /// when it happens.
     void transitions() {
-        auto& family = start("state_transitions_total", "Changes of state.", prometheus::MetricType::Counter);
-        const auto usual = [](State from, State to) {
-            return (from == State::closed && to == State::open) || (from == State::open && to == State::half_open) ||
-                   (from == State::half_open && (to == State::open || to == State::closed));
+        struct Change {
+            std::size_t from{};
+            std::size_t to{};
+            bool usual{};
+            std::string labels;
         };
-        for (const auto& series : series_) {
-            const auto& transitions = series.metrics.transitions;
-            for (std::size_t i = 0; i < transitions.size(); ++i) {
-                for (std::size_t j = 0; j < transitions[i].size(); ++j) {
-                    const auto from = static_cast<State>(i);
-                    const auto to = static_cast<State>(j);
-                    if (transitions[i][j] == 0 && !usual(from, to)) continue;
-                    prometheus::ClientMetric metric;
-                    metric.label = {{"name", series.name},
-                                    {"from_state", std::string{to_string(from)}},
-                                    {"to_state", std::string{to_string(to)}}};
-                    metric.counter.value = static_cast<double>(transitions[i][j]);
-                    family.metric.push_back(std::move(metric));
-                }
+        std::vector<Change> changes;
+        constexpr auto states = std::tuple_size_v<decltype(CircuitBreakerMetrics::transitions)>;
+        for (std::size_t i = 0; i < states * states; ++i) {
+            const auto from = static_cast<State>(i / states);
+            const auto to = static_cast<State>(i % states);
+            changes.push_back({i / states, i % states, is_usual(from, to),
+                               fmt::format(R"(,from_state="{}",to_state="{}")", to_string(from), to_string(to))});
+        }
+        text_.start(prefix_, "state_transitions_total", "Changes of state.", "counter");
+        for (const auto& [labels, metrics, is_sum] : series_) {
+            for (const auto& [from, to, usual, more] : changes) {
+                const auto count = metrics.transitions[from][to];
+                if (count != 0 || usual) text_.sample({.labels = labels, .more = more}, count);
             }
         }
     }
 
-    prometheus::MetricFamily& start(std::string_view name, std::string_view help, prometheus::MetricType type) {
-        prometheus::MetricFamily family;
-        family.name = fmt::format("{}{}", prefix_, name);
-        family.help = help;
-        family.type = type;
-        return families_.emplace_back(std::move(family));
-    }
-
+    ExpositionText& text_;
     std::string_view prefix_;
-    std::vector<Series> series_;
-    std::vector<prometheus::MetricFamily> families_;
+    const std::vector<Series>& series_;
 };
 
-prometheus::MetricFamily convert(const MetricFamily& family) {
-    const bool is_counter = family.kind == MetricFamily::Kind::counter;
-    prometheus::MetricFamily result;
-    result.name = family.name;
-    result.help = help_text(family.help);  // the serialiser leaves it as it is
-    result.type = is_counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+void write(ExpositionText& text, const MetricFamily& family) {
+    text.start("", family.name, family.help, family.kind == MetricFamily::Kind::counter ? "counter" : "gauge");
+    std::string labels;
     for (const auto& sample : family.samples) {
-        prometheus::ClientMetric metric;
-        for (const auto& [name, value] : sample.labels) metric.label.push_back({name, label_text(value)});
-        (is_counter ? metric.counter.value : metric.gauge.value) = sample.value;
-        result.metric.push_back(std::move(metric));
+        labels.clear();
+        for (const auto& [name, value] : sample.labels) detail::add_label(labels, name, detail::readable(value));
+        text.sample({.labels = labels}, sample.value);
     }
-    return result;
 }
 
 }  // namespace
@@ -243,52 +189,50 @@ public:
         // What was counted in and is gone stays counted in, as it was at the end. All or, when something throws, none: then
         // the next scrape does it.
         auto sum = impl.summed.removed;
-        auto failed_calls = impl.summed.removed_failed_calls;
-        for (const auto& breaker : removed) {
-            const auto series = series_of(*breaker);
-            add(sum, series.metrics);
-            failed_calls += series.failed_calls;
-        }
+        for (const auto& breaker : removed) add(sum, breaker->metrics());
         impl.summed.any = impl.summed.any || !removed.empty();
         impl.summed.removed = sum;
-        impl.summed.removed_failed_calls = failed_calls;
         impl.forget_removed(removed.size());
         std::ranges::sort(breakers, {}, &Registry::Impl::Aged::number);
         const auto singles = std::ranges::count(breakers, false, &Registry::Impl::Aged::summed);
         const bool has_sum = impl.summed.any || static_cast<std::size_t>(singles) > max_names ||
                              static_cast<std::size_t>(singles) < breakers.size();
 
-        std::vector<Series> own;
-        Series other{.name = "other", .metrics = {}, .failed_calls = 0, .is_sum = true};
+        constexpr std::string_view sum_name = "other";
+        std::vector<std::pair<std::string, std::shared_ptr<CircuitBreaker>>> own;
         std::vector<std::shared_ptr<CircuitBreaker>> newly_summed;
-        const auto count_in = [&](const Series& series) {
-            add(other.metrics, series.metrics);
-            other.failed_calls += series.failed_calls;
-        };
         for (const auto& [number, summed, breaker] : breakers) {
-            auto series = series_of(*breaker);
-            if (summed || own.size() == max_names || (has_sum && series.name == other.name)) {
-                count_in(series);
+            auto name = detail::readable(breaker->name());
+            if (summed || own.size() == max_names || (has_sum && name == sum_name)) {
+                add(sum, breaker->metrics());
                 if (!summed) newly_summed.push_back(breaker);
             } else {
-                own.push_back(std::move(series));
+                own.emplace_back(std::move(name), breaker);
             }
         }
         impl.mark_summed(newly_summed);
-        add(other.metrics, impl.summed.removed);
-        other.failed_calls += impl.summed.removed_failed_calls;
 
-        std::ranges::sort(own, {}, &Series::name);
-        if (has_sum) own.push_back(std::move(other));
-        return own;
+        std::ranges::sort(own, {}, &decltype(own)::value_type::first);
+        std::vector<Series> result;
+        result.reserve(own.size() + 1);
+        for (const auto& [name, breaker] : own) result.push_back({name_label(name), breaker->metrics()});
+        if (has_sum) result.push_back({name_label(sum_name), sum, true});
+        return result;
     }
 };
 
 std::string prometheus_text(const Registry& registry, const MetricsOptions& options,
                             const std::vector<MetricFamily>& more) {
-    auto families = Collector{options.prefix, SeriesCollector::collect(registry, options.max_names)}.families();
-    for (const auto& family : more) families.push_back(convert(family));
-    return detail::exposition_text(families);
+    const auto series = SeriesCollector::collect(registry, options.max_names);
+    // A breaker has 35 lines, and more when it has been in unusual states; beside prefix and label they have 40 bytes each.
+    constexpr std::size_t lines = 37;
+    constexpr std::size_t rest = 40;
+    std::size_t size = 4096;  // help and type of each family
+    for (const auto& [labels, metrics, is_sum] : series) size += lines * (options.prefix.size() + labels.size() + rest);
+    ExpositionText text{size};
+    Families{text, options.prefix, series}.write();
+    for (const auto& family : more) write(text, family);
+    return std::move(text).take();
 }
 
 }  // namespace fusebox

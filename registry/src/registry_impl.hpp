@@ -70,7 +70,6 @@ public:
         std::mutex mutex;  // held by a scrape; guards what follows
         bool any{};        // a removed breaker is in `removed`
         CircuitBreakerMetrics removed;
-        std::uint64_t removed_failed_calls{};
     };
     Summed summed;
     struct Aged {
