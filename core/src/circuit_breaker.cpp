@@ -67,21 +67,15 @@ Subscription CircuitBreaker::subscribe(BreakerListener listener, EventMask mask)
 
 Permit& Permit::operator=(Permit&& other) noexcept {
     if (this != &other) {
-        if (breaker_ != nullptr) abandon();
+        if (breaker_ != nullptr) breaker_->abandon(admission_.copy());
         breaker_ = std::exchange(other.breaker_, nullptr);
-        generation_ = other.generation_;
-        started_ = other.started_;
-        ticket_ = other.ticket_;
-        slot_ = other.slot_;
-        state_ = other.state_;
+        admission_ = other.admission_;
     }
     return *this;
 }
 
-void Permit::abandon() noexcept { settle(Outcome::abandoned); }
-
 CallContext Permit::context(const std::stop_token& stop) const {
-    return breaker_->context_until(breaker_->deadline_of(*this), stop);
+    return breaker_->context_until(breaker_->deadline_of(admission_), stop);
 }
 
 }  // namespace fusebox

@@ -133,10 +133,10 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
     auto* watched = watched_.load(std::memory_order_acquire);
     if (state_of(word) == State::disabled || watched == nullptr ||
         !breaker_.watching_.load(std::memory_order_relaxed)) {
-        return Permit{breaker_, generation, state_of(word), now};
+        return Permit{breaker_, {word, now}};
     }
     if (const auto place = watched->begin(generation, now)) {
-        return Permit{breaker_, generation, state_of(word), now, place->ticket, place->slot};
+        return Permit{breaker_, {word, now, place->ticket, place->slot}};
     }
     judge_locked(generation, now, false);
     return std::nullopt;
@@ -169,7 +169,7 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
             const auto ticket = ++recovery->last_ticket;
             const auto slot = recovery->probes.take({.ticket = ticket, .started = now, .deadline = now + lease});
             publish_probes();
-            permit = Permit{breaker_, generation_of(word), State::half_open, now, ticket, slot};
+            permit = Permit{breaker_, {word, now, ticket, slot}};
         }
         if (state_of(word) == State::open) retry_after = TimePoint{Duration{breaker_.retry_at_.load()}} - now;
     }
@@ -183,42 +183,66 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
 
 // Here and not beside the other members, so that the compiler sees through them.
 
+// By a clock that is quick to read and may be late. Zero also where somebody listens to rejections.
+Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
+    if (state_of(word) != State::open || !by_steady_clock_) [[unlikely]]
+        return Duration::zero();
+    // acquire: as in acquire(), and for the same second look.
+    const TimePoint retry_at{Duration{retry_at_.load(std::memory_order_acquire)}};
+    // The clock may stand before the moment at which the circuit opened.
+    const auto left =
+        std::min(retry_at - detail::coarse_steady_clock(), Duration{open_for_.load(std::memory_order_acquire)});
+    if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))
+        [[unlikely]] {
+        return Duration::zero();
+    }
+    impl_->count_rejection();
+    return left;
+}
+
 std::expected<Permit, Rejection> CircuitBreaker::acquire_slowly() noexcept {
-    // R2, for the most frequent rejection: of an open circuit whose retry time is not near.
-    const auto word = word_.load(std::memory_order_acquire);  // as in try_acquire
-    if (state_of(word) == State::open && by_steady_clock_) [[likely]] {
-        if (const auto left = impl_->surely_left(word); left > Duration::zero()) [[likely]] {
-            impl_->count_rejection();
-            // Made where it stays: reading back at once what was just written costs as much as the rest.
-            return std::expected<Permit, Rejection>{std::unexpect, Rejection::Kind::circuit_open, State::open, left,
-                                                    generation_of(word)};
-        }
+    const auto word = word_.load(std::memory_order_acquire);  // as in admits_at_once
+    if (const auto left = reject_quickly(word); left > Duration::zero()) [[likely]] {
+        // Made where it stays: reading back at once what was just written costs as much as the rest.
+        return std::expected<Permit, Rejection>{std::unexpect, Rejection::Kind::circuit_open, State::open, left,
+                                                generation_of(word)};
     }
     return impl_->acquire();
 }
 
+bool CircuitBreaker::succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept {
+    // relaxed: stands for itself. acquire: pairs with the release in Impl::transition.
+    if (watching_.load(std::memory_order_relaxed) || state_of(word) == State::disabled ||
+        word_.load(std::memory_order_acquire) != word) [[unlikely]] {
+        return false;
+    }
+    return impl_->succeed(word, started, ended);
+}
+
+void CircuitBreaker::settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
+                            const Settlement& settlement) noexcept {
+    impl_->settle(admission, outcome, ended, settlement);
+}
+
+void CircuitBreaker::abandon(const detail::Admission& admission) noexcept {
+    impl_->settle(admission, Outcome::abandoned, end_of(admission, no_deadline), {});
+}
+
 void Permit::success() noexcept {
-    if (breaker_ != nullptr)
-        settle_at(Outcome::success, breaker_->end_of(*this, CircuitBreaker::no_deadline), std::string_view{});
+    if (auto* breaker = std::exchange(breaker_, nullptr)) {
+        breaker->settle(admission_, Outcome::success, breaker->end_of(admission_, CircuitBreaker::no_deadline),
+                        std::string_view{});
+    }
 }
 
 void Permit::settle(Outcome outcome, const Settlement& settlement) noexcept {
-    if (breaker_ != nullptr) settle_at(outcome, breaker_->end_of(*this, CircuitBreaker::no_deadline), settlement);
-}
-
-void Permit::settle_at(Outcome outcome, TimePoint now, std::string_view trace_id) noexcept {
-    if (outcome != Outcome::success) [[unlikely]]
-        return settle_at(outcome, now, Settlement{.trace_id = trace_id});
-    if (auto* breaker = std::exchange(breaker_, nullptr)) breaker->impl_->succeed(*this, now, trace_id);
-}
-
-void Permit::settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept {
     auto* breaker = std::exchange(breaker_, nullptr);
     if (breaker == nullptr) return;
-    if (outcome == Outcome::success && !settlement.duration && !settlement.retry_after && settlement.message.empty()) {
-        breaker->impl_->succeed(*this, now, settlement.trace_id);
+    const auto ended = breaker->end_of(admission_, CircuitBreaker::no_deadline);
+    if (!settlement.duration && !settlement.retry_after && settlement.message.empty()) {
+        breaker->settle(admission_, outcome, ended, settlement.trace_id);
     } else {
-        breaker->impl_->settle(*this, outcome, now, settlement);
+        breaker->settle(admission_, outcome, ended, settlement);
     }
 }
 
@@ -226,47 +250,47 @@ void Permit::settle_at(Outcome outcome, TimePoint now, const Settlement& settlem
 
 // What comes next is all that most calls need. Everything else is kept out of it: a call of a function costs more here than
 // what it does.
-void CircuitBreaker::Impl::succeed(const Permit& permit, TimePoint now, std::string_view trace_id) noexcept {
-    const auto measured = permit.started_ != unmeasured;
-    const auto duration = measured ? now - permit.started_ : Duration::zero();
-    // relaxed: each stands for itself
-    if (duration.count() >= quick_below_.load(std::memory_order_relaxed) || permit.ticket_ != 0 ||
-        breaker_.watching_.load(std::memory_order_relaxed) || permit.state_ == State::disabled ||
-        generation() != permit.generation_) [[unlikely]] {
-        return settle(permit, Outcome::success, now, {.trace_id = trace_id});
-    }
+inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept {
+    const auto measured = started != unmeasured;
+    const auto duration = measured ? now - started : Duration::zero();
+    // relaxed: stands for itself
+    if (duration.count() >= quick_below_.load(std::memory_order_relaxed)) [[unlikely]]
+        return false;
+    const auto generation = generation_of(word);
     auto& stripe = stripes_.own();
-    const auto result = window_.try_success(stripe, permit.generation_, measured, now);
+    const auto result = window_.try_success(stripe, generation, measured, now);
     if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
-        return settle(permit, Outcome::success, now, {.trace_id = trace_id});
+        return false;
     if (measured) {
         // relaxed: a counter, orders nothing
         stripe.quick_sum.fetch_add(std::max<Duration::rep>(0, duration.count()), std::memory_order_relaxed);
     }
     // seq_cst, after the seq_cst swap in try_success: see judge().
-    if (judge_in_.load() <= armed || has_run(permit.generation_) || wants(EventMask::calls) ||
+    if (judge_in_.load() <= armed || has_run(generation) || wants(EventMask::calls) ||
         (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
-        follow_success(permit, now, duration, result == detail::OutcomeWindow::Try::contended);
+        follow_success(word, now, duration, result == detail::OutcomeWindow::Try::contended);
     }
+    return true;
 }
 
 // What a success that is recorded may entail.
-void CircuitBreaker::Impl::follow_success(const Permit& permit, TimePoint now, Duration duration,
+void CircuitBreaker::Impl::follow_success(std::uint64_t word, TimePoint now, Duration duration,
                                           bool contended) noexcept {
-    clear_run(permit.generation_);
-    if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) judge_locked(permit.generation_, now, true);
+    const auto generation = generation_of(word);
+    clear_run(generation);
+    if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) judge_locked(generation, now, true);
     if (contended && !stripes_.is_wide()) widen();
-    if (wants(EventMask::calls)) tell(permit, Outcome::success, false, std::max(Duration::zero(), duration));
+    if (wants(EventMask::calls)) tell(state_of(word), Outcome::success, false, std::max(Duration::zero(), duration));
 }
 
-void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoint now,
+void CircuitBreaker::Impl::settle(const detail::Admission& admission, Outcome outcome, TimePoint now,
                                   const Settlement& settlement) noexcept {
-    const auto measured = settlement.duration || permit.started_ != unmeasured;
+    const auto measured = settlement.duration || admission.started != unmeasured;
     auto duration = Duration::zero();
     if (settlement.duration) {
         duration = std::max(duration, *settlement.duration);
     } else if (measured) {
-        duration = std::max(duration, Duration{now - permit.started_});
+        duration = std::max(duration, Duration{now - admission.started});
     }
     if (now == unmeasured) now = breaker_.now();
     auto slow = false;
@@ -276,17 +300,16 @@ void CircuitBreaker::Impl::settle(const Permit& permit, Outcome outcome, TimePoi
         const auto& threshold = config_->slow_call_duration_threshold;
         slow = measured && threshold && duration >= *threshold;
         const Verdict verdict{outcome, duration, measured, slow, &settlement};
-        count(permit, verdict);
-        settle_generation(permit, verdict, now);
+        count(admission, verdict);
+        settle_generation(admission, verdict, now);
     }
     drain();
     if (wants(EventMask::calls)) [[unlikely]]
-        tell(permit, outcome, slow, duration);
+        tell(state_of(admission.word), outcome, slow, duration);
 }
 
-void CircuitBreaker::Impl::tell(const Permit& permit, Outcome outcome, bool slow, Duration duration) noexcept {
-    hub_.load(std::memory_order_acquire)
-        ->deliver(breaker_, RequestExecutedEvent{permit.state_, outcome, slow, duration});
+void CircuitBreaker::Impl::tell(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept {
+    hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestExecutedEvent{admitted_in, outcome, slow, duration});
 }
 
 // R11. The tag keeps a late success from clearing the run of a later generation.
@@ -299,7 +322,7 @@ void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
 }
 
 // For life, whatever the generation (R8, R16).
-void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) noexcept {
+void CircuitBreaker::Impl::count(const detail::Admission& admission, const Verdict& verdict) noexcept {
     const auto measured = [&] {
         if (!verdict.measured) return;
         if (!durations_) durations_.reset(new (std::nothrow) DurationHistogram);
@@ -330,7 +353,7 @@ void CircuitBreaker::Impl::count(const Permit& permit, const Verdict& verdict) n
             break;
     }
     if (verdict.slow) ++totals_.slow;
-    if (permit.is_probe()) ++totals_.probes;
+    if (is_probe(admission)) ++totals_.probes;
 }
 
 bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
@@ -347,21 +370,22 @@ bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
     return true;
 }
 
-void CircuitBreaker::Impl::settle_generation(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
+void CircuitBreaker::Impl::settle_generation(const detail::Admission& admission, const Verdict& verdict,
+                                             TimePoint now) noexcept {
     auto counted = false;
     auto overdue = false;
-    if (permit.ticket_ != 0 && !permit.is_probe()) {
-        const auto watched = watched_calls().end({permit.slot_, permit.ticket_}, now);
+    if (admission.ticket != 0 && !is_probe(admission)) {
+        const auto watched = watched_calls().end({admission.slot, admission.ticket}, now);
         counted = watched.counted;
         overdue = watched.overdue;
     } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: written under the mutex
         overdue = watched_calls().any_overdue(now);
     }
-    if (generation() != permit.generation_) {
+    if (generation() != generation_of(admission.word)) {
         ++totals_.stale;  // R8
-    } else if (permit.is_probe()) {
-        settle_probe(permit, verdict, now);
-    } else if (counted || permit.state_ == State::disabled) {
+    } else if (is_probe(admission)) {
+        settle_probe(admission, verdict, now);
+    } else if (counted || state_of(admission.word) == State::disabled) {
         return;                                                                               // R17
     } else if (!is_neutral(verdict.outcome) || verdict.settlement->retry_after || overdue) {  // R10
         record(verdict, now);
@@ -598,9 +622,10 @@ void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
 
 // ---- half-open ----------------------------------------------------------------------------------------------------
 
-void CircuitBreaker::Impl::settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept {
+void CircuitBreaker::Impl::settle_probe(const detail::Admission& admission, const Verdict& verdict,
+                                        TimePoint now) noexcept {
     expire_leases(now);
-    if (generation() != permit.generation_ || !recovery_->probes.release(permit.slot_, permit.ticket_)) {
+    if (generation() != generation_of(admission.word) || !recovery_->probes.release(admission.slot, admission.ticket)) {
         ++totals_.stale;  // R24: its lease ran out, or another one's did and that reopened the circuit
         return;
     }
@@ -969,8 +994,10 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     CircuitBreakerMetrics metrics;
     {
         const std::scoped_lock lock{mutex_};
-        const auto now = advance(clock_.now());
         const auto word = load_word();
+        // Kept only for the open time that is told, which must not go back: who reads leaves the cache lines to those who call.
+        const auto read_at = clock_.now();
+        const auto now = is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at);
         metrics.state = state_of(word);
         metrics.generation = generation_of(word);
         metrics.window = window_.counts(now);

@@ -39,22 +39,18 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
     std::expected<Permit, Rejection> acquire() noexcept;
-    /// For breakers that follow the steady clock: the open time that is left by a clock that is quick to read and may be late;
-    /// zero where it is so short, or `word` so old, that one has to look closely, or somebody listens to rejections.
-    [[nodiscard]] Duration surely_left(std::uint64_t word) const noexcept {
-        // acquire: as in acquire(), and for the same second look.
-        const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
-        // The clock may stand before the moment at which the circuit opened.
-        const auto left = std::min(retry_at - detail::coarse_steady_clock(),
-                                   Duration{breaker_.open_for_.load(std::memory_order_acquire)});
-        return left > detail::coarse_lag && load_word() == word && !wants(EventMask::calls) ? left : Duration::zero();
+    [[nodiscard]] bool wants(EventMask kind) const noexcept {
+        const auto* hub = hub_.load(std::memory_order_acquire);  // pairs with the release in subscribe()
+        return hub != nullptr && hub->wants(kind);
     }
     void count_rejection() noexcept {
         stripes_.own().rejected_open.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter, orders nothing
     }
-    /// A success of which nothing more is known; by far the most frequent end of a call.
-    void succeed(const Permit& permit, TimePoint now, std::string_view trace_id) noexcept;
-    void settle(const Permit& permit, Outcome outcome, TimePoint now, const Settlement& settlement) noexcept;
+    /// A plain success without a ticket, admitted by the word that is still there; by far the most frequent end of a call.
+    /// False: settle it, nothing was done.
+    bool succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept;
+    void settle(const detail::Admission& admission, Outcome outcome, TimePoint now,
+                const Settlement& settlement) noexcept;
 
     [[nodiscard]] CircuitBreakerMetrics metrics();
     [[nodiscard]] CircuitBreakerConfig config();
@@ -127,19 +123,18 @@ private:
         return breaker_.word_.load(std::memory_order_acquire);  // pairs with the release in transition()
     }
     [[nodiscard]] State state() const noexcept { return state_of(load_word()); }
+    [[nodiscard]] static bool is_probe(const detail::Admission& admission) noexcept {
+        return state_of(admission.word) == State::half_open;
+    }
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_of(load_word()); }
     std::optional<Permit> admit_watched(std::uint64_t word) noexcept;
     Rejection reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept;
-    void follow_success(const Permit& permit, TimePoint now, Duration duration, bool contended) noexcept;
+    void follow_success(std::uint64_t word, TimePoint now, Duration duration, bool contended) noexcept;
     [[nodiscard]] bool has_run(std::uint64_t generation) const noexcept {
         return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see clear_run
     }
     void clear_run(std::uint64_t generation) noexcept;
-    void tell(const Permit& permit, Outcome outcome, bool slow, Duration duration) noexcept;
-    [[nodiscard]] bool wants(EventMask kind) const noexcept {
-        const auto* hub = hub_.load(std::memory_order_acquire);  // pairs with the release in subscribe()
-        return hub != nullptr && hub->wants(kind);
-    }
+    void tell(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept;
     void drain() noexcept;
 
     // ---- each takes the mutex, and delivers events after releasing it ----
@@ -152,11 +147,11 @@ private:
     TimePoint advance(TimePoint now) noexcept;
     template <class Make>
     void enqueue(const Make& make) noexcept;
-    void count(const Permit& permit, const Verdict& verdict) noexcept;
+    void count(const detail::Admission& admission, const Verdict& verdict) noexcept;
     [[nodiscard]] bool is_neutral(Outcome outcome) const noexcept;
-    void settle_generation(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
+    void settle_generation(const detail::Admission& admission, const Verdict& verdict, TimePoint now) noexcept;
     void record(const Verdict& verdict, TimePoint now) noexcept;
-    void settle_probe(const Permit& permit, const Verdict& verdict, TimePoint now) noexcept;
+    void settle_probe(const detail::Admission& admission, const Verdict& verdict, TimePoint now) noexcept;
     void count_probe(bool good, bool failure, bool slow, TimePoint now, const Cause& if_bad) noexcept;
     void expire_leases(TimePoint now) noexcept;
     Recovery* ready_recovery() noexcept;
@@ -199,21 +194,21 @@ private:
     static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
     static constexpr auto never = std::numeric_limits<Duration::rep>::max();
 
-    // What plain successes write, and what failures tell them. Not aligned: a million breakers would pay for it with holes, and
+    // What plain successes write and read. Not aligned: a million breakers would pay for it with holes, and
     // where threads compete they write elsewhere (see Stripes).
     detail::Stripes stripes_;
     detail::Atomic<std::uint64_t> run_{};
     detail::Atomic<std::int64_t> judge_in_{disarmed};
+    detail::Atomic<detail::EventHub*> hub_{nullptr};  // made for the first listener, and then there for good
+    detail::Atomic<Duration::rep>
+        quick_below_{};  // a success that took less is neither slow nor beyond the first bucket
 
     CircuitBreaker& breaker_;
     const Clock& clock_;
-    detail::Atomic<detail::EventHub*> hub_{nullptr};          // made for the first listener, and then there for good
-    detail::Atomic<detail::WatchedCalls*> watched_{nullptr};  // made for the first hung_call_threshold, likewise
+    detail::Atomic<detail::WatchedCalls*> watched_{nullptr};      // made for the first hung_call_threshold, likewise
     const std::unique_ptr<const Classifier> classify_exception_;  // null: every exception is a failure
 
     // Read by calls; written by transitions and reconfigurations.
-    detail::Atomic<Duration::rep>
-        quick_below_{};  // a success that took less is neither slow nor beyond the first bucket
     detail::Atomic<std::uint32_t> most_probes_{};
     // Copies of what Recovery::probes says, so that a rejection needs no lock. The deadline may be too early, never too late.
     detail::Atomic<std::uint32_t> probes_in_flight_{};

@@ -121,9 +121,10 @@ public:
                 now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {
                 return Try::refused;
             }
-            // seq_cst on success: the caller reads next when to judge, see CircuitBreaker::Impl::judge.
-            if (stripe.cell.compare_exchange_weak(cell, cell + 1, std::memory_order_seq_cst,
-                                                  std::memory_order_acquire)) {
+            // strong: one that fails without a cause would count as contention. seq_cst on success: the caller reads next
+            // when to judge, see CircuitBreaker::Impl::judge.
+            if (stripe.cell.compare_exchange_strong(cell, cell + 1, std::memory_order_seq_cst,
+                                                    std::memory_order_acquire)) {
                 return result;
             }
         }

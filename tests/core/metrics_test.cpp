@@ -125,6 +125,24 @@ TEST_CASE("R41: what was counted before the circuit opened is counted after it")
     }
 }
 
+// Stands where the test puts it, as the time of a thread that read it and then waited for another.
+struct HeldClock : Clock {
+    [[nodiscard]] TimePoint now() const noexcept override { return time; }
+    [[nodiscard]] WallTime wall_now() const noexcept override { return {}; }
+    TimePoint time{1h};
+};
+
+TEST_CASE("R41: the open time that was told does not go back when who ends it read the clock before") {
+    HeldClock clock;
+    CircuitBreaker breaker{"late", {}, {.clock = &clock}};
+    breaker.trip();
+    clock.time += 10s;
+    REQUIRE(breaker.metrics().open_duration == 10s);
+    clock.time -= 1s;
+    breaker.reset();
+    CHECK(breaker.metrics().open_duration == 10s);
+}
+
 TEST_CASE("R41: no part is above its whole and no counter goes back while calls are made") {
     CircuitBreakerConfig config;
     config.window = CountWindow{50};

@@ -48,6 +48,14 @@ MUTANTS = [
            "        window_.widen();  // rejections",
            "        breaker_.word_.store(next << 3U | static_cast<std::uint64_t>(to), std::memory_order_release);\n"
            "        window_.widen();  // rejections"),
+    mutant("R2 more time is left than the circuit is open for", IMPL,
+           "std::min(retry_at - detail::coarse_steady_clock(), Duration{open_for_.load(std::memory_order_acquire)});",
+           "retry_at - detail::coarse_steady_clock();"),
+    mutant("R3 the coarse clock is believed when the retry time is near", IMPL,
+           "if (left <= detail::coarse_lag ||", "if (left <= Duration::zero() ||"),
+    mutant("R36 nobody hears of rejections by the coarse clock", IMPL,
+           "if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))",
+           "if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word)"),
     mutant("R3 the call at the retry time is still rejected", IMPL,
            "if (now >= retry_at) break;", "if (now > retry_at) break;"),
     mutant("R3 the retry time is not looked at again under the lock", IMPL,
@@ -60,24 +68,24 @@ MUTANTS = [
     mutant("R4 probes are admitted without the lock", IMPL,
            "        const std::scoped_lock lock{mutex_};\n        now = advance(now);\n        const TimePoint retry_at{",
            "        now = advance(now);\n        const TimePoint retry_at{"),
+    mutant("R41 the open time that was told goes back", IMPL,
+           "is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at)", "std::max(latest_, read_at)"),
     mutant("R5 reading the metrics ends leases", IMPL,
-           "        const auto word = load_word();\n        metrics.state",
-           "        expire_leases(now);\n        const auto word = load_word();\n        metrics.state"),
-
-    # ---- settling ----
+           "        const auto word = load_word();\n        // Kept only",
+           "        expire_leases(clock_.now());\n        const auto word = load_word();\n        // Kept only"),
     mutant("R8 an outcome of an older generation counts", IMPL,
-           "if (generation() != permit.generation_) {\n        ++totals_.stale;  // R8", "if (false) {\n        ++totals_.stale;  // R8"),
+           "if (generation() != generation_of(admission.word)) {\n        ++totals_.stale;  // R8", "if (false) {\n        ++totals_.stale;  // R8"),
     mutant("R8 a success does not look at the generation of its cell", WINDOW_HEADER,
            "tag_of(cell) != tag(generation, measured)", "(tag_of(cell) & 1U) != (tag(generation, measured) & 1U)"),
     mutant("R8 a success is lost while cells are sealed", WINDOW,
            "successes += successes_of(stripe.cell.exchange(empty));",
            "successes += successes_of(stripe.cell.load()); stripe.cell.store(empty);"),
     mutant("R8 a late outcome is judged by the state alone", IMPL,
-           "if (generation() != permit.generation_) {\n        ++totals_.stale;  // R8",
-           "if (state() != permit.state_) {\n        ++totals_.stale;  // R8"),
+           "if (generation() != generation_of(admission.word)) {\n        ++totals_.stale;  // R8",
+           "if (state() != state_of(admission.word)) {\n        ++totals_.stale;  // R8"),
     mutant("R8 a success is stored and not swapped in", WINDOW_HEADER,
-           "            if (stripe.cell.compare_exchange_weak(cell, cell + 1, std::memory_order_seq_cst,\n"
-           "                                                  std::memory_order_acquire)) {\n"
+           "            if (stripe.cell.compare_exchange_strong(cell, cell + 1, std::memory_order_seq_cst,\n"
+           "                                                    std::memory_order_acquire)) {\n"
            "                return result;\n            }",
            "            stripe.cell.store(cell + 1);\n            return result;"),
     mutant("R8 new cells are shown before they are ready", STRIPE,
@@ -87,8 +95,8 @@ MUTANTS = [
            "        for (unsigned i = 0; i < width_; ++i) more[i].stripe.cell.store(cell, std::memory_order_relaxed);\n"),
     mutant("R9 a permit settles twice", IMPL,
            "    auto* breaker = std::exchange(breaker_, nullptr);\n", "    auto* breaker = breaker_;\n"),
-    mutant("R9 a permit that is assigned over is lost", BREAKER, "if (breaker_ != nullptr) abandon();", ""),
-    mutant("R9 a permit that is dropped is lost", BREAKER_HEADER, "if (breaker_ != nullptr) abandon();", ""),
+    mutant("R9 a permit that is assigned over is lost", BREAKER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
+    mutant("R9 a permit that is dropped is lost", BREAKER_HEADER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
     mutant("R10 a timeout that is no failure is none the less counted", IMPL,
            "return !config_->count_timeout_as_failure;", "return false;"),
     mutant("R10 ignored outcomes enter the window", IMPL,
@@ -97,7 +105,7 @@ MUTANTS = [
 
     # ---- the run of failures ----
     mutant("R11 a quick success does not end the run", IMPL,
-           "    clear_run(permit.generation_);\n    if (judge_in_", "    if (judge_in_"),
+           "    clear_run(generation);\n    if (judge_in_", "    if (judge_in_"),
     mutant("R11 a slow success does not end the run", IMPL, "            clear_run(generation());\n", ""),
     mutant("R11 a late success ends the run of a later generation", IMPL,
            "while (is_run_of(generation, run)) {", "while (static_cast<std::uint32_t>(run) != 0) {"),
@@ -154,7 +162,7 @@ MUTANTS = [
 
     # ---- calls that hang ----
     mutant("R17 a hung call is counted again when it settles", IMPL,
-           "} else if (counted || permit.state_ == State::disabled) {", "} else if (permit.state_ == State::disabled) {"),
+           "} else if (counted || state_of(admission.word) == State::disabled) {", "} else if (state_of(admission.word) == State::disabled) {"),
     mutant("R17 admission does not look for hung calls", WATCHED,
            "        if (is_overdue(now)) return std::nullopt;\n", ""),
     mutant("R17 a call hangs only after its threshold", WATCHED,
@@ -201,7 +209,7 @@ MUTANTS = [
            (OPEN_TIME, "    hint = std::min(hint, config.backoff.max_open_timeout);\n", "")),
     mutant("R30 time goes back", IMPL, "latest_ = std::max(latest_, now);", "latest_ = now;"),
     mutant("R33 a call that ends at its deadline is late", BREAKER_HEADER,
-           "if (ended > deadline) [[unlikely]] {", "if (ended >= deadline) [[unlikely]] {"),
+           "if (ended <= deadline) [[likely]]", "if (ended < deadline) [[likely]]"),
 
     # ---- events, reports, metrics ----
     mutant("R37 a transition inside a listener overtakes the one it is told of", HUB,

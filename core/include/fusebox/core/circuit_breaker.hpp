@@ -68,6 +68,17 @@ template <class E>
 [[nodiscard]] Settlement settlement_of(const E& error) {
     return {.retry_after = retry_hint(error), .message = error_view(error)};
 }
+/// What a breaker knows of a call that it admitted. Functions that are not inline get a reference to a copy: the compiler keeps
+/// the one of a call in registers only if nobody takes its address.
+struct Admission {
+    std::uint64_t word{};    // of the breaker at that moment: generation and state
+    TimePoint started{};     // or CircuitBreaker::unmeasured
+    std::uint64_t ticket{};  // of the probe's lease, or of the entry among the watched calls; 0: neither
+    std::uint32_t slot{};    // where that ticket lies
+
+    /// Field by field; see above.
+    [[nodiscard]] Admission copy() const noexcept { return {word, started, ticket, slot}; }
+};
 }  // namespace detail
 
 /// Leave to make one call. Move-only, settles once; dropped unsettled it counts as abandoned and frees its slot (R9).
@@ -80,17 +91,9 @@ template <class E>
 ///     }
 class [[nodiscard]] Permit {
 public:
-    Permit(Permit&& other) noexcept
-        : breaker_(std::exchange(other.breaker_, nullptr)),
-          generation_(other.generation_),
-          started_(other.started_),
-          ticket_(other.ticket_),
-          slot_(other.slot_),
-          state_(other.state_) {}
+    Permit(Permit&& other) noexcept : breaker_(std::exchange(other.breaker_, nullptr)), admission_(other.admission_) {}
     Permit& operator=(Permit&& other) noexcept;
-    ~Permit() {
-        if (breaker_ != nullptr) abandon();
-    }
+    ~Permit();
 
     /// Settling a permit twice, or one that was moved from, does nothing. Whether the outcome is a timeout is for the
     /// caller to say; only `call` and `run` compare with the deadline (R33).
@@ -99,28 +102,25 @@ public:
     void failure() noexcept { settle(Outcome::failure); }
     void ignore() noexcept { settle(Outcome::ignored); }
 
-    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+    [[nodiscard]] std::uint64_t generation() const noexcept;
     /// True for a call admitted in half-open.
-    [[nodiscard]] bool is_probe() const noexcept { return state_ == State::half_open; }
+    [[nodiscard]] bool is_probe() const noexcept;
     /// Deadline by `operation_timeout`, for the operation to keep (R32). Not for a permit that was settled or moved from.
     [[nodiscard]] CallContext context(const std::stop_token& stop = {}) const;
 
 private:
     friend class CircuitBreaker;
 
-    Permit(CircuitBreaker& breaker, std::uint64_t generation, State state, TimePoint started, std::uint64_t ticket = 0,
-           std::uint32_t slot = 0) noexcept
-        : breaker_(&breaker), generation_(generation), started_(started), ticket_(ticket), slot_(slot), state_(state) {}
-    void settle_at(Outcome outcome, TimePoint now, std::string_view trace_id) noexcept;
-    void settle_at(Outcome outcome, TimePoint now, const Settlement& settlement) noexcept;
-    void abandon() noexcept;
+    Permit(CircuitBreaker& breaker, const detail::Admission& admission) noexcept
+        : breaker_(&breaker), admission_(admission) {}
+    /// For who settles it otherwise.
+    detail::Admission release() noexcept {
+        breaker_ = nullptr;
+        return admission_;
+    }
 
-    CircuitBreaker* breaker_;   // null once settled or moved from
-    std::uint64_t generation_;  // that admitted the call
-    TimePoint started_;         // when it was admitted
-    std::uint64_t ticket_;      // of the probe's lease, or of the entry among the watched calls; 0: neither
-    std::uint32_t slot_;        // where that ticket lies
-    State state_;               // that admitted the call
+    CircuitBreaker* breaker_;  // null once settled or moved from
+    detail::Admission admission_;
 };
 
 /// How one call is made. All optional.
@@ -180,15 +180,9 @@ public:
     /// retry time, or when a probe slot looks free or a lease has run out. With `hung_call_threshold` set, every admission
     /// takes a short lock of its own.
     [[nodiscard]] std::expected<Permit, Rejection> try_acquire() noexcept {
-        // acquire: pairs with the release in Impl::transition, so that who sees a state sees what belongs to it.
-        const auto word = word_.load(std::memory_order_acquire);
-        const auto state = state_of(word);
-        // relaxed: a call that misses the switch by a moment is only not watched.
-        if (admits_all(state) && !watching_.load(std::memory_order_relaxed)) [[likely]] {
-            // relaxed: stands for itself.
-            const auto measuring = measuring_.load(std::memory_order_relaxed);
-            return Permit{*this, generation_of(word), state, measuring ? now() : unmeasured};
-        }
+        detail::Admission admission;
+        if (admits_at_once(admission)) [[likely]]
+            return Permit{*this, admission};
         return acquire_slowly();
     }
     /// Runs `op` if admitted: `std::expected<T, CallError<E>>`.
@@ -278,38 +272,54 @@ private:
     /// In place of a time that nobody has read: later than the end of every slice of a time window, earlier than never.
     static constexpr TimePoint unmeasured{Duration{std::numeric_limits<Duration::rep>::max() - 1}};
 
+    /// R1, for the most frequent call. False: `admission` only has the word.
+    [[nodiscard, gnu::always_inline]] bool admits_at_once(detail::Admission& admission) const noexcept {
+        // acquire: pairs with the release in Impl::transition, so that who sees a state sees what belongs to it.
+        admission.word = word_.load(std::memory_order_acquire);
+        // relaxed: a call that misses the switch by a moment is only not watched.
+        if (!admits_all(state_of(admission.word)) || watching_.load(std::memory_order_relaxed)) [[unlikely]]
+            return false;
+        // relaxed: stands for itself.
+        admission.started = measuring_.load(std::memory_order_relaxed) ? now() : unmeasured;
+        return true;
+    }
+    /// R2, for the most frequent rejection: counts it and gives the open time that is left; zero where one has to look closely.
+    [[nodiscard]] Duration reject_quickly(std::uint64_t word) noexcept;
     [[nodiscard]] std::expected<Permit, Rejection> acquire_slowly() noexcept;
+    /// For the most frequent end of a call: a plain success. False where it takes more to record it, and nothing was done.
+    [[nodiscard]] bool succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept;
+    void settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
+                const Settlement& settlement) noexcept;
+    void abandon(const detail::Admission& admission) noexcept;
+    void settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
+                std::string_view trace_id) noexcept {
+        if (outcome == Outcome::success && admission.ticket == 0 &&
+            succeed_quickly(admission.word, admission.started, ended)) [[likely]] {
+            return;
+        }
+        settle(admission.copy(), outcome, ended, Settlement{.trace_id = trace_id});
+    }
+
     [[nodiscard]] TimePoint now() const noexcept { return by_steady_clock_ ? SteadyClock::read() : clock_->now(); }
     /// When a call ended, where anybody wants to know.
-    [[nodiscard]] TimePoint end_of(const Permit& permit, TimePoint deadline) const noexcept {
-        return permit.started_ == unmeasured && deadline == no_deadline ? unmeasured : now();
+    [[nodiscard]] TimePoint end_of(const detail::Admission& admission, TimePoint deadline) const noexcept {
+        return admission.started == unmeasured && deadline == no_deadline ? unmeasured : now();
     }
     static constexpr TimePoint no_deadline = TimePoint::max();
     /// The earlier of the configured deadline and `limit`.
-    [[nodiscard]] TimePoint deadline_of(const Permit& permit, TimePoint limit = no_deadline) const noexcept {
+    [[nodiscard]] TimePoint deadline_of(const detail::Admission& admission,
+                                        TimePoint limit = no_deadline) const noexcept {
         // relaxed: a number that stands for itself.
         const auto timeout = operation_timeout_.load(std::memory_order_relaxed);
-        if (timeout == 0 || permit.started_ == unmeasured) return limit;
-        return std::min(limit, permit.started_ + Duration{timeout});
+        if (timeout == 0 || admission.started == unmeasured) return limit;
+        return std::min(limit, admission.started + Duration{timeout});
     }
-    /// Settles for `call` and `run`: a call that ended after its deadline is a timeout (R33).
-    static void settle_call(Permit& permit, Outcome outcome, TimePoint ended, TimePoint deadline, bool* late,
-                            std::string_view trace_id) noexcept {
-        if (ended > deadline) [[unlikely]] {
-            outcome = Outcome::timeout;
-            if (late != nullptr) *late = true;
-        }
-        permit.settle_at(outcome, ended, trace_id);
-    }
-    /// The same for a call that gave an error.
-    static void settle_error(Permit& permit, Outcome outcome, TimePoint ended, TimePoint deadline, bool* late,
-                             std::string_view trace_id, Settlement settlement) noexcept {
-        if (ended > deadline) {
-            outcome = Outcome::timeout;
-            if (late != nullptr) *late = true;
-        }
-        settlement.trace_id = trace_id;
-        permit.settle_at(outcome, ended, settlement);
+    /// A call that ended after its deadline is a timeout (R33).
+    static Outcome in_time(Outcome outcome, TimePoint ended, TimePoint deadline, bool* late) noexcept {
+        if (ended <= deadline) [[likely]]
+            return outcome;
+        if (late != nullptr) *late = true;
+        return Outcome::timeout;
     }
     [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
     void record_fallback(bool failed) noexcept;
@@ -334,6 +344,12 @@ private:
     const std::string* name_{};  // in *impl_, so that what is above has the line to itself
 };
 
+inline Permit::~Permit() {
+    if (breaker_ != nullptr) breaker_->abandon(admission_.copy());
+}
+inline std::uint64_t Permit::generation() const noexcept { return CircuitBreaker::generation_of(admission_.word); }
+inline bool Permit::is_probe() const noexcept { return CircuitBreaker::state_of(admission_.word) == State::half_open; }
+
 template <class Value, class Error>
 Outcome CircuitBreaker::judge(const std::expected<Value, Error>& result) const {
     if (result) return Outcome::success;
@@ -354,10 +370,18 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, TimePoint limit, const std:
     using Answer = std::expected<typename Shape::Value, CallError<Error>>;
 
     if (late != nullptr) *late = false;
-    auto permit = try_acquire();
-    if (!permit) [[unlikely]]
-        return Answer{std::unexpect, permit.error()};
-    const auto deadline = deadline_of(*permit, limit);
+    detail::Admission admission;
+    if (!admits_at_once(admission)) [[unlikely]] {
+        if (const auto left = reject_quickly(admission.word); left > Duration::zero()) {
+            return Answer{std::unexpect,
+                          Rejection{Rejection::Kind::circuit_open, State::open, left, generation_of(admission.word)}};
+        }
+        auto acquired = acquire_slowly();
+        if (!acquired) return Answer{std::unexpect, acquired.error()};
+        admission = acquired->release();
+    }
+    Permit permit{*this, admission};
+    const auto deadline = deadline_of(admission, limit);
     const auto context = [&] { return context_until(deadline, stop); };
 
     auto result = [&]() -> typename Shape::Result {
@@ -365,8 +389,11 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, TimePoint limit, const std:
             try {
                 return detail::invoke_operation(std::forward<Op>(op), context);
             } catch (...) {
-                settle_error(*permit, Outcome::failure, end_of(*permit, deadline), deadline, late, trace_id,
-                             detail::settlement_of(std::current_exception()));
+                const auto ended = end_of(admission, deadline);
+                const auto outcome = in_time(Outcome::failure, ended, deadline, late);
+                auto settlement = detail::settlement_of(std::current_exception());
+                settlement.trace_id = trace_id;
+                settle(permit.release(), outcome, ended, settlement);
                 throw;
             }
         } else {
@@ -383,12 +410,14 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, TimePoint limit, const std:
             }
         }
     }();
-    const auto ended = end_of(*permit, deadline);
-    const Outcome outcome = std::invoke(std::forward<Judge>(judge), std::as_const(result));
+    const auto ended = end_of(admission, deadline);
+    const auto outcome = in_time(std::invoke(std::forward<Judge>(judge), std::as_const(result)), ended, deadline, late);
     if (result) [[likely]] {
-        settle_call(*permit, outcome, ended, deadline, late, trace_id);
+        settle(permit.release(), outcome, ended, trace_id);
     } else {
-        settle_error(*permit, outcome, ended, deadline, late, trace_id, detail::settlement_of(result.error()));
+        auto settlement = detail::settlement_of(result.error());
+        settlement.trace_id = trace_id;
+        settle(permit.release(), outcome, ended, settlement);
     }
 
     if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
@@ -428,22 +457,29 @@ auto CircuitBreaker::run(Op&& op, const CallOptions& options) {
     if (options.late != nullptr) *options.late = false;
     auto permit = try_acquire();
     if (!permit) throw CircuitOpenError{permit.error()};
-    const auto deadline = deadline_of(*permit, options.deadline.value_or(no_deadline));
+    const auto deadline = deadline_of(permit->admission_, options.deadline.value_or(no_deadline));
     const auto context = [&] { return context_until(deadline, options.stop); };
+    const auto succeeded = [&] {
+        const auto ended = end_of(permit->admission_, deadline);
+        settle(permit->release(), in_time(Outcome::success, ended, deadline, options.late), ended, options.trace_id);
+    };
     try {
         if constexpr (std::is_void_v<typename Shape::Value>) {
             detail::invoke_operation(std::forward<Op>(op), context);
-            settle_call(*permit, Outcome::success, end_of(*permit, deadline), deadline, options.late, options.trace_id);
+            succeeded();
         } else {
             typename Shape::Value value = detail::invoke_operation(std::forward<Op>(op), context);
-            settle_call(*permit, Outcome::success, end_of(*permit, deadline), deadline, options.late, options.trace_id);
+            succeeded();
             return value;
         }
     } catch (...) {
-        const auto ended = end_of(*permit, deadline);
+        if (permit->breaker_ == nullptr) throw;  // settled: only the value could not be handed on
+        const auto ended = end_of(permit->admission_, deadline);
         const auto error = std::current_exception();
-        settle_error(*permit, judge_exception(error), ended, deadline, options.late, options.trace_id,
-                     detail::settlement_of(error));
+        const auto outcome = in_time(judge_exception(error), ended, deadline, options.late);
+        auto settlement = detail::settlement_of(error);
+        settlement.trace_id = options.trace_id;
+        settle(permit->release(), outcome, ended, settlement);
         throw;
     }
 }
