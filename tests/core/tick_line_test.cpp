@@ -1,8 +1,10 @@
 #include <fusebox/core/clock.hpp>
 #include <fusebox/core/detail/tick_line.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <thread>
 
 #include "support/catch.hpp"
 
@@ -135,6 +137,33 @@ TEST_CASE("R30: a counter that was set back, or runs at another rate, is measure
     CHECK(machine.line.read(machine.ticks));
     machine.pass(5 * second);
     CHECK(std::llabs(machine.read() - machine.now()) <= 1000);
+}
+
+TEST_CASE("R30: who reads a tick line while it is fitted over and over never gets parts of two lines") {
+    TickLine line;
+    std::atomic<std::int64_t> now{second};
+    std::atomic<bool> done{false};
+    std::thread fitter{[&] {
+        for (int fits = 0; fits < 2'000'000; ++fits) {
+            const auto time = now.load() + 30 * millisecond;
+            now.store(time);
+            line.fit(static_cast<std::uint64_t>(time) * 3, time);
+        }
+        done = true;
+    }};
+    // Parts of two lines are off by the 30 milliseconds between them.
+    std::int64_t worst = 0;
+    std::uint64_t reads = 0;
+    while (!done) {
+        const auto time = now.load();
+        const auto read = line.read(static_cast<std::uint64_t>(time) * 3);
+        if (!read) continue;  // a newer line begins after `time`
+        worst = std::max<std::int64_t>(worst, std::llabs(*read - time));
+        ++reads;
+    }
+    fitter.join();
+    CHECK(reads > 0);
+    CHECK(worst < millisecond);
 }
 
 TEST_CASE("R30: the shared steady clock is std::chrono's, right to the microsecond or so") {

@@ -13,6 +13,7 @@ namespace fusebox::detail {
     return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     std::uint64_t ticks = 0;
+    // No isb before it, as steady_clock has: like rdtsc it may be read ahead of its turn (see SteadyClock).
     asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
     return ticks;
 #else
