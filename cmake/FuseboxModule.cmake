@@ -23,6 +23,8 @@ endfunction()
 #   PRIVATE_LINKS  what only its sources include
 #   HEADERS        public headers; by default everything below include/
 # include/ is public, src/ is private. Whoever does not link the target does not see its headers.
+# With BUILD_SHARED_LIBS a shared library. Much of it is inline in headers, so a program runs with the minor version that it was
+# built with only; the name of the file has it.
 function(fusebox_module name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS;LINKS;PRIVATE_LINKS")
     if(arg_UNPARSED_ARGUMENTS)
@@ -41,6 +43,12 @@ function(fusebox_module name)
         target_compile_definitions(${target} PRIVATE FUSEBOX_VERSION="${PROJECT_VERSION}")
         if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/src")
             target_include_directories(${target} PRIVATE src)
+        endif()
+        set_target_properties(${target} PROPERTIES
+            VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+        if(BUILD_SHARED_LIBS)
+            # No header says what is exported, so everything is, also inside a project that hides what is its own.
+            set_target_properties(${target} PROPERTIES CXX_VISIBILITY_PRESET default VISIBILITY_INLINES_HIDDEN OFF)
         endif()
     else()
         add_library(${target} INTERFACE)

@@ -31,17 +31,18 @@ class InstallTest(unittest.TestCase):
         cls.prefix = cls.folder / "prefix"
         run(options.cmake, "--install", os.environ["FUSEBOX_BUILD_DIR"], "--prefix", cls.prefix)
 
-    def configure(self, components, *arguments):
-        build = self.folder / ("build-" + "-".join(components))
+    def configure(self, components, *arguments, prefix=None):
+        prefix = prefix or self.prefix
+        build = self.folder / f"build-{prefix.name}-{'-'.join(components)}"
         run(
             options.cmake, "-S", HERE / "consumer", "-B", build, "-G", options.generator,
-            f"-DCMAKE_CXX_COMPILER={options.compiler}", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+            f"-DCMAKE_CXX_COMPILER={options.compiler}", f"-DCMAKE_PREFIX_PATH={prefix}",
             "-DCOMPONENTS=" + ";".join(components), *arguments,
         )  # fmt: skip
         return build
 
-    def build_and_run(self, components, *arguments):
-        build = self.configure(components, *arguments)
+    def build_and_run(self, components, *arguments, prefix=None):
+        build = self.configure(components, *arguments, prefix=prefix)
         run(options.cmake, "--build", build)
         self.assertIn("admitted", run(build / "consumer"))
 
@@ -69,6 +70,20 @@ class InstallTest(unittest.TestCase):
 
     def test_all_components_can_be_asked_for_at_once(self):
         self.build_and_run(["core", *sorted(set(options.components) - {"core"})])
+
+    def test_shared_libraries_work_in_a_project_that_hides_its_symbols(self):
+        hidden = ("-DCMAKE_CXX_VISIBILITY_PRESET=hidden", "-DCMAKE_VISIBILITY_INLINES_HIDDEN=ON")
+        build = self.folder / "build-shared"
+        prefix = self.folder / "shared"
+        run(
+            options.cmake, "-S", os.environ["FUSEBOX_SOURCE_DIR"], "-B", build, "-G", options.generator,
+            f"-DCMAKE_CXX_COMPILER={options.compiler}", "-DBUILD_SHARED_LIBS=ON", "-DFUSEBOX_ONLY_MODULES=core",
+            "-DFUSEBOX_BUILD_TESTS=OFF", "-DFUSEBOX_BUILD_EXAMPLES=OFF", *hidden,
+        )  # fmt: skip
+        run(options.cmake, "--build", build)
+        run(options.cmake, "--install", build, "--prefix", prefix)
+        self.assertTrue(list(prefix.glob("lib*/**/libfusebox_core.so.*.*")))
+        self.build_and_run(["core"], *hidden, prefix=prefix)
 
     def test_an_unknown_component_is_named(self):
         with self.assertRaisesRegex(AssertionError, "without the component 'flux_capacitor'"):
