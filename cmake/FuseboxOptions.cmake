@@ -10,6 +10,10 @@ if(PROJECT_IS_TOP_LEVEL)
     set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
     set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
     set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+    if(BUILD_SHARED_LIBS AND NOT DEFINED CMAKE_INSTALL_RPATH)
+        # An installed program finds its libraries, and they each other, wherever all of it was put.
+        set(CMAKE_INSTALL_RPATH "$ORIGIN" "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+    endif()
 
     # The sloppiness lets the cache hit although the tests use a precompiled header.
     find_program(FUSEBOX_CCACHE ccache)
