@@ -14,16 +14,18 @@ namespace fusebox::bench {
 namespace {
 
 // A registry, and what it is asked for: its names at random, one after the other in memory, so that a look-up misses the
-// cache where a real one would, and finding out what to ask for does not.
+// cache where a real one would, and finding out what to ask for does not. Each thread asks in an order of its own: in the same
+// one they would meet all the time, or never.
 struct Named {
     explicit Named(std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) (void)registry.get_or_create(service_name(i));
         std::mt19937 random{1};
         std::uniform_int_distribution<std::size_t> any{0, count - 1};
-        for (std::size_t i = 0; i < questions; ++i) text.append(service_name(any(random)));
+        for (std::size_t i = 0; i < 2 * questions; ++i) text.append(service_name(any(random)));
     }
     [[nodiscard]] std::string_view name(std::size_t step) const {
-        return {text.data() + step % questions * length, length};
+        const auto thread = step / second_thread;
+        return {text.data() + (thread * questions + step % questions) * length, length};
     }
 
     static constexpr std::size_t questions = 1U << 14U;

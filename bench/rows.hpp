@@ -35,10 +35,13 @@ private:
     Subject subject_;
 };
 
+inline constexpr std::size_t second_thread = std::size_t{1} << 32U;
+
 /// Adds the rows `name/threads:1` and `name/threads:2`. All threads of a row use one subject, which `make()` makes as a
 /// smart pointer; each row has its own, so that what contention does to it stays in its row.
 ///
-/// `operation(subject, step)` is what is measured; `step` counts up in each thread. `prepare(subject)` runs in one thread
+/// `operation(subject, step)` is what is measured; `step` counts up in each thread, from 0 in the first one and from
+/// `second_thread` in the second. `prepare(subject)` runs in one thread
 /// before each measurement and gives what is wrong with the subject, or nothing.
 ///
 /// Counters: `allocations` per operation; `wall`, the nanoseconds from when the last thread was ready until all are done ÷
@@ -56,8 +59,7 @@ void add_rows(const std::string& name, Make make, Operation operation, Prepare p
             if (state.thread_index() == 0) {
                 if (const char* problem = prepare(subject)) state.SkipWithError(problem);
             }
-            // Threads begin far apart in whatever they walk through.
-            auto step = static_cast<std::size_t>(state.thread_index()) * 7919U;
+            auto step = static_cast<std::size_t>(state.thread_index()) * second_thread;
             const auto before = test::allocations();
             (*arrivals)[static_cast<std::size_t>(state.thread_index())] = Clock::now();
             for (auto _ : state) operation(subject, step++);  // all threads wait for each other before and after

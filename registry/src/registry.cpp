@@ -41,9 +41,21 @@ SavedBreakers load_from(StateStore& store, std::vector<RegistryEvent>& events) {
 }  // namespace
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::get(std::string_view name) const {
-    const Shared lock{mutex_};
+    std::size_t core = 0;
+    {
+        const Shared lock{mutex_};
+        core = lock.stripe();
+        if (const auto* handle = handles_.find(core, name)) return *handle;
+        const auto at = entries_.find(name);
+        if (at == Entries::nowhere) return nullptr;
+        if (!handles_.wants_more(core)) return entries_.breaker(at);
+    }
+    // The first look-up of it on this core.
+    const std::lock_guard lock{mutex_};
     const auto at = entries_.find(name);
-    return at == Entries::nowhere ? nullptr : entries_.breaker(at);
+    if (at == Entries::nowhere) return nullptr;
+    handles_.add(core, entries_.breaker(at));
+    return entries_.breaker(at);
 }
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::get_or_create(std::string_view name, const CircuitBreakerConfig* base,
@@ -56,7 +68,9 @@ std::shared_ptr<CircuitBreaker> Registry::Impl::get_or_create(std::string_view n
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::find_or_make(std::string_view name, const CircuitBreakerConfig* base,
                                                              Criticality criticality, Events& events) {
-    {
+    if (!base) {
+        if (auto breaker = get(name)) return breaker;
+    } else {
         const Shared lock{mutex_};
         if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
     }
@@ -232,6 +246,7 @@ bool Registry::Impl::remove(std::string_view name) {
 Registry::Impl::Removed Registry::Impl::take(std::size_t at, Events& events) {
     const bool was_summed = entries_.rest(at).summed;
     Removed removed{.breaker = entries_.extract(at), .ended = {}};
+    handles_.remove(removed.breaker->name());
     if (was_summed) removed_summed_.push_back(removed.breaker);
     if (saver_) saver_->mark(removed.breaker->name());
     for (auto& [id, tap] : taps_) {
@@ -248,7 +263,8 @@ std::optional<Registry::Impl::Removed> Registry::Impl::take_unused(const std::sh
     const std::lock_guard lock{mutex_};
     const auto at = entries_.find(breaker->name());
     // With the lock held nobody can come by a pointer but from one that somebody holds already.
-    if (at == Entries::nowhere || entries_.breaker(at) != breaker || breaker.use_count() != 2) return std::nullopt;
+    if (at == Entries::nowhere || entries_.breaker(at) != breaker || handles_.holders(entries_.breaker(at)) != 1)
+        return std::nullopt;
     if (breaker->state() != State::closed) return std::nullopt;
     return take(at, events);
 }

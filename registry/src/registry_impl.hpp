@@ -14,6 +14,7 @@
 
 #include <fusebox/registry/registry.hpp>
 
+#include "core_handles.hpp"
 #include "name_table.hpp"
 #include "striped_mutex.hpp"
 
@@ -128,6 +129,7 @@ private:
     // Guards all below. No event is published, no breaker destroyed and no subscription ended while it is held.
     mutable detail::StripedSharedMutex mutex_;
     Entries entries_;
+    mutable detail::CoreHandles handles_;  // of what is in entries_
     BreakerSet set_;
     Listeners listeners_;
     Taps taps_;

@@ -19,6 +19,10 @@ namespace fusebox::detail {
 /// stripes. All four are seq_cst, so that at least one of the two sees the other: the writer waits for the reader, or the
 /// reader steps back and sleeps until the writer has left. Neither waits for the other at the same time.
 class StripedSharedMutex {
+public:
+    static constexpr std::size_t stripes = 16;
+
+private:
     struct alignas(64) Stripe {
         std::atomic<std::size_t> readers{0};
     };
@@ -27,13 +31,18 @@ public:
     /// What a reader holds. One thread at a time, and no second one while it holds the first.
     class Shared {
     public:
-        explicit Shared(StripedSharedMutex& mutex) : stripe_(mutex.enter()) {}
+        explicit Shared(StripedSharedMutex& mutex)
+            : number_(stripe_number() % stripes), stripe_(mutex.enter(number_)) {}
         Shared(const Shared&) = delete;
         Shared& operator=(const Shared&) = delete;
         // release: pairs with the acquire in lock(), so that the writer comes after all that the reader read.
         ~Shared() { stripe_.readers.fetch_sub(1, std::memory_order_release); }
 
+        /// That of the core on which it was taken.
+        [[nodiscard]] std::size_t stripe() const noexcept { return number_; }
+
     private:
+        std::size_t number_;
         Stripe& stripe_;
     };
 
@@ -51,8 +60,8 @@ public:
     }
 
 private:
-    Stripe& enter() {
-        auto& stripe = stripes_[stripe_number() % stripes_.size()];
+    Stripe& enter(std::size_t number) {
+        auto& stripe = stripes_[number];
         while (true) {
             stripe.readers.fetch_add(1);
             if (!writing_.load()) [[likely]]
@@ -65,7 +74,7 @@ private:
     std::mutex writers_;  // held by the one writer
     // Read by every reader, so on a line that nothing else is written to.
     alignas(64) std::atomic<bool> writing_{false};
-    std::array<Stripe, 16> stripes_;
+    std::array<Stripe, stripes> stripes_;
 };
 
 }  // namespace fusebox::detail
