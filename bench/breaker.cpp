@@ -99,6 +99,9 @@ void add_breaker_rows() {
     add_rows("permit", closed(default_config), [](CircuitBreaker& breaker, std::size_t) {
         if (auto permit = breaker.try_acquire()) permit->success();
     });
+    add_rows("permit/2ms", closed(default_config), [](CircuitBreaker& breaker, std::size_t) {
+        if (auto permit = breaker.try_acquire()) permit->settle(Outcome::success, {.duration = 2ms});
+    });
     add_rows("snapshot", closed(default_config),
              [](CircuitBreaker& breaker, std::size_t) { benchmark::DoNotOptimize(breaker.metrics()); });
     add_rows("listener", std::make_unique<Heard>,

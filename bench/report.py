@@ -54,6 +54,7 @@ ROWS = [
     Row("state", "`state()`", NOOP, (Bound(1.5, "ns"), Bound(0.6, "own")), False),
     Row("lookup/10000", "registry look-up, 10,000 names", TSC, (Bound(40, "ns"), Bound(0.65, "own"))),
     Row("permit", "permit form, success", TSC),
+    Row("permit/2ms", "permit form, success of 2 ms", TSC),
     Row("coroutine/bare", "awaiting the operation alone"),
     Row("coroutine/call", "awaiting it through a breaker", TSC),
     Row("snapshot", "`metrics()`", TSC),
@@ -78,7 +79,7 @@ GUARD = [
     ("state", 1, Bound(0.6, NOOP)),
     # It misses the cache, and more often so when the machine is busy.
     ("lookup/10000", 1, Bound(6, TSC)),
-    ("lookup/10000", 2, Bound(2, "own")),
+    ("lookup/10000", 2, Bound(1.2, "own")),
 ]
 
 
