@@ -42,7 +42,7 @@ CircuitBreaker::Impl::Impl(CircuitBreaker& breaker, std::string name, SharedConf
       name_(std::move(name)),
       config_(std::move(config)),
       latest_(clock_.now()),
-      window_(stripes_, config_->window, config_->measure_duration, latest_),
+      window_(stripes_, config_->window, config_->measure_duration, config_->enabled, latest_),
       jitter_(options.seed ? *options.seed : random_seed()),
       last_change_(latest_),
       last_change_wall_(clock_.wall_now()),
@@ -129,7 +129,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
 std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) noexcept {
     const auto generation = generation_of(word);
     const auto now = clock_.now();
-    // relaxed: see try_acquire. acquire: pairs with the release in set_hung_call_threshold().
+    // relaxed: see admits_at_once. acquire: pairs with the release in set_hung_call_threshold().
     auto* watched = watched_.load(std::memory_order_acquire);
     if (state_of(word) == State::disabled || watched == nullptr ||
         !breaker_.watching_.load(std::memory_order_relaxed)) {
@@ -169,7 +169,7 @@ std::optional<std::expected<Permit, Rejection>> CircuitBreaker::Impl::acquire_lo
             const auto ticket = ++recovery->last_ticket;
             const auto slot = recovery->probes.take({.ticket = ticket, .started = now, .deadline = now + lease});
             publish_probes();
-            permit = Permit{breaker_, {word, now, ticket, slot}};
+            permit = Permit{breaker_, {word, config_->measure_duration ? now : unmeasured, ticket, slot}};
         }
         if (state_of(word) == State::open) retry_after = TimePoint{Duration{breaker_.retry_at_.load()}} - now;
     }
@@ -200,22 +200,12 @@ Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
     return left;
 }
 
-std::expected<Permit, Rejection> CircuitBreaker::acquire_slowly() noexcept {
-    const auto word = word_.load(std::memory_order_acquire);  // as in admits_at_once
-    if (const auto left = reject_quickly(word); left > Duration::zero()) [[likely]] {
-        // Made where it stays: reading back at once what was just written costs as much as the rest.
-        return std::expected<Permit, Rejection>{std::unexpect, Rejection::Kind::circuit_open, State::open, left,
-                                                generation_of(word)};
-    }
-    return impl_->acquire();
-}
+std::expected<Permit, Rejection> CircuitBreaker::acquire() noexcept { return impl_->acquire(); }
 
 bool CircuitBreaker::succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept {
     // relaxed: stands for itself. acquire: pairs with the release in Impl::transition.
-    if (watching_.load(std::memory_order_relaxed) || state_of(word) == State::disabled ||
-        word_.load(std::memory_order_acquire) != word) [[unlikely]] {
+    if (watching_.load(std::memory_order_relaxed) || word_.load(std::memory_order_acquire) != word) [[unlikely]]
         return false;
-    }
     return impl_->succeed(word, started, ended);
 }
 
@@ -261,10 +251,7 @@ inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started,
     const auto result = window_.try_success(stripe, generation, measured, now);
     if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
         return false;
-    if (measured) {
-        // relaxed: a counter, orders nothing
-        stripe.quick_sum.fetch_add(std::max<Duration::rep>(0, duration.count()), std::memory_order_relaxed);
-    }
+    if (measured) stripe.add_duration(std::max(Duration::zero(), duration));
     // seq_cst, after the seq_cst swap in try_success: see judge().
     if (judge_in_.load() <= armed || has_run(generation) || wants(EventMask::calls) ||
         (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
@@ -332,8 +319,14 @@ void CircuitBreaker::Impl::count(const detail::Admission& admission, const Verdi
     };
     switch (verdict.outcome) {
         case Outcome::success:
-            ++totals_.successes;
-            measured();
+            if (verdict.measured && detail::bucket_of(verdict.duration) != 0) {
+                ++totals_.successes;
+                measured();
+            } else {
+                // With the quick ones: most breakers are never asked for another bucket.
+                window_.count_success(verdict.measured);
+                stripes_.own().add_duration(verdict.duration);
+            }
             break;
         case Outcome::failure:
             ++totals_.failures;
@@ -385,7 +378,9 @@ void CircuitBreaker::Impl::settle_generation(const detail::Admission& admission,
         ++totals_.stale;  // R8
     } else if (is_probe(admission)) {
         settle_probe(admission, verdict, now);
-    } else if (counted || state_of(admission.word) == State::disabled) {
+    } else if (state_of(admission.word) == State::disabled) {
+        window_.make_room();
+    } else if (counted) {
         return;                                                                               // R17
     } else if (!is_neutral(verdict.outcome) || verdict.settlement->retry_after || overdue) {  // R10
         record(verdict, now);
@@ -615,7 +610,7 @@ void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
 }
 
 void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
-    window_.clear(generation(), now);
+    window_.clear(generation(), state() != State::disabled, now);
     set_run(0);
     judge_in_.store(disarmed);
 }
@@ -1000,6 +995,8 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         const auto now = is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at);
         metrics.state = state_of(word);
         metrics.generation = generation_of(word);
+        // Before the cells, so that every duration in the sum is one of a success that is counted below.
+        stripes_.for_each([&](const detail::Stripe& stripe) { metrics.durations.sum += stripe.sum_of_durations(); });
         metrics.window = window_.counts(now);
         metrics.consecutive_failures = run_at(now);
         metrics.consecutive_successes = recovery_ ? recovery_->good_in_a_row : 0;
@@ -1016,7 +1013,10 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         metrics.config_version = config_version_;
         if (history_) metrics.transitions = history_->transitions;
         const auto quick = window_.successes();
-        if (durations_) metrics.durations = *durations_;
+        if (durations_) {
+            metrics.durations.buckets = durations_->buckets;
+            metrics.durations.sum += durations_->sum;
+        }
         metrics.durations.buckets[0] += quick.measured;
         metrics.totals = {.successes = totals_.successes + quick.measured + quick.unmeasured,
                           .failures = totals_.failures,
@@ -1033,7 +1033,6 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
             constexpr auto order = std::memory_order_relaxed;  // the window's acquiring loads came first
             metrics.totals.rejected_open += stripe.rejected_open.load(order);
             metrics.totals.rejected_probes += stripe.rejected_probes.load(order);
-            metrics.durations.sum += Duration{stripe.quick_sum.load(order)};
         });
     }
     const auto& window = metrics.window;

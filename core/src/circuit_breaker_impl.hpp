@@ -26,10 +26,10 @@
 
 namespace fusebox {
 
-/// Lock-free: every rejection but those that lose a race for a probe slot, admission in closed, and a plain success
-/// (see OutcomeWindow) that took no more than a millisecond. Everything else is short, under one mutex, and calls nobody
-/// back: failures, longer calls, probes, the first success of a slice, transitions, control. Events are queued under the
-/// mutex and delivered after it.
+/// Lock-free: every rejection but those that lose a race for a probe slot, admission where all are admitted, and a plain
+/// success (see OutcomeWindow) that took no more than a millisecond. Everything else is short, under one mutex, and calls
+/// nobody back: failures, longer calls, probes, watched calls, the first success of a slice or of a full cell, transitions,
+/// control. Events are queued under the mutex and delivered after it.
 class CircuitBreaker::Impl {
 public:
     // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): CircuitBreaker is not movable
@@ -192,7 +192,6 @@ private:
     // judge_in_: see judge(). Anything above `armed` means that no success has to be judged.
     static constexpr std::int64_t armed = std::int64_t{1} << 40U;
     static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
-    static constexpr auto never = std::numeric_limits<Duration::rep>::max();
 
     // What plain successes write and read. Not aligned: a million breakers would pay for it with holes, and
     // where threads compete they write elsewhere (see Stripes).

@@ -31,15 +31,45 @@ TimeSlices::TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now)
       reach_(std::int64_t{shape.slices} + 1) {}
 
 void TimeSlices::add(const WindowCounts& counts) noexcept {
-    if (slots_) add_to(slot(running_), counts);
+    add_to_slice(running_, counts);
     add_to(sums_, counts);
 }
 
-bool TimeSlices::reserve() noexcept {
-    if (slots_) return true;
-    slots_.reset(new (std::nothrow) WindowCounts[static_cast<std::size_t>(reach_)]);
-    if (slots_) slot(running_) = sums_;
-    return slots_ != nullptr;
+void TimeSlices::add_to_slice(std::int64_t slice, const WindowCounts& counts) noexcept {
+    if (totals_) totals_[place(slice)] += counts.total;
+    if (bad_) {
+        bad_[place(slice)].failures += counts.failures;
+        bad_[place(slice)].slow += counts.slow;
+    }
+}
+
+bool TimeSlices::reserve_totals() noexcept {
+    if (totals_) return true;
+    totals_.reset(new (std::nothrow) std::uint64_t[static_cast<std::size_t>(reach_)]{});
+    if (totals_) totals_[place(running_)] = sums_.total;
+    return totals_ != nullptr;
+}
+
+bool TimeSlices::reserve_bad() noexcept {
+    if (bad_) return true;
+    bad_.reset(new (std::nothrow) Bad[static_cast<std::size_t>(reach_)]{});
+    if (bad_) bad_[place(running_)] = {sums_.failures, sums_.slow};
+    return bad_ != nullptr;
+}
+
+WindowCounts TimeSlices::held_by(std::int64_t slice) const noexcept {
+    auto counts = slice == running_ ? sums_ : WindowCounts{};
+    if (totals_) counts.total = totals_[place(slice)];
+    if (bad_) {
+        counts.failures = bad_[place(slice)].failures;
+        counts.slow = bad_[place(slice)].slow;
+    }
+    return counts;
+}
+
+void TimeSlices::forget(std::int64_t slice) noexcept {
+    if (totals_) totals_[place(slice)] = 0;
+    if (bad_) bad_[place(slice)] = {};
 }
 
 TimePoint TimeSlices::end() const noexcept { return origin_ + (running_ + 1) * length_; }
@@ -48,11 +78,12 @@ void TimeSlices::roll(TimePoint now) noexcept {
     const auto target = slice_of(now);
     if (target <= running_) return;
     const auto steps = std::min(target - running_, reach_);
-    if (sums_.total != 0 && steps < reach_ && reserve()) {
+    const auto any_bad = sums_.failures != 0 || sums_.slow != 0;
+    if (sums_.total != 0 && steps < reach_ && reserve_totals() && (!any_bad || reserve_bad())) {
         for (std::int64_t step = 1; step <= steps; ++step) {
-            auto& expired = slot(running_ + step);
-            take_from(sums_, expired);
-            expired = {};
+            // That of the new slice lies where the one that expires did.
+            take_from(sums_, held_by(running_ + step));
+            forget(running_ + step);
         }
     } else {
         clear();
@@ -66,7 +97,8 @@ void TimeSlices::clear(TimePoint now) noexcept {
 }
 
 void TimeSlices::clear() noexcept {
-    if (slots_) std::fill_n(slots_.get(), reach_, WindowCounts{});
+    if (totals_) std::fill_n(totals_.get(), reach_, 0);
+    if (bad_) std::fill_n(bad_.get(), reach_, Bad{});
     sums_ = {};
 }
 
@@ -75,8 +107,7 @@ WindowCounts TimeSlices::counts_at(TimePoint now, std::uint64_t live) const noex
     if (behind >= reach_) return {};
     auto counts = sums_;
     counts.total += live;
-    if (!slots_) return counts;
-    for (std::int64_t step = 1; step <= behind; ++step) take_from(counts, slot(running_ + step));
+    for (std::int64_t step = 1; step <= behind; ++step) take_from(counts, held_by(running_ + step));
     return counts;
 }
 
@@ -88,7 +119,7 @@ void TimeSlices::take(const TimeSlices& other) noexcept {
         const auto youngest = other.origin_ + (slice + 1) * other.length_ - Duration{1};
         const auto target = std::min(slice_of(youngest), running_);
         if (target <= running_ - reach_) continue;
-        add_to(slot(target), counts);
+        add_to_slice(target, counts);
         add_to(sums_, counts);
     }
 }
@@ -157,21 +188,28 @@ std::variant<TimeSlices, LastOutcomes> make_sealed(const Window& shape, TimePoin
 
 }  // namespace
 
-OutcomeWindow::OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, TimePoint now)
-    : stripes_(stripes), origin_(now), measured_(measured), sealed_(make_sealed(shape, now, now)) {
+OutcomeWindow::OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, bool recording, TimePoint now)
+    : stripes_(stripes),
+      origin_(now),
+      measured_(measured),
+      recording_(recording),
+      sealed_(make_sealed(shape, now, now)) {
     gather(0);  // nothing: tags the cells
     publish_end();
 }
 
 void OutcomeWindow::add_success() noexcept {
-    // Only when a cell is full, or a slice has just begun: once in 65535 successes this costs a sealing.
+    make_room();
+    add_gathered(1);
+}
+
+void OutcomeWindow::make_room() noexcept {
     bool full = false;
     stripes_.for_each([&full](const Stripe& stripe) {
         // relaxed: a full cell stays full until it is sealed, under the mutex that the caller holds.
         full = full || successes_of(stripe.cell.load(std::memory_order_relaxed)) == most_successes;
     });
     if (full) add_gathered(gather(generation_));
-    add_gathered(1);
 }
 
 void OutcomeWindow::add_bad(bool failure, bool slow) noexcept {
@@ -190,14 +228,15 @@ void OutcomeWindow::roll(TimePoint now) noexcept {
     publish_end();
 }
 
-void OutcomeWindow::clear(std::uint64_t generation, TimePoint now) noexcept {
+void OutcomeWindow::clear(std::uint64_t generation, bool recording, TimePoint now) noexcept {
     gather(generation);
+    recording_ = recording;
     if (auto* slices = std::get_if<TimeSlices>(&sealed_)) {
         slices->clear(now);
-        publish_end();
     } else {
         std::get<LastOutcomes>(sealed_).clear();
     }
+    publish_end();
 }
 
 void OutcomeWindow::set_measured(bool measured) noexcept { add_gathered(gather(generation_, measured)); }
@@ -226,8 +265,9 @@ void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
 }
 
 WindowCounts OutcomeWindow::counts(TimePoint now) const noexcept {
-    if (const auto* slices = std::get_if<TimeSlices>(&sealed_)) return slices->counts_at(now, live());
-    return std::get<LastOutcomes>(sealed_).counts(live());
+    const auto unsealed = recording_ ? live() : 0;
+    if (const auto* slices = std::get_if<TimeSlices>(&sealed_)) return slices->counts_at(now, unsealed);
+    return std::get<LastOutcomes>(sealed_).counts(unsealed);
 }
 
 bool OutcomeWindow::any_bad() const noexcept {
@@ -252,7 +292,7 @@ std::uint64_t OutcomeWindow::gather(std::uint64_t generation, bool measured) noe
     stripes_.for_each(
         [&, empty = empty_cell()](Stripe& stripe) { successes += successes_of(stripe.cell.exchange(empty)); });
     (was_measured ? gathered_.measured : gathered_.unmeasured) += successes;
-    return successes;
+    return recording_ ? successes : 0;
 }
 
 std::uint64_t OutcomeWindow::live() const noexcept {
@@ -273,8 +313,9 @@ void OutcomeWindow::add_gathered(std::uint64_t successes) noexcept {
 void OutcomeWindow::publish_end() noexcept {
     const auto* slices = std::get_if<TimeSlices>(&sealed_);
     // release: pairs with the load in try_success.
-    end_.store(slices ? slices->end().time_since_epoch().count() : std::numeric_limits<TimePoint::rep>::max(),
-               std::memory_order_release);
+    end_.store(
+        slices && recording_ ? slices->end().time_since_epoch().count() : std::numeric_limits<TimePoint::rep>::max(),
+        std::memory_order_release);
 }
 
 }  // namespace fusebox::detail

@@ -17,8 +17,9 @@
 namespace fusebox::detail {
 
 /// Outcomes in slices of time. One slice more than the configured ones is kept: the running one is not complete, and
-/// without the extra one an outcome would be forgotten up to a slice too early (R13). Takes memory (24 bytes a slice) when the
-/// first slice that holds anything ends. Not thread-safe.
+/// without the extra one an outcome would be forgotten up to a slice too early (R13). Takes memory when the first slice that
+/// holds anything ends (8 bytes a slice), and when the first one ends that holds a failure or a slow call (16 more). Not
+/// thread-safe.
 class TimeSlices {
 public:
     TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now);
@@ -35,29 +36,33 @@ public:
     [[nodiscard]] const WindowCounts& sums() const noexcept { return sums_; }
     /// Takes what another division of time holds and this one still covers. This one must have its memory.
     void take(const TimeSlices& other) noexcept;
-    /// Takes that memory now. False: there is none.
-    bool reserve() noexcept;
+    /// Takes all that memory now. False: there is none.
+    bool reserve() noexcept { return reserve_totals() && reserve_bad(); }
 
 private:
-    [[nodiscard]] std::int64_t slice_of(TimePoint time) const noexcept { return (time - origin_) / length_; }
-    [[nodiscard]] WindowCounts& slot(std::int64_t slice) noexcept {
-        return slots_[static_cast<std::size_t>(slice % reach_)];
-    }
-    [[nodiscard]] const WindowCounts& slot(std::int64_t slice) const noexcept {
-        return slots_[static_cast<std::size_t>(slice % reach_)];
-    }
+    struct Bad {
+        std::uint64_t failures{};
+        std::uint64_t slow{};
+    };
 
-    [[nodiscard]] WindowCounts held_by(std::int64_t slice) const noexcept {
-        if (slots_) return slot(slice);
-        return slice == running_ ? sums_ : WindowCounts{};
+    [[nodiscard]] std::int64_t slice_of(TimePoint time) const noexcept { return (time - origin_) / length_; }
+    [[nodiscard]] std::size_t place(std::int64_t slice) const noexcept {
+        return static_cast<std::size_t>(slice % reach_);
     }
+    bool reserve_totals() noexcept;
+    bool reserve_bad() noexcept;
+    [[nodiscard]] WindowCounts held_by(std::int64_t slice) const noexcept;
+    void add_to_slice(std::int64_t slice, const WindowCounts& counts) noexcept;
+    void forget(std::int64_t slice) noexcept;
     void clear() noexcept;
 
     TimePoint origin_;  // of all slices; no slice begins before it
     Duration length_;
-    std::int64_t running_;                   // number of the slice that is added to
-    std::int64_t reach_;                     // how many are kept
-    std::unique_ptr<WindowCounts[]> slots_;  // null: all that there is, is in the running one
+    std::int64_t running_;  // number of the slice that is added to
+    std::int64_t reach_;    // how many are kept
+    // Null: all that there is of it, is in the running one.
+    std::unique_ptr<std::uint64_t[]> totals_;
+    std::unique_ptr<Bad[]> bad_;
     WindowCounts sums_;
 };
 
@@ -103,7 +108,7 @@ private:
 /// fails, and looks again: none can land in a slice or a generation that it does not belong to (R8, R13).
 class OutcomeWindow {
 public:
-    OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, TimePoint now);
+    OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, bool recording, TimePoint now);
 
     enum class Try : std::uint8_t {
         refused,    ///< nothing was done: ask again under the mutex
@@ -115,7 +120,7 @@ public:
         // acquire: pairs with the exchange in gather(): with the new cell comes all that was written before it.
         auto cell = stripe.cell.load(std::memory_order_acquire);
         for (auto result = Try::recorded;; result = Try::contended) {
-            // acquire on end_: pairs with the release in roll(): who sees the end of a new slice comes after the sealing
+            // acquire on end_: pairs with the release in publish_end(): who sees the end of a new slice comes after the sealing
             // of the old one, so that the swap below fails if `cell` is older.
             if (tag_of(cell) != tag(generation, measured) || successes_of(cell) == most_successes ||
                 now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {
@@ -133,20 +138,24 @@ public:
     /// Gives every core its own cell.
     void widen() noexcept { stripes_.widen(empty_cell()); }
     void add_success() noexcept;
+    /// Empties cells that are full. Once in 65535 successes this costs a sealing.
+    void make_room() noexcept;
+    /// Counts for life a success that `try_success` did not record.
+    void count_success(bool measured) noexcept { ++(measured ? gathered_.measured : gathered_.unmeasured); }
     void add_bad(bool failure, bool slow) noexcept;
     /// Begins the slice of `now` if the last one has ended. To be called before adding.
     void roll(TimePoint now) noexcept;
     /// From now on successes are recorded without the lock if their durations are known, or if they are not.
     void set_measured(bool measured) noexcept;
-    /// Empties it, for `generation`.
-    void clear(std::uint64_t generation, TimePoint now) noexcept;
+    /// Empties it, for `generation`. Not `recording`: its successes are counted for life and are not in the window.
+    void clear(std::uint64_t generation, bool recording, TimePoint now) noexcept;
     /// Keeps what it holds, to be read only: outcomes of an earlier generation come in no more.
     void seal(std::uint64_t generation) noexcept;
     /// Takes a new shape, keeps what it holds as far as that makes sense (R51).
     void reshape(const Window& shape, TimePoint now);
 
     [[nodiscard]] WindowCounts counts(TimePoint now) const noexcept;
-    /// What `try_success` has recorded ever since: with known durations, and without.
+    /// What `try_success` has recorded ever since, and `count_success` counted: with known durations, and without.
     struct Successes {
         std::uint64_t measured{};
         std::uint64_t unmeasured{};
@@ -166,9 +175,9 @@ private:
     static constexpr std::uint64_t successes_of(std::uint64_t cell) noexcept { return cell & most_successes; }
 
     [[nodiscard]] std::uint64_t empty_cell() const noexcept {
-        return tag(generation_, measured_) << 39U | (seals_ & 0x7F'FFFFU) << 16U;
+        return tag(generation_, measured_) << 39U | (std::uint64_t{seals_} & 0x7F'FFFFU) << 16U;
     }
-    /// Seals all cells for `generation`; what they held.
+    /// Seals all cells for `generation`; what they held for the window.
     std::uint64_t gather(std::uint64_t generation) noexcept;
     std::uint64_t gather(std::uint64_t generation, bool measured) noexcept;
     /// What the cells hold now.
@@ -176,13 +185,14 @@ private:
     void add_gathered(std::uint64_t successes) noexcept;
     void publish_end() noexcept;
 
-    // When the running slice ends; of a count window never.
+    // When the running slice ends; of a count window, and where it does not record, never.
     Atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
     Stripes& stripes_;
     TimePoint origin_;
     std::uint64_t generation_{};  // that the cells are tagged with
-    bool measured_;               // likewise
-    std::uint64_t seals_{};
+    std::uint32_t seals_{};       // the cells have its lower 23 bits
+    bool measured_;               // the cells are tagged with it, too
+    bool recording_;
     Successes gathered_{};
     std::variant<TimeSlices, LastOutcomes> sealed_;
 };

@@ -34,10 +34,17 @@ using Counter = Sum<std::uint64_t>;
 
 /// Lifetime counters are only ever added to.
 struct Stripe {
-    Atomic<std::uint64_t> cell{};    // successes of the window that are not sealed yet: see OutcomeWindow
-    Sum<Duration::rep> quick_sum{};  // of the durations of all successes that were ever in the cell
+    Atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
+    Sum<Duration::rep>
+        quick_sum{};  // of the durations of all successes that were ever in the cell, or counted with them
     Counter rejected_open{};
     Counter rejected_probes{};
+
+    // release and acquire: whose duration is in the sum, his success is in the cell already, or was taken from it.
+    void add_duration(Duration duration) noexcept { quick_sum.fetch_add(duration.count(), std::memory_order_release); }
+    [[nodiscard]] Duration sum_of_durations() const noexcept {
+        return Duration{quick_sum.load(std::memory_order_acquire)};
+    }
 };
 
 /// The stripes of one breaker: one, and as many more as the machine has cores (8 at most) once two threads have got into
@@ -87,5 +94,8 @@ private:
     Atomic<Line*> more_{nullptr};
     unsigned width_{};  // written once, before more_
 };
+#ifndef FUSEBOX_EXPLORE  // whose atomics are larger
+static_assert(sizeof(Stripes) <= 48);
+#endif
 
 }  // namespace fusebox::detail

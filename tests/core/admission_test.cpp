@@ -1,5 +1,8 @@
 #include <array>
+#include <atomic>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "allocations.hpp"
 #include "rig.hpp"
@@ -56,6 +59,37 @@ TEST_CASE("R2: by the real clock, too, a rejection never says more than the open
     CHECK(most <= 30s);
     CHECK(least > 25s);  // unless the machine stood still for so long
     CHECK(breaker.metrics().totals.rejected_open == 2000);
+}
+
+TEST_CASE("R2: by the real clock, too, a rejection tells the retry time of its own generation") {
+    CircuitBreakerConfig one_hour;
+    one_hour.open_timeout = 1h;
+    CircuitBreakerConfig two_hours;
+    two_hours.open_timeout = 2h;
+    CircuitBreaker breaker{"x", one_hour};
+    std::atomic<bool> stop = false;
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 3; ++caller) {
+        callers.emplace_back([&] {
+            while (!stop) {
+                const auto permit = breaker.try_acquire();
+                if (permit) continue;
+                // Open for an hour in generation 1, 5, 9 …, and for two in 3, 7, 11 …; closed in between.
+                const Duration open_for = permit.error().generation % 4 == 1 ? 1h : 2h;
+                const auto left = permit.error().retry_after;
+                if (left > open_for || left < open_for - 1min) ++wrong;
+            }
+        });
+    }
+    for (int opening = 0; opening < 50'000; ++opening) {
+        breaker.reconfigure(opening % 2 == 0 ? one_hour : two_hours);
+        breaker.trip();
+        breaker.reset();
+    }
+    stop = true;
+    for (auto& caller : callers) caller.join();
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("R3: by the real clock, too, no call is rejected once the retry time has come") {

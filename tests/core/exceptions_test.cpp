@@ -18,6 +18,18 @@ std::optional<Duration> retry_after_of(const NoHint& /*error*/) { explode(); }
 struct NoMessage {};
 std::string_view message_of(const NoMessage& /*error*/) { explode(); }
 
+// A value that cannot be handed on.
+struct NoMove {
+    NoMove() = default;
+    NoMove(NoMove&& /*other*/) {
+        explode();
+    }  // NOLINT(bugprone-exception-escape,performance-noexcept-move-constructor)
+    NoMove& operator=(NoMove&&) = delete;
+    NoMove(const NoMove&) = delete;
+    NoMove& operator=(const NoMove&) = delete;
+    ~NoMove() = default;
+};
+
 template <class Error>
 std::expected<int, Error> fails() {
     return std::unexpected{Error{}};
@@ -36,6 +48,8 @@ const std::vector<Explosive>& explosives() {
          [](auto& breaker) { (void)breaker.call([]() -> int { explode(); }); }, Outcome::failure, false},
         {"the same in the throwing form", [](auto& breaker) { (void)breaker.run([]() -> int { explode(); }); },
          Outcome::failure, true},
+        {"the move of an operation's value", [](auto& breaker) { (void)breaker.call([] { return NoMove{}; }); },
+         Outcome::failure, false},
         {"an operation that returns expected",
          [](auto& breaker) { (void)breaker.call([]() -> std::expected<int, int> { explode(); }); }, Outcome::failure,
          true},
@@ -119,6 +133,17 @@ TEST_CASE("R9, R37: whatever throws, in whatever state, the call counts once and
             }
         }
     }
+}
+
+TEST_CASE("R9: a call of the throwing form is settled once, whatever becomes of its value") {
+    Rig rig;
+    try {
+        (void)rig.breaker.run([] { return NoMove{}; });
+    } catch (const std::runtime_error&) {  // where the compiler does not spare the move
+    }
+    const auto totals = rig.breaker.metrics().totals;
+    CHECK(totals.successes == 1);
+    CHECK(totals.admitted == 1);
 }
 
 }  // namespace

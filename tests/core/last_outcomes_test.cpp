@@ -216,7 +216,7 @@ TEST_CASE("R40: a breaker takes no memory for outcomes before the first bad one,
     Rig rig{touchy()};
     rig.succeed();
     rig.clock.advance(6s);
-    rig.succeed();  // the window has its slices by now, and the durations their histogram
+    rig.succeed(1, 10ms);  // the window has its slices by now, and the durations their histogram
     const auto before = test::allocations();
     rig.clock.advance(6s);
     rig.succeed(100);

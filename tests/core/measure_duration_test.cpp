@@ -52,6 +52,21 @@ TEST_CASE("R41: with measure_duration off a call reads no clock, is counted, and
     CHECK(breaker.last_trip()->at == clock.clock.now());
 }
 
+TEST_CASE("R41: with measure_duration off probes are in no histogram either") {
+    ManualClock clock;
+    auto config = untimed();
+    config.success_threshold = 3;
+    CircuitBreaker breaker{"x", config, {.clock = &clock}};
+    breaker.trip();
+    clock.advance(1h);
+    for (int probe = 0; probe < 3; ++probe) REQUIRE(breaker.call([&] { clock.advance(2s); }).has_value());
+    const auto metrics = breaker.metrics();
+    CHECK(metrics.state == State::closed);
+    CHECK(metrics.totals.probes == 3);
+    CHECK(metrics.durations.count() == 0);
+    CHECK(metrics.durations.sum == 0s);
+}
+
 TEST_CASE("R33: with measure_duration off a deadline that the caller gives still counts") {
     ManualClock clock;
     CircuitBreaker breaker{"x", untimed(), {.clock = &clock}};

@@ -9,7 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct WindowRig {
-    explicit WindowRig(const Window& shape) : window{stripes, shape, true, start} {}
+    explicit WindowRig(const Window& shape) : window{stripes, shape, true, true, start} {}
 
     bool success(std::uint64_t generation, Duration after = {}) {
         return window.try_success(stripes.own(), generation, true, start + after) != OutcomeWindow::Try::refused;
@@ -24,13 +24,32 @@ TEST_CASE("R8: without the lock, only a success of the generation that the windo
     WindowRig rig{GENERATE(Window{TimeWindow{}}, Window{CountWindow{10}})};
     CHECK(rig.success(0));
     CHECK_FALSE(rig.success(1));  // admitted after the transition, which has not got to the window yet
-    rig.window.clear(1, rig.start);
+    rig.window.clear(1, true, rig.start);
     CHECK_FALSE(rig.success(0));
     CHECK(rig.success(1));
     CHECK(rig.window.counts(rig.start).total == 1);
     rig.window.seal(2);
     CHECK_FALSE(rig.success(1));
     CHECK(rig.window.counts(rig.start).total == 1);
+}
+
+TEST_CASE("R16: a window that does not record counts successes for life and holds none of them") {
+    WindowRig rig{GENERATE(Window{TimeWindow{.duration = 10s, .slices = 10}}, Window{CountWindow{10}})};
+    rig.window.clear(1, false, rig.start);
+    CHECK(rig.success(1));
+    CHECK(rig.success(1, 1h));  // no slice ends
+    CHECK(rig.window.successes().measured == 2);
+    CHECK(rig.window.counts(rig.start).total == 0);
+    while (rig.success(1)) continue;  // until the cell is full
+    rig.window.make_room();
+    CHECK(rig.success(1));
+    CHECK(rig.window.successes().measured == 65536);
+    CHECK(rig.window.counts(rig.start).total == 0);
+
+    rig.window.clear(2, true, rig.start);
+    CHECK(rig.success(2));
+    CHECK(rig.window.counts(rig.start).total == 1);
+    CHECK(rig.window.successes().measured == 65537);
 }
 
 TEST_CASE("R13: without the lock, no success gets into a slice that has ended") {

@@ -183,7 +183,11 @@ public:
         detail::Admission admission;
         if (admits_at_once(admission)) [[likely]]
             return Permit{*this, admission};
-        return acquire_slowly();
+        if (const auto left = reject_quickly(admission.word); left > Duration::zero()) {
+            return std::expected<Permit, Rejection>{std::unexpect, Rejection::Kind::circuit_open, State::open, left,
+                                                    generation_of(admission.word)};
+        }
+        return acquire();
     }
     /// Runs `op` if admitted: `std::expected<T, CallError<E>>`.
     template <class Op>
@@ -193,7 +197,8 @@ public:
     /// As `call`, with `classify(const std::expected<T, E>&) -> Outcome` judging the result of this call.
     template <class Op, class Classify>
     auto call_classified(Op&& op, Classify&& classify, const CallOptions& options = {});
-    /// The throwing form: `T`, or `CircuitOpenError`, or what `op` threw. For operations that throw.
+    /// The throwing form: `T`, or `CircuitOpenError`, or what `op` threw. For operations that throw. What moving the value
+    /// throws passes through, and the call is a success all the same.
     template <class Op>
     auto run(Op&& op, const CallOptions& options = {});
     /// As `call`; where it gives an error that `on` covers, returns what `fallback(const CallError<E>&)` or
@@ -285,7 +290,8 @@ private:
     }
     /// R2, for the most frequent rejection: counts it and gives the open time that is left; zero where one has to look closely.
     [[nodiscard]] Duration reject_quickly(std::uint64_t word) noexcept;
-    [[nodiscard]] std::expected<Permit, Rejection> acquire_slowly() noexcept;
+    /// Everything else.
+    [[nodiscard]] std::expected<Permit, Rejection> acquire() noexcept;
     /// For the most frequent end of a call: a plain success. False where it takes more to record it, and nothing was done.
     [[nodiscard]] bool succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept;
     void settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
@@ -376,7 +382,7 @@ auto CircuitBreaker::execute(Op&& op, Judge&& judge, TimePoint limit, const std:
             return Answer{std::unexpect,
                           Rejection{Rejection::Kind::circuit_open, State::open, left, generation_of(admission.word)}};
         }
-        auto acquired = acquire_slowly();
+        auto acquired = acquire();
         if (!acquired) return Answer{std::unexpect, acquired.error()};
         admission = acquired->release();
     }
