@@ -41,21 +41,13 @@ SavedBreakers load_from(StateStore& store, std::vector<RegistryEvent>& events) {
 }  // namespace
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::get(std::string_view name) const {
-    std::size_t core = 0;
-    {
-        const Shared lock{mutex_};
-        core = lock.stripe();
-        if (const auto* handle = handles_.find(core, name)) return *handle;
-        const auto at = entries_.find(name);
-        if (at == Entries::nowhere) return nullptr;
-        if (!handles_.wants_more(core)) return entries_.breaker(at);
-    }
-    // The first look-up of it on this core.
-    const std::lock_guard lock{mutex_};
+    const Shared lock{mutex_};
+    auto* const handles = handles_.of_core(lock);
+    if (const auto* handle = handles ? handles->find(name) : nullptr) return *handle;
     const auto at = entries_.find(name);
     if (at == Entries::nowhere) return nullptr;
-    handles_.add(core, entries_.breaker(at));
-    return entries_.breaker(at);
+    const auto& entry = entries_.breaker(at);
+    return handles ? handles->find_or_add(entry) : entry;
 }
 
 std::shared_ptr<CircuitBreaker> Registry::Impl::get_or_create(std::string_view name, const CircuitBreakerConfig* base,
@@ -72,11 +64,19 @@ std::shared_ptr<CircuitBreaker> Registry::Impl::find_or_make(std::string_view na
         if (auto breaker = get(name)) return breaker;
     } else {
         const Shared lock{mutex_};
-        if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
+        if (const auto at = entries_.find(name); at != Entries::nowhere) {
+            compare(at, base, events);
+            auto* const handles = handles_.of_core(lock);
+            const auto& entry = entries_.breaker(at);
+            return handles ? handles->find_or_add(entry) : entry;
+        }
     }
     const std::lock_guard lock{mutex_};
     // Another thread may have been faster.
-    if (const auto at = entries_.find(name); at != Entries::nowhere) return existing(at, base, events);
+    if (const auto at = entries_.find(name); at != Entries::nowhere) {
+        compare(at, base, events);
+        return entries_.breaker(at);
+    }
     // Made under the lock, so that a name never has two breakers and a set loaded meanwhile is not missed (R61).
     // Not make_shared: with the alignment of a breaker its counts would take a cache line of their own.
     std::shared_ptr<CircuitBreaker> breaker(new CircuitBreaker(
@@ -108,17 +108,15 @@ void Registry::Impl::restore(const std::shared_ptr<CircuitBreaker>& breaker, con
                                                           .taken_at = snapshot.taken_at}});
 }
 
-std::shared_ptr<CircuitBreaker> Registry::Impl::existing(std::size_t at, const CircuitBreakerConfig* base,
-                                                         Events& events) const {
-    const auto& breaker = entries_.breaker(at);
+void Registry::Impl::compare(std::size_t at, const CircuitBreakerConfig* base, Events& events) const {
     const auto& first = entries_.rest(at).base;
-    if (!base || (first && *first == *base)) return breaker;
+    if (!base || (first && *first == *base)) return;
+    const auto& breaker = entries_.breaker(at);
     const auto asked = set_.resolve(breaker->name(), *base);
-    if (asked == wanted(set_, at)) return breaker;
+    if (asked == wanted(set_, at)) return;
     // Changed at run time to just what is asked for now: no conflict either.
     const auto has = breaker->config();
     if (asked != has) events.emplace_back(ConfigConflictEvent{breaker->name(), differences(has, asked)});
-    return breaker;
 }
 
 CircuitBreakerConfig Registry::Impl::wanted(const BreakerSet& set, std::size_t at) const {

@@ -117,7 +117,8 @@ private:
     // ---- under the lock, shared or not; `at`: a position in entries_ ----
     /// What the breaker is to have by `set`.
     CircuitBreakerConfig wanted(const BreakerSet& set, std::size_t at) const;
-    std::shared_ptr<CircuitBreaker> existing(std::size_t at, const CircuitBreakerConfig* base, Events& events) const;
+    /// Tells where `base` comes to something else than the breaker has (R61).
+    void compare(std::size_t at, const CircuitBreakerConfig* base, Events& events) const;
     Criticality criticality_of(std::size_t at) const;
     // ---- under the lock ----
     std::shared_ptr<const CircuitBreakerConfig> shared_base(const CircuitBreakerConfig& base);

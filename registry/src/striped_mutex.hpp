@@ -31,19 +31,34 @@ public:
     /// What a reader holds. One thread at a time, and no second one while it holds the first.
     class Shared {
     public:
-        explicit Shared(StripedSharedMutex& mutex)
-            : number_(stripe_number() % stripes), stripe_(mutex.enter(number_)) {}
+        // In line: what counts it in waits until all that was written before has left for the cache.
+        [[gnu::always_inline]] explicit Shared(StripedSharedMutex& mutex,
+                                               std::size_t stripe = stripe_number() % stripes)
+            : number_(stripe), stripe_(mutex.stripes_[stripe]) {
+            while (true) {
+                alone_ = stripe_.readers.fetch_add(1) == 0;
+                if (!mutex.writing_.load()) [[likely]]
+                    return;
+                stripe_.readers.fetch_sub(1);
+                const std::lock_guard until_it_has_left{mutex.writers_};
+            }
+        }
         Shared(const Shared&) = delete;
         Shared& operator=(const Shared&) = delete;
-        // release: pairs with the acquire in lock(), so that the writer comes after all that the reader read.
+        // release: pairs with the load in lock(), so that the writer comes after all that the reader read, and with what
+        // counts the next one in, so that a reader alone comes after all that one before it wrote.
         ~Shared() { stripe_.readers.fetch_sub(1, std::memory_order_release); }
 
         /// That of the core on which it was taken.
         [[nodiscard]] std::size_t stripe() const noexcept { return number_; }
+        /// Whether it found no other at its stripe. While it is there, all that come do find one: of those at a stripe never
+        /// more than one is alone. So it may write to what only such a one of that stripe, or a writer, touches.
+        [[nodiscard]] bool alone() const noexcept { return alone_; }
 
     private:
         std::size_t number_;
         Stripe& stripe_;
+        bool alone_{};
     };
 
     void lock() {
@@ -54,23 +69,12 @@ public:
         }
     }
     void unlock() {
-        // release: pairs with the load in enter(), so that a reader sees all that was written.
+        // release: pairs with the load in Shared(), so that a reader sees all that was written.
         writing_.store(false, std::memory_order_release);
         writers_.unlock();
     }
 
 private:
-    Stripe& enter(std::size_t number) {
-        auto& stripe = stripes_[number];
-        while (true) {
-            stripe.readers.fetch_add(1);
-            if (!writing_.load()) [[likely]]
-                return stripe;
-            stripe.readers.fetch_sub(1);
-            const std::lock_guard until_it_has_left{writers_};
-        }
-    }
-
     std::mutex writers_;  // held by the one writer
     // Read by every reader, so on a line that nothing else is written to.
     alignas(64) std::atomic<bool> writing_{false};

@@ -1,12 +1,18 @@
 #include "core_handles.hpp"
 
-#include <catch2/catch.hpp>
+#include "support/catch.hpp"
 
 #include <sched.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fusebox/registry/endpoint_breakers.hpp>
@@ -17,71 +23,104 @@ namespace {
 
 using namespace std::chrono_literals;
 using detail::CoreHandles;
+using detail::StripedSharedMutex;
+using Shared = StripedSharedMutex::Shared;
 
-// Calls `look(…)` on each of the cores that this process may use, one after the other.
-template <class Look>
-std::size_t on_each_core(Look look) {
+// Those that this process may use.
+std::vector<int> all_cores() {
     cpu_set_t allowed;
     REQUIRE(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
-    std::size_t cores = 0;
+    std::vector<int> cores;
     for (int core = 0; core < CPU_SETSIZE; ++core) {
-        if (!CPU_ISSET(core, &allowed)) continue;
-        ++cores;
-        std::thread{[&] {
-            cpu_set_t one;
-            CPU_ZERO(&one);
-            CPU_SET(core, &one);
-            sched_setaffinity(0, sizeof one, &one);
-            look();
-        }}.join();
+        if (CPU_ISSET(core, &allowed)) cores.push_back(core);
     }
     return cores;
 }
 
-TEST_CASE("R61: each core but the first has a count of its own for the breakers that it looks up") {
+template <class Look>
+std::thread on_core(int core, Look look) {
+    return std::thread{[core, look] {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        look();
+    }};
+}
+
+// Calls `look()` on each core, one after the other.
+template <class Look>
+std::size_t on_each_core(Look look) {
+    const auto cores = all_cores();
+    for (const int core : cores) on_core(core, [&] { look(); }).join();
+    return cores.size();
+}
+
+// Look-ups on some cores, one at a time or, under names of their own, at the same time.
+struct Cores {
+    StripedSharedMutex mutex;
     CoreHandles handles;
+
+    explicit Cores(std::size_t first) { CHECK(of(first) == nullptr); }
+    CoreHandles::OfCore* of(std::size_t core) { return handles.of_core(Shared{mutex, core}); }
+};
+
+TEST_CASE("R61: each core but the first has a count of its own for the breakers that it looks up") {
+    Cores cores{3};
     const auto breaker = std::make_shared<CircuitBreaker>("payments");
-    CHECK_FALSE(handles.wants_more(3));  // the first
-    CHECK_FALSE(handles.wants_more(3));
-    REQUIRE(handles.wants_more(5));
-    handles.add(5, breaker);
-    CHECK(handles.find(3, "payments") == nullptr);
-    const auto* handle = handles.find(5, "payments");
-    REQUIRE(handle != nullptr);
-    CHECK(*handle == breaker);
-    CHECK(handle->use_count() == 1);
-    handles.add(5, breaker);
-    CHECK(handles.find(5, "payments") == handle);
-    CHECK(handles.find(5, "mail") == nullptr);
+    CHECK(cores.of(3) == nullptr);
+    auto* const fifth = cores.of(5);
+    REQUIRE(fifth != nullptr);
+    CHECK(fifth->find("payments") == nullptr);
+    const auto& handle = fifth->find_or_add(breaker);
+    CHECK(handle == breaker);
+    CHECK(handle.use_count() == 1);
+    CHECK(fifth->find("payments") == &handle);
+    CHECK(&fifth->find_or_add(breaker) == &handle);
+    CHECK(fifth->find("mail") == nullptr);
+    CHECK(cores.of(6)->find("payments") == nullptr);
+}
+
+TEST_CASE("R61: of those that look up on a core at the same time one at most uses its handles") {
+    Cores cores{0};
+    std::optional<Shared> early(std::in_place, cores.mutex, 1);
+    CHECK(cores.handles.of_core(*early) != nullptr);
+    {
+        const Shared late{cores.mutex, 1};
+        CHECK(cores.handles.of_core(late) == nullptr);
+        early.reset();
+        CHECK(cores.of(1) == nullptr);  // late is still there
+        CHECK(cores.of(2) != nullptr);
+    }
+    CHECK(cores.of(1) != nullptr);
 }
 
 TEST_CASE("R63: a breaker is held by whoever holds a copy of any handle, and by no handle itself") {
-    CoreHandles handles;
+    Cores cores{0};
     const auto entry = std::make_shared<CircuitBreaker>("payments");  // as the registry holds it
-    CHECK(handles.holders(entry) == 0);
-    handles.add(1, entry);
-    handles.add(2, entry);
-    CHECK(handles.holders(entry) == 0);
+    CHECK(cores.handles.holders(entry) == 0);
+    const auto& first = cores.of(1)->find_or_add(entry);
+    const auto& second = cores.of(2)->find_or_add(entry);
+    CHECK(cores.handles.holders(entry) == 0);
     auto plain = entry;
-    auto of_first = *handles.find(1, "payments");
-    auto of_second = *handles.find(2, "payments");
-    CHECK(handles.holders(entry) == 3);
+    auto of_first = first;
+    auto of_second = second;
+    CHECK(cores.handles.holders(entry) == 3);
     of_first.reset();
     plain.reset();
-    CHECK(handles.holders(entry) == 1);
+    CHECK(cores.handles.holders(entry) == 1);
     of_second.reset();
-    CHECK(handles.holders(entry) == 0);
+    CHECK(cores.handles.holders(entry) == 0);
 }
 
 TEST_CASE("R65: a breaker whose handles are removed goes with the last copy of any") {
-    CoreHandles handles;
+    Cores cores{0};
     auto entry = std::make_shared<CircuitBreaker>("payments");
     const std::weak_ptr<CircuitBreaker> watch = entry;
-    handles.add(1, entry);
-    auto copy = *handles.find(1, "payments");
+    auto copy = cores.of(1)->find_or_add(entry);
     const std::weak_ptr<CircuitBreaker> of_copy = copy;
-    handles.remove("payments");
-    CHECK(handles.find(1, "payments") == nullptr);
+    cores.handles.remove("payments");
+    CHECK(cores.of(1)->find("payments") == nullptr);
     entry.reset();
     CHECK(copy->name() == "payments");
     copy.reset();
@@ -90,17 +129,18 @@ TEST_CASE("R65: a breaker whose handles are removed goes with the last copy of a
 }
 
 TEST_CASE("R61: a core keeps no more handles than its share, and does without the rest") {
-    CoreHandles handles;
-    CHECK_FALSE(handles.wants_more(0));
+    Cores cores{0};
+    auto& handles = *cores.of(1);
     std::vector<std::shared_ptr<CircuitBreaker>> breakers;
-    while (handles.wants_more(1)) {
-        REQUIRE(breakers.size() < 20'000);
+    const auto adds_another = [&] {
         breakers.push_back(std::make_shared<CircuitBreaker>("b" + std::to_string(breakers.size())));
-        handles.add(1, breakers.back());
-    }
-    CHECK(breakers.size() == 12'288);
-    handles.remove("b0");
-    CHECK(handles.wants_more(1));
+        return &handles.find_or_add(breakers.back()) != &breakers.back();
+    };
+    while (adds_another()) REQUIRE(breakers.size() < 20'000);
+    CHECK(breakers.size() == 12'289);
+    CHECK(handles.find("b12288") == nullptr);
+    cores.handles.remove("b0");
+    CHECK(adds_another());
 }
 
 TEST_CASE("R61, R65: every core finds the same breaker, and none finds a removed one") {
@@ -125,6 +165,65 @@ TEST_CASE("R61, R65: every core finds the same breaker, and none finds a removed
     CHECK_FALSE(watch.expired());
     found.clear();
     CHECK(watch.expired());
+}
+
+TEST_CASE("R61: those who ask with a configuration get their core's handle too") {
+    Registry registry;
+    const CircuitBreakerConfig config;
+    const auto made = registry.get_or_create("payments", config);
+    on_each_core([&] {
+        const auto found = registry.get("payments");
+        const auto again = registry.get_or_create("payments", config);
+        CHECK(again == made);
+        CHECK_FALSE(again.owner_before(found));
+        CHECK_FALSE(found.owner_before(again));
+    });
+}
+
+TEST_CASE("R61, R65: no core finds a removed breaker while others look up, make and remove the same names") {
+    struct Owned {
+        std::string name;
+        std::atomic<const CircuitBreaker*> gone{nullptr};  // removed, and not destroyed before the end
+        std::vector<std::shared_ptr<CircuitBreaker>> made{};
+    };
+    Registry registry;
+    std::deque<Owned> all;
+    std::atomic<int> stale{0};
+    std::atomic<int> wrong{0};
+    const auto end = std::chrono::steady_clock::now() + 200ms;
+    const auto make_and_remove = [&](Owned& own) {
+        for (int round = 0; round < 1'000 && std::chrono::steady_clock::now() < end; ++round) {
+            own.made.push_back(registry.get_or_create(own.name));
+            if (registry.get(own.name) != own.made.back()) ++wrong;
+            for (auto& one : all) {
+                const auto* const gone = one.gone.load();
+                const auto found = round % 2 == 0 ? registry.get(one.name) : registry.get_or_create(one.name);
+                if (found && found.get() == gone) ++stale;
+                if (found && found->name() != one.name) ++wrong;
+            }
+            registry.remove(own.name);
+            own.gone = own.made.back().get();
+        }
+    };
+    // Two on each core, so that one may come in the midst of the other's look-up.
+    const auto cores = all_cores();
+    for (std::size_t i = 0; i < 2 * cores.size(); ++i) all.emplace_back("b" + std::to_string(i));
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        threads.push_back(on_core(cores[i / 2], [&, i] { make_and_remove(all[i]); }));
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(stale == 0);
+    CHECK(wrong == 0);
+
+    std::vector<std::weak_ptr<CircuitBreaker>> watches;
+    for (auto& one : all) {
+        REQUIRE_FALSE(one.made.empty());
+        watches.assign(one.made.begin(), one.made.end());
+        registry.remove(one.name);
+        one.made.clear();
+        CHECK(std::ranges::all_of(watches, [](const auto& watch) { return watch.expired(); }));
+    }
 }
 
 TEST_CASE("R63: an endpoint that was looked up on every core is evicted once nobody holds it") {

@@ -97,6 +97,10 @@ public:
     std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name, const CircuitBreakerConfig& config,
                                                   Criticality criticality = Criticality::degraded);
     /// Null when there is none.
+    ///
+    /// Here and in `get_or_create`: pointers to one breaker may come from different cores, which count their copies apart.
+    /// Compare them by `==`, not by `owner_before`; and hold the `shared_ptr` itself: a `weak_ptr` made from it may expire
+    /// once the breaker is removed, although somebody who looked it up elsewhere still holds it.
     [[nodiscard]] std::shared_ptr<CircuitBreaker> get(std::string_view name) const;
 
     /// Takes over `set`: existing breakers for which it comes to something else than the set before are reconfigured in
