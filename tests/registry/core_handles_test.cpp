@@ -1,5 +1,6 @@
 #include "core_handles.hpp"
 
+#include "core/allocations.hpp"
 #include "support/catch.hpp"
 
 #include <sched.h>
@@ -56,7 +57,7 @@ std::size_t on_each_core(Look look) {
     return cores.size();
 }
 
-// Look-ups on some cores, one at a time or, under names of their own, at the same time.
+// Handles whose first core is `first`, and their lock.
 struct Cores {
     StripedSharedMutex mutex;
     CoreHandles handles;
@@ -93,6 +94,21 @@ TEST_CASE("R61: of those that look up on a core at the same time one at most use
         CHECK(cores.of(2) != nullptr);
     }
     CHECK(cores.of(1) != nullptr);
+}
+
+TEST_CASE("R61: a core without memory for a handle does without") {
+    Cores cores{0};
+    auto& handles = *cores.of(1);
+    const auto entry = std::make_shared<CircuitBreaker>("payments");
+    if (test::allocations_are_counted()) {
+        const std::shared_ptr<CircuitBreaker>* found = nullptr;
+        {
+            const test::NoMemory none;
+            found = &handles.find_or_add(entry);
+        }
+        CHECK(found == &entry);
+    }
+    CHECK(&handles.find_or_add(entry) != &entry);
 }
 
 TEST_CASE("R63: a breaker is held by whoever holds a copy of any handle, and by no handle itself") {
