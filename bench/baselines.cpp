@@ -4,9 +4,7 @@
 #include <cstdint>
 #include <mutex>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
+#include <fusebox/core/detail/tick_clock.hpp>
 
 #include "rows.hpp"
 
@@ -17,19 +15,6 @@ namespace {
 [[gnu::noinline]] int call_nothing() {
     asm volatile("");
     return 1;
-}
-
-// The cheapest clock of the processor, unordered, as a timed call would read it.
-std::uint64_t read_ticks() {
-#if defined(__x86_64__)
-    return __rdtsc();
-#elif defined(__aarch64__)
-    std::uint64_t ticks;
-    asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-    return ticks;
-#else
-    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-#endif
 }
 
 // Each alone on its cache line.
@@ -54,8 +39,9 @@ void add_baseline_rows() {
         benchmark::DoNotOptimize(std::chrono::steady_clock::now());
     });
     add_rows("baseline/tsc_pair", std::make_unique<Nothing>, [](Nothing&, std::size_t) {
-        benchmark::DoNotOptimize(read_ticks());
-        benchmark::DoNotOptimize(read_ticks());
+        // As a timed call reads it. Where no counter is known this is nothing, and steady_clock_pair is the measure.
+        benchmark::DoNotOptimize(detail::processor_ticks());
+        benchmark::DoNotOptimize(detail::processor_ticks());
     });
     add_rows("baseline/fetch_add", std::make_unique<Shared>, [](Shared& shared, std::size_t) {
         // relaxed: orders nothing, that is what is measured.

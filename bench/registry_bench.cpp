@@ -1,10 +1,11 @@
-// What many breakers take: `registry_bench memory COUNT` weighs them when each was called once (or, with `failed` or
-// `tripped` after it, has failed once or tripped once), `registry_bench scrape` times scrapes of 1,000 of them and the calls
-// that are made meanwhile. Prints one JSON object; run.py makes figures of it.
+// What many breakers take: `registry_bench memory COUNT HOW` weighs them when each was called once (`called`), succeeded in
+// two slices of its window (`used`), failed once (`failed`) or tripped once (`tripped`); `registry_bench scrape` times scrapes
+// of 1,000 of them and the calls that are made meanwhile. Prints one JSON object; run.py makes figures of it.
 #include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -14,12 +15,15 @@
 #include <cstring>
 #include <expected>
 #include <fstream>
+#include <limits>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include <fusebox/core/manual_clock.hpp>
 #include <fusebox/registry/metrics_text.hpp>
 #include <fusebox/registry/registry.hpp>
 
@@ -56,24 +60,33 @@ void fail_until_open(CircuitBreaker& breaker) {
     while (breaker.state() == State::closed) fail(breaker);
 }
 
-// Makes breakers, and does this with each, so that it has whatever it needs for that.
-void use(Registry& registry, std::size_t count, void (*once)(CircuitBreaker&) = call) {
-    for (std::size_t i = 0; i < count; ++i) {
-        once(*registry.get_or_create(bench::service_name(i)));
-    }
+// Does this with each of so many breakers, and makes those that are not there yet.
+void each(Registry& registry, std::size_t count, void (*once)(CircuitBreaker&)) {
+    for (std::size_t i = 0; i < count; ++i) once(*registry.get_or_create(bench::service_name(i)));
 }
 
-void weigh(std::size_t count, const char* how, void (*once)(CircuitBreaker&)) {
+// Makes breakers and has each do what it is weighed for, so that it has whatever it needs for that.
+void use(Registry& registry, ManualClock& clock, std::size_t count, std::string_view how) {
+    each(registry, count, how == "failed" ? fail : how == "tripped" ? fail_until_open : call);
+    if (how != "used") return;
+    // The default window's next slice: what was counted in the last one is put away where it will be forgotten from.
+    clock.advance(TimeWindow{}.duration / TimeWindow{}.slices);
+    each(registry, count, call);
+}
+
+void weigh(std::size_t count, const std::string& how) {
+    bench::pin_to_core(0);  // each further core that looks breakers up adds a handle
+    ManualClock clock;      // so that slices pass at once, however long a million breakers take
     {
-        Registry first;  // what a process pays once, for instance for calibrating a clock
-        use(first, 1, once);
+        Registry first{{.clock = &clock}};  // what a process pays once
+        use(first, clock, 1, how);
     }
     malloc_trim(0);
     const auto before = footprint();
-    Registry registry;
-    use(registry, count, once);
+    Registry registry{{.clock = &clock}};
+    use(registry, clock, count, how);
     const auto after = footprint();
-    std::printf("{\"breakers\": %zu, \"how\": \"%s\", \"allocated\": %lld, \"resident\": %lld}\n", count, how,
+    std::printf("{\"breakers\": %zu, \"how\": \"%s\", \"allocated\": %lld, \"resident\": %lld}\n", count, how.c_str(),
                 static_cast<long long>(after.allocated - before.allocated),
                 static_cast<long long>(after.resident - before.resident));
 }
@@ -94,57 +107,65 @@ void time_calls(std::vector<std::shared_ptr<CircuitBreaker>>& breakers, std::chr
     std::sort(durations.begin(), durations.end());
 }
 
-// Phases of 100 ms, without scrapes and with one scrape after the other, alternate; caller and scraper each have a core.
-void scrape() {
-    constexpr std::size_t breakers = 1'000;
-    constexpr int rounds = 20;
-    Registry registry;
-    use(registry, breakers);
-    auto all = registry.all();
+struct Phase {
+    std::array<std::uint32_t, 3> calls;  // ns at p50, p99 and p99.9
+    std::vector<double> scrape_ms;       // what each scrape took
+};
 
-    std::atomic<bool> scraping{false};
+// 100 ms of calls, and meanwhile at most so many scrapes, one after the other, on another core.
+Phase run_phase(Registry& registry, int scrapes, std::vector<std::uint32_t>& durations) {
+    auto breakers = registry.all();
+    time_calls(breakers, 10ms, durations);  // what the phase before did to the caches is not of this one
+    Phase phase{};
     std::atomic<bool> done{false};
-    std::vector<double> scrapes;
     std::thread scraper{[&] {
         bench::pin_to_core(0);
-        while (!done) {
-            if (!scraping) {
-                std::this_thread::sleep_for(1ms);
-                continue;
-            }
+        for (int i = 0; i < scrapes && !done; ++i) {
             const auto began = std::chrono::steady_clock::now();
             const auto text = prometheus_text(registry);
-            scrapes.push_back(
-                std::chrono::duration<double, std::milli>{std::chrono::steady_clock::now() - began}.count());
-            if (text.size() < breakers) std::abort();
+            const auto took = std::chrono::steady_clock::now() - began;
+            phase.scrape_ms.push_back(std::chrono::duration<double, std::milli>{took}.count());
+            if (text.size() < breakers.size()) std::abort();
         }
     }};
-
-    bench::pin_to_core(1);
-    std::vector<std::uint32_t> durations;
-    durations.reserve(4'000'000);
-    time_calls(all, 100ms, durations);  // warm
-    const auto phase = [&](bool with) {
-        scraping = with;
-        std::this_thread::sleep_for(10ms);
-        time_calls(all, 100ms, durations);
-        const auto at = [&](double share) {
-            return durations[static_cast<std::size_t>(share * (durations.size() - 1))];
-        };
-        std::printf("[%u, %u, %u]", at(0.5), at(0.99), at(0.999));
-    };
-    std::printf("{\"quiet_and_scraping\": [");
-    for (int round = 0; round < rounds; ++round) {
-        std::printf("%s[", round == 0 ? "" : ", ");
-        phase(false);
-        std::printf(", ");
-        phase(true);
-        std::printf("]");
-    }
+    time_calls(breakers, 100ms, durations);
     done = true;
     scraper.join();
-    std::printf("], \"scrape_ms\": [");
-    for (std::size_t i = 0; i < scrapes.size(); ++i) std::printf("%s%.3f", i == 0 ? "" : ", ", scrapes[i]);
+    const auto at = [&](double share) { return durations[static_cast<std::size_t>(share * (durations.size() - 1))]; };
+    phase.calls = {at(0.5), at(0.99), at(0.999)};
+    return phase;
+}
+
+// Rounds of three phases: without scrapes, with one (ten a second), with one after the other; in an order drawn by lot.
+// Prints {"rounds": [[PHASE, PHASE, PHASE], …]}, a phase being {"calls": [ns, …], "scrape_ms": […]}.
+void scrape() {
+    constexpr std::array scrapes{0, 1, std::numeric_limits<int>::max()};
+    constexpr int rounds = 20;
+    Registry registry;
+
+    bench::pin_to_core(1);  // the breakers are made and first called where they go on being called
+    each(registry, 1'000, call);
+    std::vector<std::uint32_t> durations;
+    durations.reserve(4'000'000);
+    std::mt19937 random{1};
+    std::array<std::size_t, scrapes.size()> order{0, 1, 2};
+    std::printf("{\"rounds\": [");
+    for (int round = 0; round < rounds; ++round) {
+        std::shuffle(order.begin(), order.end(), random);
+        std::array<Phase, scrapes.size()> phases;
+        for (const auto kind : order) phases[kind] = run_phase(registry, scrapes[kind], durations);
+        for (std::size_t kind = 0; kind < phases.size(); ++kind) {
+            const auto& [calls, scrape_ms] = phases[kind];
+            std::printf("%s{\"calls\": [%u, %u, %u], \"scrape_ms\": [",
+                        kind > 0    ? ", "
+                        : round > 0 ? ", ["
+                                    : "[",
+                        calls[0], calls[1], calls[2]);
+            for (std::size_t i = 0; i < scrape_ms.size(); ++i) std::printf("%s%.3f", i > 0 ? ", " : "", scrape_ms[i]);
+            std::printf("]}");
+        }
+        std::printf("]");
+    }
     std::printf("]}\n");
 }
 
@@ -152,16 +173,16 @@ void scrape() {
 
 int main(int argc, char** argv) {
     const std::string_view what = argc > 1 ? argv[1] : "";
-    const std::string how = argc == 4 ? argv[3] : "used";
+    const std::string how = argc == 4 ? argv[3] : "";
     std::size_t count{};
     if (what == "scrape" && argc == 2) {
         scrape();
-    } else if (what == "memory" && (argc == 3 || argc == 4) &&
+    } else if (what == "memory" && argc == 4 &&
                std::from_chars(argv[2], argv[2] + std::strlen(argv[2]), count).ec == std::errc{} && count > 0 &&
-               (how == "used" || how == "failed" || how == "tripped")) {
-        weigh(count, how.c_str(), how == "used" ? call : how == "failed" ? fail : fail_until_open);
+               (how == "called" || how == "used" || how == "failed" || how == "tripped")) {
+        weigh(count, how);
     } else {
-        std::fprintf(stderr, "usage: registry_bench memory COUNT [used|failed|tripped] | registry_bench scrape\n");
+        std::fprintf(stderr, "usage: registry_bench memory COUNT called|used|failed|tripped | registry_bench scrape\n");
         return 2;
     }
 }

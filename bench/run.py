@@ -32,7 +32,7 @@ def said(*command):
     return json.loads(done.stdout)
 
 
-def core(out, repetitions, min_time, rows=None, time="real_time"):
+def core(out, repetitions, min_time, rows=None):
     """Runs core_bench; its repetitions are taken in random order, so that a drift of the machine meets all rows alike."""
     command = [BIN / "core_bench", f"--benchmark_out={out}", "--benchmark_out_format=json",
                f"--benchmark_repetitions={repetitions}", f"--benchmark_min_time={min_time}",
@@ -42,22 +42,24 @@ def core(out, repetitions, min_time, rows=None, time="real_time"):
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise report.Wrong(f"core_bench failed:\n{done.stderr}")
-    return report.repetitions(json.loads(out.read_text(encoding="utf-8")), time)
+    return report.repetitions(json.loads(out.read_text(encoding="utf-8")))
 
 
 def memory():
     """Each number of breakers in a process of its own; a million only where they fit."""
     measured = []
-    for count in (1, 1_000, 1_000_000):
-        needed = measured[-1]["resident"] / measured[-1]["breakers"] * count if measured else 0
-        free = 1024 * int(re.search(r"MemAvailable: +(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
-        if needed > 0.5 * free:
-            why = f"would need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
-            measured.append({"breakers": count, "why": why})
-        else:
-            measured.append(said(BIN / "registry_bench", "memory", count))
-    measured += [said(BIN / "registry_bench", "memory", 1_000, how) for how in ("failed", "tripped")]
-    return measured
+    for how in ("called", "used"):
+        each = 0
+        for count in (1, 1_000, 1_000_000):
+            needed = each * count
+            free = 1024 * int(re.search(r"MemAvailable: +(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
+            if needed > 0.5 * free:
+                why = f"would need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
+                measured.append({"breakers": count, "how": how, "why": why})
+            else:
+                measured.append(said(BIN / "registry_bench", "memory", count, how))
+                each = measured[-1]["resident"] / count
+    return measured + [said(BIN / "registry_bench", "memory", 1_000, how) for how in ("failed", "tripped")]
 
 
 def real():
@@ -145,7 +147,7 @@ def main():
         found = {}
         # On a busy machine it takes luck that both threads of a row run at once for a whole repetition.
         for _ in range(3):
-            for key, values in core(out, 60, 0.002, rows, "wall").items():
+            for key, values in core(out, 60, 0.002, rows).items():
                 found.setdefault(key, []).extend(values)
             lines, broken = report.guard(found, kernel_clock() in ("tsc", "arch_sys_counter"), len(os.sched_getaffinity(0)))
             if not broken:

@@ -72,12 +72,12 @@ class GuardTest(unittest.TestCase):
 
 class FiguresTest(unittest.TestCase):
     def entry(self, **more):
-        return {"name": "state/threads:2", "run_name": "state/threads:2", "run_type": "iteration", "real_time": 0.5,
-                "allocations": 0.0, **more}
+        return {"name": "state/threads:2", "run_name": "state/threads:2", "run_type": "iteration", "wall": 0.5,
+                "real_time": 0.1, "allocations": 0.0, **more}
 
     def test_repetitions_are_read_and_aggregates_are_not(self):
         found = report.repetitions({"context": {}, "benchmarks": [
-            self.entry(), self.entry(real_time=0.7), self.entry(run_type="aggregate", aggregate_name="cv", real_time=9)]})
+            self.entry(), self.entry(wall=0.7), self.entry(run_type="aggregate", aggregate_name="cv", wall=9)]})
         self.assertEqual(found, {("state", 2): [(0.5, 0.0), (0.7, 0.0)]})
 
     def test_a_row_that_failed_is_not_a_figure(self):
@@ -85,11 +85,11 @@ class FiguresTest(unittest.TestCase):
             report.repetitions({"context": {}, "benchmarks": [
                 self.entry(error_occurred=True, error_message="the circuit is open")]})
 
-    def test_a_library_that_no_longer_divides_is_asked_for_our_own_time(self):
-        for version, ns in (("v1.7.1", 1.2), ("v1.8.3", 1.2), ("v1.9.1", 0.6), ("v1.10.0", 0.6), ("v2.0", 0.6)):
-            found = report.repetitions({"context": {"library_version": version}, "benchmarks": [
-                self.entry(real_time=1.2, wall=0.6)]})
-            self.assertEqual(found, {("state", 2): [(ns, 0.0)]}, version)
+    def test_threads_that_ran_one_after_the_other_are_judged_by_the_wall(self):
+        # Each took 1 ns per operation of its own while the other waited; real_time halves that, though nothing overlapped.
+        found = report.repetitions({"context": {"library_version": "v1.7.1"}, "benchmarks": [
+            self.entry(real_time=0.5, wall=1.0)]})
+        self.assertEqual(found, {("state", 2): [(1.0, 0.0)]})
 
     def test_what_is_not_as_promised_is_named_with_both_figures(self):
         found = {(report.TSC, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
@@ -136,25 +136,53 @@ class FiguresTest(unittest.TestCase):
                 mock.patch.object(run, "said", lambda program, what, *_: [[1, 1]]):
             self.assertEqual(run.real(), {"Redis GET": "no such program", "Postgres SELECT 1": [[1, 1]], "HTTP GET": [[1, 1]]})
 
-    def test_only_breakers_in_everyday_use_are_held_to_a_weight(self):
-        lines, broken = report.memory_table([
-            {"breakers": 1_000_000, "how": "used", "allocated": 9e8, "resident": 9e8},
-            {"breakers": 1_000, "how": "tripped", "allocated": 3e6, "resident": 3e6}])
-        self.assertEqual(broken, [])
-        self.assertEqual(lines[2], ["1,000, tripped once each", "3,000 bytes", "3,000 bytes", ""])
+    def weighed(self, **more):
+        return {"breakers": 1_000_000, "how": "used", "allocated": 9e8, "resident": 1024e6, **more}
 
-    def test_callers_that_scrapes_disturb_are_named(self):
-        quiet, same, slow = [90, 110, 300], [90, 111, 305], [90, 120, 900]
-        fine, broken = report.scrape_table({"quiet_and_scraping": [[quiet, same]] * 9, "scrape_ms": [5.0]})
-        self.assertEqual(fine[3][1:], ["300.0 ns", "305.0 ns", "+5 ns (+5 … +5)"])
+    def test_only_a_million_breakers_in_ordinary_use_are_held_to_a_weight(self):
+        lines, broken = report.memory_table([
+            self.weighed(), self.weighed(how="called", resident=2e9),
+            self.weighed(breakers=1_000, how="tripped", allocated=3e6, resident=3e6)])
         self.assertEqual(broken, [])
-        _, broken = report.scrape_table({"quiet_and_scraping": [[quiet, slow]] * 9, "scrape_ms": [11.0]})
-        self.assertEqual(broken, ["calls during scrapes: p99.9 is 600 ns above 300 ns, must not be disturbed",
-                                  "a scrape of 1,000 breakers: 11.0 ms, must be ≤ 10 ms"])
+        self.assertEqual([line[-1] for line in lines[1:]], ["≤ 1,024: yes", "", ""])
+        self.assertEqual(lines[3], ["1,000, tripped once each", "3,000 bytes", "3,000 bytes", ""])
+        for too_much in ({"resident": 1025e6}, {"allocated": 1025e6}):
+            self.assertEqual(report.memory_table([self.weighed(**too_much)])[1],
+                             ["memory per breaker at a million: 1,025 bytes, must be ≤ 1,024"])
 
     def test_a_million_breakers_that_were_not_weighed_are_not_as_promised(self):
-        _, broken = report.memory_table([{"breakers": 1_000_000, "why": "would need 11 GiB"}])
-        self.assertEqual(broken, ["memory of 1,000,000 breakers: would need 11 GiB"])
+        lines, broken = report.memory_table([
+            {"breakers": 1_000_000, "how": how, "why": "would need 11 GiB"} for how in ("called", "used")])
+        self.assertEqual(broken, ["memory of 1,000,000 breakers: not measured: would need 11 GiB"])
+        self.assertEqual([line[-1] for line in lines[1:]], ["", "≤ 1,024: NO"])
+
+    def scrapes(self, ten, steady=None, ms=5.0):
+        """20 rounds in which the quiet p99.9 is 300 ns, and scrapes add `ten` and `steady` to it, round by round."""
+        def phase(extra):
+            return {"calls": [90, 110, 300 + extra], "scrape_ms": [ms]}
+        rounds = [[phase(0), phase(a), phase(b)] for a, b in zip(ten, steady or [0] * 20)]
+        return report.scrape_table({"rounds": rounds})
+
+    def test_callers_that_scrapes_do_not_disturb_are_as_promised(self):
+        lines, broken = self.scrapes([5] * 20, [30] * 20)
+        self.assertEqual(broken, [])
+        self.assertEqual(lines[3][1:], ["300.0 ns", "305.0 ns", "+5 ns (+5 … +5)", "≤ +30 ns: yes",
+                                        "330.0 ns", "+30 ns (+30 … +30)", "≤ +30 ns: yes"])
+
+    def test_each_kind_of_scraping_is_held_to_the_promise_by_itself(self):
+        text = "calls during scrapes {}: p99.9 differs by +600 ns (+600 … +600) from 300.0 ns, must be ≤ +30 ns: NO"
+        self.assertEqual(self.scrapes([600] * 20)[1], [text.format("ten a second")])
+        self.assertEqual(self.scrapes([0] * 20, [600] * 20)[1], [text.format("one after the other")])
+
+    def test_a_disturbance_in_most_rounds_is_not_excused_by_the_others(self):
+        lines, broken = self.scrapes([180] * 12 + [0] * 8)
+        self.assertEqual(lines[3][3:5], ["+180 ns (+0 … +180)", "≤ +30 ns: too noisy to say"])
+        self.assertEqual(len(broken), 1)
+        self.assertIn("too noisy to say", broken[0])
+
+    def test_a_slow_scrape_is_named(self):
+        self.assertEqual(self.scrapes([0] * 20, ms=11.0)[1],
+                         [f"a scrape of 1,000 breakers, {kind}: 11.0 ms, must be ≤ 10 ms" for kind in report.SCRAPES])
 
 
 class PageTest(unittest.TestCase):
