@@ -79,7 +79,8 @@ GUARD = [
     ("state", 1, Bound(0.4, NOOP)),
     # It misses the cache, and more often so when the machine is busy.
     ("lookup/10000", 1, Bound(3, TSC)),
-    ("lookup/10000", 2, Bound(1.2, "own")),
+    # Its short repetitions of two threads begin with cold caches: 0.7 to 1.7 times itself at 1 thread was seen.
+    ("lookup/10000", 2, Bound(2, "own")),
     # 1,200 for each of 1,000 breakers.
     ("scrape/1000", 1, Bound(1_200_000, NOOP)),
 ]
