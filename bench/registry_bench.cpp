@@ -136,8 +136,32 @@ Phase run_phase(Registry& registry, int scrapes, std::vector<std::uint32_t>& dur
     return phase;
 }
 
+// What it takes a cache line to get from one core to the other, in nanoseconds: two threads wait for each other's word in turn.
+double line_transfer() {
+    constexpr int turns = 2'000;
+    alignas(64) std::atomic<bool> turn{false};
+    std::thread other{[&turn] {
+        bench::pin_to_core(0);
+        for (int i = 0; i < turns; ++i) {
+            while (!turn) continue;
+            turn = false;
+        }
+    }};
+    const auto give_turn = [&turn] {
+        turn = true;
+        while (turn) continue;
+    };
+    give_turn();  // by now it has begun
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 1; i < turns; ++i) give_turn();
+    const auto took = std::chrono::steady_clock::now() - began;
+    other.join();
+    return std::chrono::duration<double, std::nano>{took}.count() / (2 * (turns - 1));
+}
+
 // Rounds of three phases: without scrapes, with one (ten a second), with one after the other; in an order drawn by lot.
-// Prints {"rounds": [[PHASE, PHASE, PHASE], …]}, a phase being {"calls": [ns, …], "scrape_ms": […]}.
+// Prints {"rounds": [[PHASE, PHASE, PHASE], …], "line_ns": […]}, a phase being {"calls": [ns, …], "scrape_ms": […]}, and a line's
+// way from core to core measured after each round.
 void scrape() {
     constexpr std::array scrapes{0, 1, std::numeric_limits<int>::max()};
     constexpr int rounds = 20;
@@ -149,6 +173,7 @@ void scrape() {
     durations.reserve(4'000'000);
     std::mt19937 random{1};
     std::array<std::size_t, scrapes.size()> order{0, 1, 2};
+    std::vector<double> line_ns;
     std::printf("{\"rounds\": [");
     for (int round = 0; round < rounds; ++round) {
         std::shuffle(order.begin(), order.end(), random);
@@ -165,7 +190,10 @@ void scrape() {
             std::printf("]}");
         }
         std::printf("]");
+        line_ns.push_back(line_transfer());
     }
+    std::printf("], \"line_ns\": [");
+    for (std::size_t i = 0; i < line_ns.size(); ++i) std::printf("%s%.1f", i > 0 ? ", " : "", line_ns[i]);
     std::printf("]}\n");
 }
 

@@ -161,7 +161,7 @@ class FiguresTest(unittest.TestCase):
         def phase(extra):
             return {"calls": [90, 110, 300 + extra], "scrape_ms": [ms]}
         rounds = [[phase(0), phase(a), phase(b)] for a, b in zip(ten, steady or [0] * 20)]
-        return report.scrape_table({"rounds": rounds})
+        return report.scrape_table({"rounds": rounds, "line_ns": [90] * len(rounds)})
 
     def test_callers_that_scrapes_do_not_disturb_are_as_promised(self):
         lines, broken = self.scrapes([5] * 20, [30] * 20)
