@@ -136,7 +136,8 @@ Phase run_phase(Registry& registry, int scrapes, std::vector<std::uint32_t>& dur
     return phase;
 }
 
-// What it takes a cache line to get from one core to the other, in nanoseconds: two threads wait for each other's word in turn.
+// What it takes a word to get from one core to the other, in nanoseconds, its cache line taken from the one and read by the
+// other: two threads wait for each other's word in turn.
 double line_transfer() {
     constexpr int turns = 2'000;
     alignas(64) std::atomic<bool> turn{false};
@@ -160,7 +161,7 @@ double line_transfer() {
 }
 
 // Rounds of three phases: without scrapes, with one (ten a second), with one after the other; in an order drawn by lot.
-// Prints {"rounds": [[PHASE, PHASE, PHASE], …], "line_ns": […]}, a phase being {"calls": [ns, …], "scrape_ms": […]}, and a line's
+// Prints {"rounds": [[PHASE, PHASE, PHASE], …], "line_ns": […]}, a phase being {"calls": [ns, …], "scrape_ms": […]}, and a word's
 // way from core to core measured after each round.
 void scrape() {
     constexpr std::array scrapes{0, 1, std::numeric_limits<int>::max()};

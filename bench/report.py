@@ -224,7 +224,7 @@ def scrape_table(measured):
         if scrape > 10:
             broken.append(f"a scrape of 1,000 breakers, {kind}: {scrape:.1f} ms, must be ≤ 10 ms")
     middle, low, high = median_and_interval(measured["line_ns"])
-    lines.append(["a cache line's way from core to core", f"{middle:.0f} ns ({low:.0f} … {high:.0f})", "", "", "", "", "", ""])
+    lines.append(["a word's way from core to core", f"{middle:.0f} ns ({low:.0f} … {high:.0f})", "", "", "", "", "", ""])
     return lines, broken
 
 

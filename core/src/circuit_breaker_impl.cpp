@@ -133,7 +133,8 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
     auto* watched = watched_.load(std::memory_order_acquire);
     if (state_of(word) == State::disabled || watched == nullptr ||
         !breaker_.watching_.load(std::memory_order_relaxed)) {
-        return Permit{breaker_, {word, now}};
+        // relaxed: as in admits_at_once.
+        return Permit{breaker_, {word, breaker_.measuring_.load(std::memory_order_relaxed) ? now : unmeasured}};
     }
     if (const auto place = watched->begin(generation, now)) {
         return Permit{breaker_, {word, now, place->ticket, place->slot}};

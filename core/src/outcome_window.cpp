@@ -229,7 +229,6 @@ void OutcomeWindow::roll(TimePoint now) noexcept {
 }
 
 void OutcomeWindow::clear(std::uint64_t generation, bool recording, TimePoint now) noexcept {
-    gather(generation);
     recording_ = recording;
     if (auto* slices = std::get_if<TimeSlices>(&sealed_)) {
         slices->clear(now);
@@ -237,6 +236,8 @@ void OutcomeWindow::clear(std::uint64_t generation, bool recording, TimePoint no
         std::get<LastOutcomes>(sealed_).clear();
     }
     publish_end();
+    // Only now, so that who sees a cell of this generation sees the end of its slice. What the cells held is dropped.
+    gather(generation);
 }
 
 void OutcomeWindow::set_measured(bool measured) noexcept { add_gathered(gather(generation_, measured)); }
@@ -252,6 +253,8 @@ void OutcomeWindow::seal(std::uint64_t generation) noexcept { add_gathered(gathe
 void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
     auto next = make_sealed(shape, origin_, now);  // may throw, hence first
     if (auto* slices = std::get_if<TimeSlices>(&next); slices != nullptr && !slices->reserve()) throw std::bad_alloc{};
+    // Nothing gets into a cell until it is known when the new slice ends. release: as in publish_end().
+    end_.store(std::numeric_limits<TimePoint::rep>::min(), std::memory_order_release);
     add_gathered(gather(generation_));
     if (next.index() == sealed_.index()) {
         if (auto* slices = std::get_if<TimeSlices>(&next)) {

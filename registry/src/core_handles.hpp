@@ -56,8 +56,8 @@ public:
         Handles handles_;
     };
 
-    /// Null where what the registry holds itself serves: for the first core, and where another thread is at the stripe, which
-    /// lost its core in the midst of a look-up.
+    /// Null where what the registry holds itself serves: for the first core, and where another thread is at the stripe: one
+    /// that lost its core in the midst of a look-up, or is on a core that shares the stripe, where there are more than 16.
     [[nodiscard]] OfCore* of_core(const StripedSharedMutex::Shared& lock) noexcept {
         const auto core = lock.stripe();
         // relaxed: whichever core is the first, all that hangs on it is speed.

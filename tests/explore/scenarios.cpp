@@ -402,6 +402,21 @@ std::vector<Scenario> make_scenarios() {
                            require(window.total - window.failures == 1, "R13: never forgotten before");
                        },
                    .explained = true});
+    all.push_back({.name = "R13: a success in a new slice against the end of being disabled",
+                   .config = by_rate(0.9, 10, TimeWindow{.duration = 1s, .slices = 1}),
+                   .prepare = just_before(1s, [](World& world) { world.breaker.disable(); }),
+                   .threads = {{reset()},
+                               {advance(200us),
+                                [](World& world) {
+                                    if (world.breaker.state() == State::closed) world.call(Outcome::success);
+                                }}},
+                   .check =
+                       [](World& world) {
+                           world.clock.advance(1s - 100us);
+                           const auto metrics = world.breaker.metrics();
+                           require(metrics.window.total == metrics.totals.successes, "R13: never forgotten before");
+                       },
+                   .explained = false});
     all.push_back({.name = "R12, R13: successes that reach the minimum against the end of the slice",
                    .config = by_rate(0.3, 3, TimeWindow{.duration = 2s, .slices = 2}),
                    .prepare = just_before(1s,

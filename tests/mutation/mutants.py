@@ -158,6 +158,8 @@ MUTANTS = [
            "    slices->add({gather(generation_), 0, 0});\n    slices->roll(now);",
            "    end_.store(std::numeric_limits<TimePoint::rep>::max(), std::memory_order_release);\n"
            "    slices->add({gather(generation_), 0, 0});\n    slices->roll(now);"),
+    mutant("R13 cells are ready for a generation whose slice has no end yet", WINDOW,
+           "    publish_end();\n    // Only now, so that", "    gather(generation);\n    publish_end();\n    // Only now, so that"),
     mutant("R13 the first slice is lost when the second begins", WINDOW,
            "    if (totals_) totals_[place(running_)] = sums_.total;\n", ""),
     mutant("R13 the failures of the first slice are lost when the second begins", WINDOW,
