@@ -39,7 +39,7 @@ void add_baseline_rows() {
         benchmark::DoNotOptimize(std::chrono::steady_clock::now());
     });
     add_rows("baseline/tsc_pair", std::make_unique<Nothing>, [](Nothing&, std::size_t) {
-        // As a timed call reads it. Where no counter is known this is nothing, and steady_clock_pair is the measure.
+        // As a timed call reads it. Where no counter is known this is nothing, and the guard goes by steady_clock_pair.
         benchmark::DoNotOptimize(detail::processor_ticks());
         benchmark::DoNotOptimize(detail::processor_ticks());
     });

@@ -56,6 +56,12 @@ void admit(World& world, std::size_t count) {
 std::function<void(World&)> in_flight(std::size_t count) {
     return [=](World& world) { admit(world, count); };
 }
+std::function<void(World&)> after_a_failure(std::size_t in_flight) {
+    return [=](World& world) {
+        world.call(Outcome::failure);
+        admit(world, in_flight);
+    };
+}
 std::function<void(World&)> probes(std::size_t count) {
     return [=](World& world) {
         world.half_open();
@@ -312,28 +318,19 @@ std::vector<Scenario> make_scenarios() {
     all.push_back({.name = "R12: a failure before, three successes around the minimum",
                    .big = true,
                    .config = by_rate(0.3, 3),
-                   .prepare =
-                       [](World& world) {
-                           world.call(Outcome::failure);
-                           admit(world, 3);
-                       },
+                   .prepare = after_a_failure(3),
                    .threads = {{success(0)}, {success(1)}, {success(2)}},
                    // The third outcome alone trips; the fourth may be in the window before the third is judged.
-                   .check =
-                       [](World& world) {
-                           const auto metrics = world.breaker.metrics();
-                           require(metrics.window.total + metrics.totals.stale == 4,
-                                   "R8: each outcome is counted once or stale");
-                           require(metrics.state == State::open || metrics.window.total == 4,
-                                   "R12: the one that reaches the minimum trips");
-                       }});
+                   .check = [](World& world) {
+                       const auto metrics = world.breaker.metrics();
+                       require(metrics.window.total + metrics.totals.stale == 4,
+                               "R8: each outcome is counted once or stale");
+                       require(metrics.state == State::open || metrics.window.total == 4,
+                               "R12: the one that reaches the minimum trips");
+                   }});
     all.push_back({.name = "R12: a failure before, a success and a failure around the minimum",
                    .config = by_rate(0.5, 2),
-                   .prepare =
-                       [](World& world) {
-                           world.call(Outcome::failure);
-                           admit(world, 2);
-                       },
+                   .prepare = after_a_failure(2),
                    .threads = {{success(0)}, {failure(1)}},
                    .check = counted_or_stale(3)});
     all.push_back({.name = "R11: two failures in a row, a success anywhere",
@@ -343,11 +340,7 @@ std::vector<Scenario> make_scenarios() {
                    .explained = true});
     all.push_back({.name = "R11: a failure after another, and a success",
                    .config = in_a_row(5),
-                   .prepare =
-                       [](World& world) {
-                           world.call(Outcome::failure);
-                           admit(world, 2);
-                       },
+                   .prepare = after_a_failure(2),
                    .threads = {{failure(0)}, {success(1)}},
                    .check =
                        [](World& world) {
@@ -362,11 +355,7 @@ std::vector<Scenario> make_scenarios() {
                    .explained = true});
     all.push_back({.name = "R11: a success that ends a run, against a trip, a reset and a new run",
                    .config = in_a_row(3),
-                   .prepare =
-                       [](World& world) {
-                           world.call(Outcome::failure);
-                           admit(world, 1);
-                       },
+                   .prepare = after_a_failure(1),
                    .threads = {{success(0)}, {trip(), reset(), acquire(2), failure(2)}},
                    .check =
                        [](World& world) {
@@ -419,11 +408,7 @@ std::vector<Scenario> make_scenarios() {
                    .explained = false});
     all.push_back({.name = "R12, R13: successes that reach the minimum against the end of the slice",
                    .config = by_rate(0.3, 3, TimeWindow{.duration = 2s, .slices = 2}),
-                   .prepare = just_before(1s,
-                                          [](World& world) {
-                                              world.call(Outcome::failure);
-                                              admit(world, 2);
-                                          }),
+                   .prepare = just_before(1s, after_a_failure(2)),
                    .threads = {{success(0)}, {success(1)}, {advance(200us)}},
                    .check = trips_with(3, 1),
                    .explained = true});
@@ -453,11 +438,7 @@ std::vector<Scenario> make_scenarios() {
         {.name = "R12, R51: two successes against a lower minimum",
          .big = true,
          .config = by_rate(0.3, 10),
-         .prepare =
-             [](World& world) {
-                 world.call(Outcome::failure);
-                 admit(world, 2);
-             },
+         .prepare = after_a_failure(2),
          .threads = {{success(0)}, {success(1)}, {reconfigure([](auto& config) { config.minimum_requests = 2; })}},
          .explained = true});
 
