@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <fusebox/core/circuit_breaker.hpp>
-#include <fusebox/core/coroutine.hpp>
+#include <fusebox/policies/coroutine.hpp>
 
 #include "rows.hpp"
 

@@ -2,13 +2,13 @@
 #include <chrono>
 #include <expected>
 
-#include <fusebox/core/breaker_policy.hpp>
-#include <fusebox/core/bulkhead.hpp>
 #include <fusebox/core/circuit_breaker.hpp>
-#include <fusebox/core/fallback.hpp>
-#include <fusebox/core/pipeline.hpp>
-#include <fusebox/core/retry.hpp>
-#include <fusebox/core/timeout.hpp>
+#include <fusebox/policies/breaker_policy.hpp>
+#include <fusebox/policies/bulkhead.hpp>
+#include <fusebox/policies/fallback.hpp>
+#include <fusebox/policies/pipeline.hpp>
+#include <fusebox/policies/retry.hpp>
+#include <fusebox/policies/timeout.hpp>
 
 #include "rows.hpp"
 

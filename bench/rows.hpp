@@ -13,8 +13,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "allocations.hpp"
 #include "pin.hpp"
+#include "support/allocations/allocations.hpp"
 
 namespace fusebox::bench {
 

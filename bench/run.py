@@ -122,7 +122,7 @@ def write_page(page, where, parts, broken):
 
 
 def kernel_clock():
-    """What the kernel keeps the time by, which is what core/src/tick_clock.cpp goes by."""
+    """What the kernel keeps the time by, which is what core/breaker/src/tick_clock.cpp goes by."""
     try:
         return pathlib.Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
     except OSError:

@@ -25,7 +25,7 @@ macro(_fusebox_classify name default)
         message(FATAL_ERROR "the name of the test '${name}' must end in _test")
     endif()
     file(RELATIVE_PATH module "${PROJECT_SOURCE_DIR}/tests" "${CMAKE_CURRENT_SOURCE_DIR}")
-    string(REGEX REPLACE "/.*" "" module "${module}")
+    string(REGEX REPLACE "^(unit|proof|whole)/" "" module "${module}")
 endmacro()
 
 function(_fusebox_test_properties name kind module timeout serial)
@@ -54,11 +54,11 @@ function(_fusebox_test_properties name kind module timeout serial)
         ENVIRONMENT "${environment}")
 endfunction()
 
-# fusebox_test(NAME SOURCES file… [LINKS target…] [INTERNALS_OF module…] [PROGRAMS program…] [TIMEOUT seconds] [SERIAL])
+# fusebox_test(NAME SOURCES file… [LINKS target…] [INTERNALS_OF folder…] [PROGRAMS program…] [TIMEOUT seconds] [SERIAL])
 #
 # A Catch2 executable in build/PRESET/bin. Sources include "support/catch.hpp"; main and the precompiled header are shared.
 #   LINKS         fusebox::MODULE, fusebox_dep::LIBRARY
-#   INTERNALS_OF  modules whose src/ (private headers) this test may include
+#   INTERNALS_OF  folders of modules whose src/ (private headers) this test may include
 #   PROGRAMS      programs that must be built before this test, found in $FUSEBOX_BIN_DIR
 #   TIMEOUT       of the whole executable; 120, or 300 where the suffix names a peer
 #   SERIAL        runs alone, for what measures time

@@ -7,7 +7,7 @@
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <chrono>
-#include <fusebox/core/coroutine.hpp>
+#include <fusebox/policies/coroutine.hpp>
 #include <iostream>
 #include <string>
 

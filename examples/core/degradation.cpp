@@ -1,8 +1,8 @@
 // Does less while the dependency is unwell, and without it while the circuit is open.
 #include <chrono>
 #include <expected>
-#include <fusebox/core/graceful_degradation.hpp>
 #include <fusebox/core/manual_clock.hpp>
+#include <fusebox/policies/graceful_degradation.hpp>
 #include <iostream>
 #include <memory>
 #include <string>

@@ -1,10 +1,10 @@
 // Tries again what may succeed the second time, and stops when the breaker says that there is no point.
 #include <chrono>
 #include <expected>
-#include <fusebox/core/breaker_policy.hpp>
-#include <fusebox/core/manual_sleeper.hpp>
-#include <fusebox/core/pipeline.hpp>
-#include <fusebox/core/retry.hpp>
+#include <fusebox/policies/breaker_policy.hpp>
+#include <fusebox/policies/manual_sleeper.hpp>
+#include <fusebox/policies/pipeline.hpp>
+#include <fusebox/policies/retry.hpp>
 #include <iostream>
 #include <string>
 

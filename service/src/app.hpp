@@ -16,7 +16,7 @@
 #include <fusebox/registry/registry.hpp>
 #include <fusebox/storage/store.hpp>
 
-#include "config.hpp"
+#include "config/config.hpp"
 #include "service_metrics.hpp"
 
 namespace fusebox::service {

@@ -14,7 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app.hpp"
-#include "config_loader.hpp"
+#include "config/config_loader.hpp"
 #include "logging.hpp"
 #include "signals.hpp"
 

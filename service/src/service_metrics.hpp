@@ -11,7 +11,7 @@
 #include <fusebox/registry/metrics_text.hpp>
 #include <fusebox/storage/store.hpp>
 
-#include "api.hpp"
+#include "api/api.hpp"
 
 namespace fusebox::service {
 

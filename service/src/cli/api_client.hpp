@@ -7,7 +7,7 @@
 
 #include <fusebox/transport/http_client.hpp>
 
-#include "secret.hpp"
+#include "config/secret.hpp"
 
 namespace fusebox::service::cli {
 

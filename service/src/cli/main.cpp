@@ -16,7 +16,7 @@
 
 #include "cli/api_client.hpp"
 #include "cli/views.hpp"
-#include "config_loader.hpp"
+#include "config/config_loader.hpp"
 
 namespace fusebox::service::cli {
 namespace {

@@ -1,0 +1,98 @@
+// The three ways in.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <fusebox/middleware/json_guard.hpp>
+#include <fusebox/middleware/problem.hpp>
+
+#include "api/alert_json.hpp"
+#include "api/api.hpp"
+
+namespace fusebox::service {
+namespace {
+
+using incidents::Alert;
+using incidents::ChangeKind;
+using incidents::IntakeResult;
+using middleware::Request;
+using middleware::Response;
+
+const char* status_of(ChangeKind change) {
+    switch (change) {
+        case ChangeKind::created:
+            return "created";
+        case ChangeKind::resolved:
+            return "resolved";
+        case ChangeKind::none:
+            return "unchanged";
+        default:
+            return "updated";
+    }
+}
+
+nlohmann::ordered_json result_json(const IntakeResult& result) {
+    return {{"incident_id",
+             result.incident_id.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(result.incident_id)},
+            {"status", status_of(result.change)},
+            {"degraded", false}};
+}
+
+std::expected<std::vector<IntakeResult>, Response> store(const ApiContext& context, IntakeCounters::Input& counters,
+                                                         std::span<const Alert> alerts) {
+    if (alerts.empty()) return {};
+    auto results = context.incident_service.ingest(alerts, request_context());
+    if (!results) {
+        ++counters.failed;
+        return std::unexpected(store_problem(results.error()));
+    }
+    counters.accepted += alerts.size();
+    return std::move(*results);
+}
+
+/// Guards, parses, stores; `answer` makes the body of the 200.
+template <class Parse, class Answer>
+middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& counters, Parse parse, Answer answer) {
+    return [context, &counters, parse, answer](const Request& request) -> Response {
+        if (auto refusal = middleware::check_json_body(request)) {
+            ++counters.refused;
+            return std::move(*refusal);
+        }
+        auto alerts = parse(request.body, context.now());
+        if (!alerts) {
+            ++counters.refused;
+            return middleware::problem_response(alerts.error());
+        }
+        const auto results = store(context, counters, *alerts);
+        return results ? answer(*results) : results.error();
+    };
+}
+
+}  // namespace
+
+void add_alert_routes(middleware::Router& router, const ApiContext& context) {
+    auto& counters = context.counters;
+    router.add(
+        "POST", "/api/v2/alerts",
+        intake(context, counters.alertmanager, parse_alertmanager_alerts, [](const auto&) { return Response{}; }),
+        context.ingest);
+    router.add("POST", "/v1/webhooks/alertmanager",
+               intake(context, counters.webhook, parse_alertmanager_webhook,
+                      [](const auto& results) {
+                          auto list = nlohmann::ordered_json::array();
+                          for (const auto& result : results) list.push_back(result_json(result));
+                          return middleware::json_response(nlohmann::ordered_json{{"results", std::move(list)}}.dump());
+                      }),
+               context.ingest);
+    const auto parse_one = [](std::string_view body, incidents::WallTime now) -> Parsed<std::vector<Alert>> {
+        auto alert = parse_native_alert(body, now);
+        if (!alert) return std::unexpected(std::move(alert.error()));
+        return std::vector{std::move(*alert)};
+    };
+    router.add(
+        "POST", "/v1/alerts",
+        intake(context, counters.native, parse_one,
+               [](const auto& results) { return middleware::json_response(result_json(results.front()).dump()); }),
+        context.ingest);
+}
+
+}  // namespace fusebox::service

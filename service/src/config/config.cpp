@@ -1,0 +1,170 @@
+#include "config/config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include <fusebox/core/presets.hpp>
+
+namespace fusebox::service {
+namespace {
+
+/// A TOML basic string.
+std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            result += '\\';
+            result += c;
+        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else {
+            result += c;
+        }
+    }
+    return result + '"';
+}
+
+template <class Range, class Project>
+std::string array_of(const Range& range, Project project) {
+    std::string result;
+    for (const auto& item : range) result += (result.empty() ? "" : ", ") + quoted(project(item));
+    return "[" + result + "]";
+}
+
+std::string strings(const std::vector<std::string>& texts) {
+    return array_of(texts, [](const std::string& text) { return text; });
+}
+
+const char* presence(const Secret& secret) { return secret.empty() ? "(not set)" : "***"; }
+
+std::string describe_destination(const DestinationConfig& destination) {
+    auto text = fmt::format("[[destinations]]\nname = {}\ntype = {}\n", quoted(destination.name),
+                            quoted(to_string(destination.type)));
+    if (destination.type == DestinationType::webhook) {
+        text += fmt::format(
+            "url = {}\nsecret = {}\nallow_private_addresses = {}\n", quoted(masked_url(destination.url.reveal())),
+            quoted(destination.secrets.empty() ? "(not set)" : "***"), destination.allow_private_addresses);
+        if (!destination.ca_file.empty()) text += fmt::format("ca_file = {}\n", quoted(destination.ca_file));
+    }
+    if (!destination.fallback.empty()) {
+        text += fmt::format("fallback = {}\nfallback_after = {}\n", quoted(destination.fallback),
+                            quoted(format_duration(destination.fallback_after)));
+    }
+    text += fmt::format("max_in_flight = {}\n", destination.max_in_flight);
+    if (const auto& limit = destination.rate_limit; limit.permits != 0) {
+        const char* unit = limit.per == std::chrono::hours{1} ? "h" : limit.per == std::chrono::minutes{1} ? "m" : "s";
+        text += fmt::format("rate_limit = \"{}/{}\"\n", limit.permits, unit);
+    }
+    return text + "\n";
+}
+
+std::string describe_route(const incidents::Route& route) {
+    std::vector<std::string> match;
+    if (!route.severities.empty()) {
+        match.push_back("severity = " + array_of(route.severities, [](auto severity) {
+                            return std::string{incidents::to_string(severity)};
+                        }));
+    }
+    if (!route.labels.empty()) {
+        std::string labels;
+        for (const auto& [name, value] : route.labels) {
+            labels += (labels.empty() ? "" : ", ") + quoted(name) + " = " + quoted(value);
+        }
+        match.push_back("labels = { " + labels + " }");
+    }
+    if (!route.sources.empty()) match.push_back("source = " + strings(route.sources));
+    std::string text = "[[routes]]\n";
+    if (!match.empty()) text += fmt::format("match = {{ {} }}\n", fmt::join(match, ", "));
+    text += "to = " + strings(route.to) + "\n";
+    if (route.continue_matching) text += "continue = true\n";
+    return text + "\n";
+}
+
+/// Those that the service makes and those that the file names, as they are in the end.
+std::string describe_breakers(const ServiceConfig& config) {
+    std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()}};
+    for (const auto& destination : config.destinations)
+        bases.emplace("notify:" + destination.name, destination_breaker_defaults());
+    for (const auto& name : config.breakers.names()) bases.emplace(name, std::nullopt);
+    std::string text;
+    for (const auto& [name, base] : bases) {
+        text += fmt::format("# [breakers.{}], as it is in force\n", quoted(name));
+        for (const auto& [field, value] : config_fields(config.breakers.resolve(name, base)))
+            text += fmt::format("#   {}: {}\n", field, value);
+        text += '\n';
+    }
+    return text;
+}
+
+}  // namespace
+
+std::string to_string(const ListenAddress& address) {
+    const bool v6 = address.host.find(':') != std::string::npos;
+    return fmt::format(fmt::runtime(v6 ? "[{}]:{}" : "{}:{}"), address.host, address.port);
+}
+
+bool is_loopback(const ListenAddress& address) {
+    const auto& host = address.host;
+    const bool numeric =
+        !host.empty() && std::ranges::all_of(host, [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+    return host == "localhost" || host == "::1" || (numeric && host.starts_with("127."));
+}
+
+const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
+
+CircuitBreakerConfig store_breaker_defaults() { return *preset("database"); }
+
+CircuitBreakerConfig destination_breaker_defaults() {
+    auto config = *preset("notifications");
+    config.operation_timeout.reset();
+    return config;
+}
+
+std::string masked_url(const std::string& url) {
+    const auto scheme = url.find("://");
+    if (scheme == std::string::npos) return "***";
+    auto host_begin = scheme + 3;
+    const auto host_end = std::min(url.find_first_of("/?#", host_begin), url.size());
+    // An @ behind the first slash: perhaps a password with a slash in it, so that what looks like the host is none.
+    if (url.find('@', host_end) != std::string::npos) return url.substr(0, scheme + 3) + "…";
+    if (const auto at = url.rfind('@', host_end); at != std::string::npos && at >= host_begin) host_begin = at + 1;
+    return url.substr(0, scheme + 3) + url.substr(host_begin, host_end - host_begin) +
+           (host_end < url.size() ? "/…" : "");
+}
+
+std::string describe(const ServiceConfig& config) {
+    const auto& server = config.server;
+    std::string text = fmt::format("default_route = {}\n\n", strings(config.routing.default_route));
+    text +=
+        fmt::format("[server]\nlisten = {}\nadmin_token = {}\ningest_token = {}\nmax_body_bytes = {}\nthreads = {}\n",
+                    quoted(to_string(server.listen)), quoted(presence(server.admin_token)),
+                    quoted(presence(server.ingest_token)), server.max_body_bytes, server.threads);
+    if (!server.tls_certificate.empty()) {
+        text +=
+            fmt::format("tls_certificate = {}\ntls_key = {}\n", quoted(server.tls_certificate), quoted(server.tls_key));
+    }
+    if (!server.breaker_state.empty()) text += fmt::format("breaker_state = {}\n", quoted(server.breaker_state));
+    text += fmt::format("\n[store]\nurl = {}\n\n", quoted(config.store_url));
+    text += fmt::format("[log]\nformat = \"{}\"\nlevel = {}\n\n", config.log.json ? "json" : "text",
+                        quoted(config.log.level));
+    text += fmt::format("[incidents]\nflap_window = {}\nmax_timeline = {}\n\n",
+                        quoted(format_duration(config.rules.flap_window)), config.rules.max_timeline);
+    const auto& retry = config.delivery.retry;
+    text += fmt::format(
+        "[delivery]\nretry_base = {}\nretry_factor = {}\nretry_cap = {}\nmax_attempts = {}\nmax_age = {}\n"
+        "send_timeout = {}\n\n",
+        quoted(format_duration(retry.base)), retry.factor, quoted(format_duration(retry.cap)), retry.max_attempts,
+        quoted(format_duration(retry.max_age)), quoted(format_duration(config.delivery.send_timeout)));
+    for (const auto& destination : config.destinations) text += describe_destination(destination);
+    for (const auto& route : config.routing.routes) text += describe_route(route);
+    text += describe_breakers(config);
+    text.pop_back();
+    return text;
+}
+
+}  // namespace fusebox::service

@@ -1,0 +1,395 @@
+#include "config/config_loader.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include <fusebox/middleware/access.hpp>
+#include <fusebox/notifications/webhook_signature.hpp>
+
+#include "config/table_reader.hpp"
+
+namespace fusebox::service {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration a_day = 24h;
+constexpr std::int64_t kibibyte = 1024;
+
+void read_token(TableReader& reader, const std::string& key, const std::string& default_variable,
+                const Environment& environment, Secret& token) {
+    if (auto given = reader.secret(key, false)) {
+        token = std::move(*given);
+    } else if (!reader.raw().contains(key) && !reader.raw().contains(key + "_env") &&
+               !reader.raw().contains(key + "_file")) {
+        token = Secret{environment(default_variable).value_or("")};
+    }
+    if (!token.empty() && !middleware::is_bearer_token(token.reveal())) {
+        reader.mistake(key,
+                       "holds characters that a bearer token cannot have (letters, digits and -._~+/= can be sent)");
+    }
+}
+
+/// The name of a file that must be readable now, rather than when it is first needed.
+std::string read_file_name(TableReader& reader, const std::string& key) {
+    auto name = reader.text(key).value_or("");
+    if (!name.empty() && (!std::ifstream{name} || std::filesystem::is_directory(name))) {
+        reader.mistake(key, fmt::format("cannot read {}", name));
+    }
+    return name;
+}
+
+void read_server(const toml::table* table, ReadContext& context, ServerConfig& server,
+                 const std::optional<ListenAddress>& listen) {
+    const toml::table none;
+    TableReader reader{table ? *table : none, "server.", context};
+    if (const auto text = reader.text("listen")) {
+        if (const auto address = parse_listen_address(*text)) {
+            server.listen = *address;
+        } else {
+            reader.mistake("listen",
+                           fmt::format("is '{}', must be ADDRESS:PORT such as 127.0.0.1:8080 or [::1]:8080", *text));
+        }
+    }
+    if (listen) server.listen = *listen;
+    read_token(reader, "admin_token", "INCIDENTD_ADMIN_TOKEN", context.environment, server.admin_token);
+    read_token(reader, "ingest_token", "INCIDENTD_INGEST_TOKEN", context.environment, server.ingest_token);
+    if (server.ingest_token.empty() && !is_loopback(server.listen)) {
+        reader.mistake("listen",
+                       fmt::format("{} can be reached by others, so an ingest token is needed "
+                                   "(INCIDENTD_INGEST_TOKEN, or server.ingest_token_env or ingest_token_file)",
+                                   to_string(server.listen)));
+    }
+    server.tls_certificate = read_file_name(reader, "tls_certificate");
+    server.tls_key = read_file_name(reader, "tls_key");
+    if (server.tls_certificate.empty() != server.tls_key.empty()) {
+        reader.mistake(server.tls_key.empty() ? "tls_certificate" : "tls_key",
+                       "tls_certificate and tls_key go together");
+    }
+    if (const auto bytes = reader.integer("max_body_bytes", kibibyte, 256 * kibibyte * kibibyte)) {
+        server.max_body_bytes = static_cast<std::size_t>(*bytes);
+    }
+    if (const auto threads = reader.integer("threads", 1, 1024)) server.threads = static_cast<std::size_t>(*threads);
+    server.breaker_state = reader.text("breaker_state").value_or("");
+    reader.finish();
+}
+
+void read_store(const toml::table& table, ReadContext& context, std::string& url) {
+    TableReader reader{table, "store.", context};
+    static_cast<void>(reader.text("spool"));  // for a remote store; those of today are local and need none
+    if (const auto given = reader.text("url")) {
+        if (given->starts_with("postgresql:") || given->starts_with("postgres:")) {
+            reader.mistake("url",
+                           "a PostgreSQL store is not supported in this version; use \"sqlite:PATH\" or \"memory:\"");
+        } else if (*given != "memory:" &&
+                   !(given->starts_with("sqlite:") && given->size() > std::string_view{"sqlite:"}.size())) {
+            reader.mistake("url", "must be \"sqlite:PATH\" or \"memory:\"");
+        } else {
+            url = *given;
+        }
+    }
+    reader.finish();
+}
+
+void read_log(const toml::table& table, ReadContext& context, LogConfig& log) {
+    TableReader reader{table, "log.", context};
+    if (const auto format = reader.text("format")) {
+        if (*format != "text" && *format != "json")
+            reader.mistake("format", fmt::format("is '{}', must be text or json", *format));
+        log.json = *format == "json";
+    }
+    if (const auto level = reader.text("level")) {
+        const std::vector<std::string> levels{"debug", "info", "warning", "error"};
+        if (std::ranges::find(levels, *level) == levels.end()) {
+            reader.mistake("level", fmt::format("is '{}', must be debug, info, warning or error", *level));
+        }
+        log.level = *level;
+    }
+    reader.finish();
+}
+
+void read_incidents(const toml::table& table, ReadContext& context, incidents::IncidentRules& rules) {
+    TableReader reader{table, "incidents.", context};
+    if (const auto window = reader.duration("flap_window", 0s, 7 * a_day)) {
+        rules.flap_window = std::chrono::floor<std::chrono::seconds>(*window);
+    }
+    if (const auto events = reader.integer("max_timeline", 10, 100'000))
+        rules.max_timeline = static_cast<std::size_t>(*events);
+    reader.finish();
+}
+
+void read_delivery(const toml::table& table, ReadContext& context, DeliveryConfig& delivery) {
+    TableReader reader{table, "delivery.", context};
+    auto& retry = delivery.retry;
+    retry.base = reader.duration("retry_base", 10ms, 1h).value_or(retry.base);
+    retry.factor = reader.number("retry_factor", 1.0, 10.0).value_or(retry.factor);
+    retry.cap = reader.duration("retry_cap", 10ms, a_day).value_or(std::max(retry.cap, retry.base));
+    if (retry.cap < retry.base) reader.mistake("retry_cap", "must not be shorter than retry_base");
+    if (const auto attempts = reader.integer("max_attempts", 0, 1'000'000)) {
+        retry.max_attempts = static_cast<std::uint32_t>(*attempts);
+    }
+    retry.max_age = reader.duration("max_age", 1s, 30 * a_day).value_or(retry.max_age);
+    delivery.send_timeout = reader.duration("send_timeout", 100ms, 10min).value_or(delivery.send_timeout);
+    reader.finish();
+}
+
+bool is_name(std::string_view name) {
+    constexpr std::size_t longest = 64;
+    return !name.empty() && name.size() <= longest && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    });
+}
+
+void read_webhook(TableReader& reader, DestinationConfig& destination) {
+    const auto url = reader.text("url");
+    if (!url && !reader.raw().contains("url")) reader.mistake("url", "is needed for a webhook");
+    if (url) {
+        const auto scheme = url->find("://");
+        const auto name = url->substr(0, scheme == std::string::npos ? 0 : scheme);
+        const bool host = scheme != std::string::npos && url->size() > scheme + 3 && (*url)[scheme + 3] != '/';
+        // What is wrong is said without the URL: its path is a secret.
+        if ((name != "http" && name != "https") || !host) reader.mistake("url", "must be an http or https URL");
+        if (std::ranges::any_of(*url, [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; })) {
+            reader.mistake("url", "must not hold spaces or control characters");
+        }
+        destination.url = Secret{*url};
+    }
+    if (const auto secrets = reader.secret("secret", true)) {
+        std::istringstream words{secrets->reveal()};
+        for (std::string word; words >> word;) {
+            if (const auto parsed = notifications::WebhookSecret::parse(word); !parsed) {
+                const bool from_variable = reader.raw().contains("secret_env");
+                const bool from_file = reader.raw().contains("secret_file");
+                reader.mistake(from_variable ? "secret_env" : from_file ? "secret_file" : "secret", parsed.error());
+            }
+            destination.secrets.emplace_back(word);
+        }
+    }
+    destination.allow_private_addresses = reader.boolean("allow_private_addresses").value_or(false);
+    destination.ca_file = read_file_name(reader, "ca_file");
+}
+
+DestinationConfig read_destination(const toml::table& table, const std::string& path, ReadContext& context) {
+    TableReader reader{table, path, context};
+    DestinationConfig destination;
+    destination.name = reader.text("name").value_or("");
+    if (!is_name(destination.name) && (destination.name.empty() ? !table.contains("name") : true)) {
+        reader.mistake("name", "is needed: 1 to 64 letters, digits, '-', '_' or '.'");
+    }
+    bool known_type = true;
+    const auto type = reader.text("type");
+    if (type == "webhook") {
+        destination.type = DestinationType::webhook;
+        read_webhook(reader, destination);
+    } else if (type == "slack" || type == "pagerduty" || type == "email") {
+        reader.mistake("type", fmt::format("'{}' is not supported in this version; webhook and log are", *type));
+        known_type = false;
+    } else if (type != "log") {
+        if (type) {
+            reader.mistake("type", fmt::format("is '{}', must be webhook or log{}", *type,
+                                               did_you_mean(*type, {"webhook", "log"})));
+        } else if (!table.contains("type")) {
+            reader.mistake("type", "is needed: webhook or log");
+        }
+        known_type = false;
+    }
+    destination.fallback = reader.text("fallback").value_or("");
+    destination.fallback_after = reader.duration("fallback_after", 0s, a_day).value_or(destination.fallback_after);
+    if (const auto most = reader.integer("max_in_flight", 1, 64))
+        destination.max_in_flight = static_cast<std::size_t>(*most);
+    if (const auto text = reader.text("rate_limit")) {
+        if (const auto limit = notifications::rate_limit_from_string(*text)) {
+            destination.rate_limit = *limit;
+        } else {
+            reader.mistake("rate_limit", limit.error());
+        }
+    }
+    if (known_type) reader.finish();  // of another type, every key would look unknown
+    return destination;
+}
+
+void read_match(const toml::table& table, const std::string& path, ReadContext& context, incidents::Route& route) {
+    TableReader reader{table, path, context};
+    for (const auto& word : reader.texts("severity").value_or(std::vector<std::string>{})) {
+        if (const auto severity = incidents::severity_from_string(word)) {
+            route.severities.push_back(*severity);
+        } else {
+            reader.mistake("severity", fmt::format("holds '{}', must be P0 to P4", word));
+        }
+    }
+    if (const auto* labels = reader.table("labels")) {
+        TableReader values{*labels, path + "labels.", context};
+        for (const auto& [key, node] : *labels) {
+            if (auto value = values.text(std::string{key.str()})) route.labels.emplace(key.str(), std::move(*value));
+        }
+    }
+    route.sources = reader.texts("source").value_or(std::vector<std::string>{});
+    reader.finish();
+}
+
+incidents::Route read_route(const toml::table& table, const std::string& path, ReadContext& context) {
+    TableReader reader{table, path, context};
+    incidents::Route route;
+    if (const auto* match = reader.table("match")) read_match(*match, path + "match.", context, route);
+    const auto to = reader.texts("to");
+    if (!table.contains("to") || (to && to->empty()))
+        reader.mistake("to", "is needed: one or more names of destinations");
+    route.to = to.value_or(std::vector<std::string>{});
+    route.continue_matching = reader.boolean("continue").value_or(false);
+    reader.finish();
+    return route;
+}
+
+/// Reads destinations and routes, checks that every name leads somewhere, and adds the built-in log where one leads to it.
+void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig& config) {
+    struct Place {
+        const toml::table* table;
+        std::string path;
+    };
+    std::vector<Place> destination_places;
+    std::vector<std::string> names;
+    for (const auto& [table, path] : root.tables("destinations")) {
+        auto destination = read_destination(*table, path, context);
+        if (!destination.name.empty() && std::ranges::find(names, destination.name) != names.end()) {
+            TableReader{*table, path, context}.mistake("name", fmt::format("'{}' is there already", destination.name));
+        }
+        names.push_back(destination.name);
+        config.destinations.push_back(std::move(destination));
+        destination_places.push_back({table, path});
+    }
+    std::vector<Place> route_places;
+    for (const auto& [table, path] : root.tables("routes")) {
+        config.routing.routes.push_back(read_route(*table, path, context));
+        route_places.push_back({table, path});
+    }
+
+    auto& default_route = config.routing.default_route;
+    if (auto given = root.texts("default_route")) {
+        default_route = std::move(*given);
+    } else if (config.routing.routes.empty() && !config.destinations.empty()) {
+        // No routing at all: everybody hears everything, but for those that only stand in for others.
+        for (const auto& destination : config.destinations) {
+            const bool stands_in = std::ranges::any_of(
+                config.destinations, [&](const auto& other) { return other.fallback == destination.name; });
+            if (!stands_in) default_route.push_back(destination.name);
+        }
+    } else {
+        default_route = {builtin_log};
+    }
+
+    bool log_is_wanted = false;
+    const auto check = [&](TableReader&& reader, const std::string& key, const std::string& name) {
+        if (name == builtin_log) log_is_wanted = true;
+        if (name.empty() || name == builtin_log || std::ranges::find(names, name) != names.end()) return;
+        reader.mistake(key, fmt::format("there is no destination named '{}'{}", name, did_you_mean(name, names)));
+    };
+    for (std::size_t i = 0; i < destination_places.size(); ++i) {
+        const auto& [table, path] = destination_places[i];
+        const auto& destination = config.destinations[i];
+        check(TableReader{*table, path, context}, "fallback", destination.fallback);
+        if (!destination.fallback.empty() && destination.fallback == destination.name) {
+            TableReader{*table, path, context}.mistake("fallback", "must be another destination");
+        }
+    }
+    for (std::size_t i = 0; i < route_places.size(); ++i) {
+        const auto& [table, path] = route_places[i];
+        for (const auto& name : config.routing.routes[i].to) check(TableReader{*table, path, context}, "to", name);
+    }
+    for (const auto& name : default_route) check(TableReader{root.raw(), "", context}, "default_route", name);
+    if (log_is_wanted && std::ranges::find(names, builtin_log) == names.end()) {
+        config.destinations.push_back({.name = builtin_log});
+    }
+    auto& existing = config.routing.existing.emplace();
+    for (const auto& destination : config.destinations) existing.push_back(destination.name);
+}
+
+}  // namespace
+
+Environment process_environment() {
+    return [](const std::string& name) -> std::optional<std::string> {
+        const char* value = std::getenv(name.c_str());
+        return value ? std::optional<std::string>{value} : std::nullopt;
+    };
+}
+
+std::optional<ListenAddress> parse_listen_address(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    auto host = text.substr(0, colon);
+    const auto digits = text.substr(colon + 1);
+    int port = -1;
+    constexpr int largest = 65535;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc{} || end != digits.data() + digits.size() || port < 0 || port > largest) return std::nullopt;
+    if (host.starts_with('[') && host.ends_with(']')) {
+        host = host.substr(1, host.size() - 2);
+    } else if (host.find(':') != std::string_view::npos) {
+        return std::nullopt;
+    }
+    const bool plausible = !host.empty() && std::ranges::all_of(host, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+               c == ':' || c == '%';
+    });
+    if (!plausible) return std::nullopt;
+    return ListenAddress{.host = std::string{host}, .port = port};
+}
+
+std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string_view toml_text,
+                                                                     const Environment& environment,
+                                                                     const std::optional<ListenAddress>& listen) {
+    toml::table document;
+    try {
+        document = toml::parse(toml_text);
+    } catch (const toml::parse_error& error) {
+        return std::unexpected(std::vector<ConfigMistake>{
+            {.line = error.source().begin.line, .field = "(syntax)", .message = std::string{error.description()}}});
+    }
+    ReadContext context{.environment = environment};
+    ServiceConfig config;
+    TableReader root{document, "", context};
+
+    read_server(root.table("server"), context, config.server, listen);
+    if (const auto* table = root.table("store")) read_store(*table, context, config.store_url);
+    if (const auto* table = root.table("log")) read_log(*table, context, config.log);
+    if (const auto* table = root.table("incidents")) read_incidents(*table, context, config.rules);
+    if (const auto* table = root.table("delivery")) read_delivery(*table, context, config.delivery);
+    read_delivery_paths(root, context, config);
+    root.skip("breakers");
+    if (auto breakers = BreakerSet::from_toml(toml_text)) {
+        config.breakers = std::move(*breakers);
+    } else {
+        std::ranges::move(breakers.error(), std::back_inserter(context.mistakes));
+    }
+    root.not_supported("cache", "a cache");
+    for (const auto* name : {"sentinel", "shield", "edge_agent", "governance"}) root.not_supported(name, "this client");
+    root.not_supported("upstreams", "the reverse proxy");
+    root.finish();
+
+    if (context.mistakes.empty()) return config;
+    std::ranges::sort(context.mistakes, {},
+                      [](const ConfigMistake& mistake) { return std::tie(mistake.line, mistake.field); });
+    return std::unexpected(std::move(context.mistakes));
+}
+
+std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config_file(const std::string& path,
+                                                                          const Environment& environment,
+                                                                          const std::optional<ListenAddress>& listen) {
+    std::ifstream in{path, std::ios::binary};
+    std::ostringstream content;
+    if (in) content << in.rdbuf();
+    if (!in || std::filesystem::is_directory(path)) {
+        return std::unexpected(std::vector<ConfigMistake>{{.line = 0, .field = "(file)", .message = "cannot be read"}});
+    }
+    return load_config(content.str(), environment, listen);
+}
+
+}  // namespace fusebox::service

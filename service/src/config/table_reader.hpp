@@ -1,0 +1,72 @@
+// Reads one TOML table field by field and collects every mistake with its line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <toml++/toml.h>
+
+#include <fusebox/core/clock.hpp>
+#include <fusebox/registry/breaker_set.hpp>
+
+#include "config/environment.hpp"
+#include "config/secret.hpp"
+
+namespace fusebox::service {
+
+/// Where mistakes go and what texts are expanded with.
+struct ReadContext {
+    Environment environment;
+    std::vector<ConfigMistake> mistakes{};
+};
+
+/// The name that was probably meant: " (did you mean 'listen'?)", or nothing.
+[[nodiscard]] std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
+
+/// Every getter remembers its key, reports a value of the wrong type or range, and then answers as if the key were not
+/// there. `finish` reports the keys that nobody asked for.
+class TableReader {
+public:
+    /// `path` is what precedes the fields in messages: "server.", "destinations[0].".
+    TableReader(const toml::table& table, std::string path, ReadContext& context);
+
+    /// With `${NAME}` replaced from the environment; "$${" stands for "${".
+    std::optional<std::string> text(const std::string& key);
+    std::optional<std::int64_t> integer(const std::string& key, std::int64_t smallest, std::int64_t largest);
+    std::optional<double> number(const std::string& key, double smallest, double largest);
+    std::optional<bool> boolean(const std::string& key);
+    std::optional<Duration> duration(const std::string& key, Duration smallest, Duration largest);
+    /// A string, or an array of strings.
+    std::optional<std::vector<std::string>> texts(const std::string& key);
+    /// `key`, `key`_env (the name of a variable) or `key`_file (its content, without surrounding white space); at most one.
+    /// `required_variable`: a variable that is named but not set is a mistake.
+    std::optional<Secret> secret(const std::string& key, bool required_variable);
+    const toml::table* table(const std::string& key);
+    /// The tables of an array of tables, with their readers' paths.
+    std::vector<std::pair<const toml::table*, std::string>> tables(const std::string& key);
+    /// A key that a later version will know.
+    void not_supported(const std::string& key, const std::string& what);
+    /// Read by somebody else.
+    void skip(const std::string& key);
+
+    void mistake(const std::string& key, std::string message);
+    void finish();
+
+    [[nodiscard]] const toml::table& raw() const noexcept { return table_; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+    const toml::node* find(const std::string& key);
+    std::optional<std::string> expand(const std::string& key, std::string_view text);
+    std::optional<std::string> text_of(const std::string& key, const toml::node& node);
+
+    const toml::table& table_;
+    std::string path_;
+    ReadContext& context_;
+    std::vector<std::string> known_;
+};
+
+}  // namespace fusebox::service

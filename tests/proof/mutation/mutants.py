@@ -1,0 +1,272 @@
+"""Small ways to break the breaker, each of which some test must notice. mutation_check.py makes them one at a time.
+
+A mutant is a name that begins with the rule it breaks, and edits: the file, the text as it stands there (once), and what
+takes its place. Only what a user could notice is a mutant: an edit after which the breaker keeps every rule proves nothing.
+"""
+
+from typing import NamedTuple
+
+
+class Edit(NamedTuple):
+    path: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    name: str
+    edits: tuple[Edit, ...]
+
+
+def mutant(name, path, old, new, *more):
+    return Mutant(name, (Edit(path, old, new), *(Edit(*edit) for edit in more)))
+
+
+IMPL = "core/breaker/src/circuit_breaker_impl.cpp"
+IMPL_HEADER = "core/breaker/src/circuit_breaker_impl.hpp"
+BREAKER = "core/breaker/src/circuit_breaker.cpp"
+BREAKER_HEADER = "core/breaker/include/fusebox/core/circuit_breaker.hpp"
+WINDOW = "core/breaker/src/outcome_window.cpp"
+WINDOW_HEADER = "core/breaker/src/outcome_window.hpp"
+PROBES = "core/breaker/src/probe_table.hpp"
+OPEN_TIME = "core/breaker/src/open_time.cpp"
+WATCHED = "core/breaker/src/watched_calls.hpp"
+HUB = "core/breaker/src/event_hub.cpp"
+HUB_HEADER = "core/breaker/src/event_hub.hpp"
+STRIPE = "core/breaker/src/stripe.hpp"
+REPORTS = "core/breaker/src/report_ring.hpp"
+OUTCOMES = "core/breaker/src/outcome_log.hpp"
+
+MUTANTS = [
+    # ---- admission ----
+    mutant("R2 a rejection names no time to wait", IMPL,
+           "reject(Rejection::Kind::circuit_open, word, retry_at - now)", "reject(Rejection::Kind::circuit_open, word, {})"),
+    mutant("R2 the retry time of another generation is told", IMPL,
+           "if (load_word() != word) continue;\n                return std::unexpected{reject(Rejection::Kind::circuit_open",
+           "return std::unexpected{reject(Rejection::Kind::circuit_open"),
+    mutant("R2 open is shown before its retry time", IMPL,
+           "        window_.widen();  // rejections",
+           "        breaker_.word_.store(next << 3U | static_cast<std::uint64_t>(to), std::memory_order_release);\n"
+           "        window_.widen();  // rejections"),
+    mutant("R2 more time is left than the circuit is open for", IMPL,
+           "std::min(retry_at - detail::coarse_steady_clock(), Duration{open_for_.load(std::memory_order_acquire)});",
+           "retry_at - detail::coarse_steady_clock();"),
+    mutant("R2 the retry time of another generation is told by the coarse clock", IMPL,
+           "if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word ||",
+           "if (left <= detail::coarse_lag ||"),
+    mutant("R3 the coarse clock is believed when the retry time is near", IMPL,
+           "if (left <= detail::coarse_lag ||", "if (left <= Duration::zero() ||"),
+    mutant("R36 nobody hears of rejections by the coarse clock", IMPL,
+           "if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))",
+           "if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word)"),
+    mutant("R3 the call at the retry time is still rejected", IMPL,
+           "if (now >= retry_at) break;", "if (now > retry_at) break;"),
+    mutant("R3 the retry time is not looked at again under the lock", IMPL,
+           "if (state() == State::open && now >= retry_at) {", "if (state() == State::open) {"),
+    mutant("R4 free slots are not counted again under the lock", IMPL,
+           "if (recovery != nullptr && recovery->probes.in_flight() < config_->half_open_max_concurrent) {",
+           "if (recovery != nullptr) {",
+           (PROBES, "if (slots > slots_.size()) slots_.resize(slots);",
+            "slots_.resize(std::max<std::size_t>(slots_.size(), slots + 1024U));")),
+    mutant("R4 probes are admitted without the lock", IMPL,
+           "        const std::scoped_lock lock{mutex_};\n        now = advance(now);\n        const TimePoint retry_at{",
+           "        now = advance(now);\n        const TimePoint retry_at{"),
+    mutant("R41 probes are timed where calls are not", IMPL,
+           "{word, config_->measure_duration ? now : unmeasured, ticket, slot}", "{word, now, ticket, slot}"),
+    mutant("R41 a success in the first bucket is counted without its duration", IMPL,
+           "                stripes_.own().add_duration(verdict.duration);\n", ""),
+    mutant("R41 the open time that was told goes back", IMPL,
+           "is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at)", "std::max(latest_, read_at)"),
+    mutant("R5 reading the metrics ends leases", IMPL,
+           "        const auto word = load_word();\n        // Kept only",
+           "        expire_leases(clock_.now());\n        const auto word = load_word();\n        // Kept only"),
+    mutant("R8 an outcome of an older generation counts", IMPL,
+           "if (generation() != generation_of(admission.word)) {\n        ++totals_.stale;  // R8", "if (false) {\n        ++totals_.stale;  // R8"),
+    mutant("R8 a success does not look at the generation of its cell", WINDOW_HEADER,
+           "tag_of(cell) != tag(generation, measured)", "(tag_of(cell) & 1U) != (tag(generation, measured) & 1U)"),
+    mutant("R8 a success is lost while cells are sealed", WINDOW,
+           "successes += successes_of(stripe.cell.exchange(empty));",
+           "successes += successes_of(stripe.cell.load()); stripe.cell.store(empty);"),
+    mutant("R8 a late outcome is judged by the state alone", IMPL,
+           "if (generation() != generation_of(admission.word)) {\n        ++totals_.stale;  // R8",
+           "if (state() != state_of(admission.word)) {\n        ++totals_.stale;  // R8"),
+    mutant("R8 a success is stored and not swapped in", WINDOW_HEADER,
+           "            if (stripe.cell.compare_exchange_strong(cell, cell + 1, std::memory_order_seq_cst,\n"
+           "                                                    std::memory_order_acquire)) {\n"
+           "                return result;\n            }",
+           "            stripe.cell.store(cell + 1);\n            return result;"),
+    mutant("R8 new cells are shown before they are ready", STRIPE,
+           "        for (unsigned i = 0; i < width_; ++i)\n"
+           "            more[i].stripe.cell.store(cell, std::memory_order_relaxed);  // relaxed: see below\n",
+           "        more_.store(more, std::memory_order_release);\n"
+           "        for (unsigned i = 0; i < width_; ++i) more[i].stripe.cell.store(cell, std::memory_order_relaxed);\n"),
+    mutant("R9 a permit settles twice", IMPL,
+           "    auto* breaker = std::exchange(breaker_, nullptr);\n", "    auto* breaker = breaker_;\n"),
+    mutant("R9 a permit that is assigned over is lost", BREAKER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
+    mutant("R9 a value that cannot be handed on is settled a second time", BREAKER_HEADER,
+           "        if (permit->breaker_ == nullptr) throw;  // settled: only the value could not be handed on\n", ""),
+    mutant("R9 a permit that is dropped is lost", BREAKER_HEADER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
+    mutant("R10 a timeout that is no failure is none the less counted", IMPL,
+           "return !config_->count_timeout_as_failure;", "return false;"),
+    mutant("R10 ignored outcomes enter the window", IMPL,
+           "case Outcome::ignored:\n        case Outcome::abandoned:\n            return true;",
+           "case Outcome::ignored:\n            return false;\n        case Outcome::abandoned:\n            return true;"),
+
+    # ---- the run of failures ----
+    mutant("R11 a quick success does not end the run", IMPL,
+           "    clear_run(generation);\n    if (judge_in_", "    if (judge_in_"),
+    mutant("R11 a slow success does not end the run", IMPL, "            clear_run(generation());\n", ""),
+    mutant("R11 a late success ends the run of a later generation", IMPL,
+           "while (is_run_of(generation, run)) {", "while (static_cast<std::uint32_t>(run) != 0) {"),
+    mutant("R11 the run is forgotten at the window's age already", IMPL,
+           "now - last_failure_at_ > time->duration", "now - last_failure_at_ >= time->duration"),
+    mutant("R11 a failure overwrites the success that ended the run meanwhile", IMPL,
+           "while (!run_.compare_exchange_weak(run, run_word(generation(), longer)));",
+           "while (run_.store(run_word(generation(), longer)), false);"),
+    mutant("R12 a run that reached its threshold is not judged if a success ends it", IMPL,
+           "std::max(run_at(now), std::exchange(reached_, 0))", "run_at(now)"),
+
+    # ---- judging ----
+    mutant("R12 one failure too many for the run", IMPL,
+           "run >= config_->consecutive_failure_threshold) {", "run > config_->consecutive_failure_threshold) {"),
+    mutant("R12 the failure rate must be above its threshold", IMPL,
+           "failure_rate >= config_->failure_rate_threshold", "failure_rate > config_->failure_rate_threshold"),
+    mutant("R12 the slow rate must be above its threshold", IMPL,
+           "slow_rate >= config_->slow_call_rate_threshold", "slow_rate > config_->slow_call_rate_threshold"),
+    mutant("R12 rates are judged one call early", IMPL,
+           "window_.minimum(config_->minimum_requests);", "window_.minimum(config_->minimum_requests) - 1;"),
+    mutant("R12 the success that completes the minimum is not judged", IMPL,
+           "judge_in_.fetch_sub(1) <= 1) judge_locked", "judge_in_.fetch_sub(1) <= 0) judge_locked"),
+    mutant("R12 judging is armed after the window was counted", IMPL,
+           "        judge_in_.store(armed);\n        counts = window_.counts(now);",
+           "        counts = window_.counts(now);\n        judge_in_.store(armed);"),
+    mutant("R12 successes that come while the missing ones are counted are not taken off", IMPL,
+           "if (judge_in_.fetch_sub(surplus) - surplus > 0) return;", "judge_in_.store(armed - surplus);\n        return;"),
+    mutant("R12 a success looks whether to judge before it is in the window", IMPL,
+           "    const auto result = window_.try_success(",
+           "    const auto judge_in = judge_in_.load();\n    const auto result = window_.try_success(",
+           (IMPL, "    if (judge_in_.load() <= armed || has_run", "    if (judge_in <= armed || has_run")),
+    mutant("R13 a count window keeps one outcome more", WINDOW,
+           "index < kept_ && bad(index).number <= forgotten", "index < kept_ && bad(index).number < forgotten"),
+    mutant("R13 a time window forgets a slice too early", WINDOW,
+           "reach_(std::int64_t{shape.slices} + 1) {}", "reach_(std::int64_t{shape.slices}) {}"),
+    mutant("R13 the moment at which a slice ends belongs to it", WINDOW_HEADER,
+           "now.time_since_epoch().count() >= end_.load", "now.time_since_epoch().count() > end_.load"),
+    mutant("R13 a success does not look at the end of its slice", WINDOW_HEADER,
+           "now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)", "now == TimePoint::max()"),
+    mutant("R13 a slice is given its end before the old one is sealed", WINDOW,
+           "    slices->add({gather(generation_), 0, 0});\n    slices->roll(now);",
+           "    end_.store(std::numeric_limits<TimePoint::rep>::max(), std::memory_order_release);\n"
+           "    slices->add({gather(generation_), 0, 0});\n    slices->roll(now);"),
+    mutant("R13 cells are ready for a generation whose slice has no end yet", WINDOW,
+           "    publish_end();\n    // Only now, so that", "    gather(generation);\n    publish_end();\n    // Only now, so that"),
+    mutant("R13 the first slice is lost when the second begins", WINDOW,
+           "    if (totals_) totals_[place(running_)] = sums_.total;\n", ""),
+    mutant("R13 the failures of the first slice are lost when the second begins", WINDOW,
+           "    if (bad_) bad_[place(running_)] = {sums_.failures, sums_.slow};\n", ""),
+    mutant("R13 failures of a slice are never forgotten", WINDOW, "    if (bad_) bad_[place(slice)] = {};\n", ""),
+    mutant("R16 calls of a disabled breaker are in its window", WINDOW,
+           "const auto unsealed = recording_ ? live() : 0;", "const auto unsealed = live();"),
+    mutant("R16 calls of a disabled breaker are in its window once they are gathered", WINDOW,
+           "return recording_ ? successes : 0;", "return successes;"),
+    mutant("R13 a full cell of successes runs over", WINDOW_HEADER,
+           "tag_of(cell) != tag(generation, measured) || successes_of(cell) == most_successes ||",
+           "tag_of(cell) != tag(generation, measured) ||"),
+    mutant("R14 a slow success is not slow in the window", IMPL,
+           "if (failure || verdict.slow) {\n            window_", "if (failure) {\n            window_"),
+    mutant("R15 a transition begins no generation", IMPL,
+           "const auto next = generation() + 1;", "const auto next = generation();"),
+    mutant("R16 the window survives closing", IMPL,
+           "    window_.clear(generation(), state() != State::disabled, now);\n", "    window_.seal(generation());\n    window_.roll(now);\n"),
+
+    # ---- calls that hang ----
+    mutant("R17 a hung call is counted again when it settles", IMPL,
+           "    } else if (counted) {\n        return;", "} else if (state_of(admission.word) == State::disabled) {"),
+    mutant("R17 admission does not look for hung calls", WATCHED,
+           "        if (is_overdue(now)) return std::nullopt;\n", ""),
+    mutant("R17 a call hangs only after its threshold", WATCHED,
+           "now - calls_[oldest_].started >= *threshold_", "now - calls_[oldest_].started > *threshold_"),
+    mutant("R17 hung calls of an older generation count", WATCHED,
+           "            if (call.generation != generation) continue;\n", ""),
+
+    # ---- half-open ----
+    mutant("R20 a slow probe is a good one", IMPL, "count_probe(!failure && !verdict.slow,", "count_probe(!failure,"),
+    mutant("R20 one good probe too many closes", IMPL,
+           "recovery.good_in_a_row >= config_->success_threshold", "recovery.good_in_a_row > config_->success_threshold"),
+    mutant("R21 the success rate must be above its mark", IMPL,
+           "success_rate >= rule->success_rate ? State", "success_rate > rule->success_rate ? State"),
+    mutant("R21 one probe too many before the rate is judged", IMPL,
+           "recovery.counts.total < rule->minimum_probes", "recovery.counts.total <= rule->minimum_probes"),
+    mutant("R21 good probes of an earlier half-open count", IMPL,
+           "            recovery_->good = recovery_->good_in_a_row = 0;\n", ""),
+    mutant("R22 a neutral probe counts", IMPL, "    if (is_neutral(verdict.outcome)) return;  // R22\n", ""),
+    mutant("R23 closing keeps the backoff attempt", IMPL, "        attempt_ = 0;\n        hint_until_ = {};", "        hint_until_ = {};"),
+    mutant("R24 a lease that ran out is not seen while all slots are taken", IMPL,
+           "if (!full || now.time_since_epoch().count() >= earliest_lease_.load(std::memory_order_acquire)) break;",
+           "if (!full) break;"),
+    mutant("R24 a lease ends after its deadline", PROBES, "now < probe.deadline) continue;", "now <= probe.deadline) continue;"),
+    mutant("R24 a late probe frees the slot of another", PROBES,
+           "        if (slots_[slot].ticket != ticket) return false;\n", ""),
+    mutant("R25 a slot that is free again is not offered", IMPL,
+           "    publish_probes();\n    note_hint", "    note_hint"),
+
+    # ---- open time ----
+    mutant("R26 the attempt does not grow", IMPL,
+           "if (from == State::half_open && attempt_ != ~0U) ++attempt_;  // R26", ""),
+    mutant("R27 linear backoff begins a step late", OPEN_TIME,
+           "static_cast<double>(attempt) * static_cast<double>(backoff.increment.count())",
+           "static_cast<double>(attempt - (attempt != 0 ? 1 : 0)) * static_cast<double>(backoff.increment.count())"),
+    mutant("R27 exponential backoff begins a step early", OPEN_TIME,
+           "std::pow(backoff.multiplier, static_cast<double>(attempt))", "std::pow(backoff.multiplier, attempt + 1.0)"),
+    mutant("R27 an open time is not capped", OPEN_TIME,
+           "if (!(nanoseconds < static_cast<double>(cap.count()))) return cap;", "static_cast<void>(cap);"),
+    mutant("R28 jitter only shortens", OPEN_TIME, "middle * (1 + ratio), cap, jitter", "middle, cap, jitter"),
+    mutant("R29 a later, shorter hint takes the place of the longer one", IMPL,
+           "hint_until_ = std::max(hint_until_, now + hint);", "hint_until_ = now + hint;"),
+    mutant("R29 a hint goes beyond the longest open time", IMPL,
+           "std::clamp(*settlement.retry_after, Duration::zero(), config_->backoff.max_open_timeout)", "*settlement.retry_after",
+           (OPEN_TIME, "    hint = std::min(hint, config.backoff.max_open_timeout);\n", "")),
+    mutant("R30 time goes back", IMPL, "latest_ = std::max(latest_, now);", "latest_ = now;"),
+    mutant("R33 a call that ends at its deadline is late", BREAKER_HEADER,
+           "if (ended <= deadline) [[likely]]", "if (ended < deadline) [[likely]]"),
+
+    # ---- events, reports, metrics ----
+    mutant("R37 a transition inside a listener overtakes the one it is told of", HUB,
+           "    if (draining_) return;  // who is at it delivers ours too, after what came before\n", ""),
+    mutant("R37 a transition inside a listener waits for the next one", HUB,
+           "while (!queue_.empty()) {", "if (!queue_.empty()) {"),
+    mutant("R37 a listener that throws is not counted", HUB,
+           "        listener.call(breaker, event);\n    } catch (...) {\n        count_error();",
+           "        listener.call(breaker, event);\n    } catch (...) {"),
+    mutant("R37 a new listener hears what was before it", HUB, "if (wants_it && listener->since <= next.number) tell", "if (wants_it) tell"),
+    mutant("R40 a full ring keeps its oldest reports", REPORTS, "                oldest_ = (oldest_ + 1) % capacity_;\n", ""),
+    mutant("R40 the last outcomes come oldest first", OUTCOMES,
+           "(*ring_)[(added_ - 1 - back) % ring_->size()]", "(*ring_)[(added_ - last.count + back) % ring_->size()]"),
+    mutant("R40 outcomes before a closing are reported after it", IMPL, "    if (admits_all(to)) last_outcomes_.clear();\n", ""),
+    mutant("R41 abandoned calls were not admitted", IMPL,
+           "totals.timeouts + totals.ignored + totals.abandoned;", "totals.timeouts + totals.ignored;"),
+    mutant("R41 the first cell is forgotten when there are more", STRIPE,
+           "        visit(first_);\n        if (auto* more", "        if (!is_wide()) visit(first_);\n        if (auto* more"),
+    mutant("R41 successes change sides when measuring is switched", WINDOW,
+           "(was_measured ? gathered_.measured", "(measured ? gathered_.measured"),
+    mutant("R41 time open is forgotten", IMPL, "    if (is_open(from)) time_open_ += now - last_change_;\n", ""),
+    mutant("R42 a bound does not belong to its bucket", STRIPE, "duration.count() > bounds[bucket]", "duration.count() >= bounds[bucket]"),
+
+    # ---- control, reconfiguration, restoring ----
+    mutant("R50 a trip is not counted", IMPL, "            ++trip_count_;\n", ""),
+    mutant("R50 a reset switches on what is switched off", IMPL,
+           "to == State::closed && !config_->enabled ? State::disabled : to,", "to,"),
+    mutant("R51 a longer window brings back a run that was forgotten", IMPL, "        if (run_at(now) == 0) set_run(0);", "        //"),
+    mutant("R51 a success is not judged by new thresholds", IMPL, "            judge_next();  // by the new thresholds\n", ""),
+    mutant("R51 outcomes of the first slice do not move", WINDOW,
+           "auto counts = slice == running_ ? sums_ : WindowCounts{};", "WindowCounts counts{};"),
+    mutant("R51 outcomes move to an older slice", WINDOW,
+           "other.origin_ + (slice + 1) * other.length_ - Duration{1}", "other.origin_ + slice * other.length_"),
+    mutant("R52 open for longer than the configuration allows", IMPL,
+           "std::min(snapshot.time_left, detail::longest_open_time(*config_))", "snapshot.time_left"),
+    mutant("R52 half-open is restored as it was", IMPL, "        if (to == State::half_open) to = State::open;", "        //"),
+    mutant("R52 numbers are given twice", IMPL, "        count_on_from(snapshot.generation, now);\n", ""),
+    mutant("R52 restoring forgets the transitions that were counted", IMPL,
+           "        if (history_) history->transitions = history_->transitions;\n", ""),
+    mutant("R52 that it was restored hides why it opened", REPORTS, "!(restored && last_trip_)) put", "(restored || true)) put"),
+]

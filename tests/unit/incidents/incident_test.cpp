@@ -1,0 +1,566 @@
+#include <fusebox/incidents/incident.hpp>
+
+#include <array>
+#include <stdexcept>
+
+#include "support/catch.hpp"
+#include "unit/incidents/samples.hpp"
+
+namespace fusebox::incidents {
+
+namespace {
+
+using namespace std::chrono_literals;
+using test::ended;
+using test::firing;
+using test::new_year;
+
+constexpr std::array states{IncidentState::detected,    IncidentState::triaged,  IncidentState::investigating,
+                            IncidentState::remediating, IncidentState::resolved, IncidentState::closed};
+
+const IncidentRules rules{.flap_window = 10min, .max_timeline = 500};
+
+/// As the store would hand it back: with an id and a version.
+Incident stored(Change change) {
+    if (change.incident.id.empty()) change.incident.id = "inc_1";
+    ++change.incident.version;
+    return std::move(change.incident);
+}
+
+/// An incident whose alert fires since `new_year`, brought to `state` one and two minutes later.
+Incident in_state(IncidentState state) {
+    Incident incident = stored(apply_alert(firing(new_year), {}, rules, new_year));
+    const auto step = [&incident](IncidentState to, WallTime at) {
+        auto change = move_to(incident, to, "ada", "", rules, at);
+        REQUIRE(change);
+        incident = stored(*change);
+    };
+    if (state == IncidentState::closed) step(IncidentState::resolved, new_year + 1min);
+    if (state != IncidentState::detected) step(state, new_year + (state == IncidentState::closed ? 2min : 1min));
+    REQUIRE(incident.state == state);
+    return incident;
+}
+
+Incident with_severity(Severity severity) {
+    Alert alert = firing(new_year);
+    alert.severity = severity;
+    return stored(apply_alert(alert, {}, rules, new_year));
+}
+
+}  // namespace
+
+// --- alerts -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a firing without an incident creates one") {
+    Alert alert = firing(new_year - 1min);
+    alert.labels["severity"] = "critical";
+    alert.annotations = {{"runbook", "https://runbooks.example/slow"}};
+    const Change change = apply_alert(alert, {}, rules, new_year);
+
+    CHECK(change.kind == ChangeKind::created);
+    CHECK(change.notify);
+    const Incident& made = change.incident;
+    CHECK(made.id.empty());
+    CHECK(made.version == 0);
+    CHECK(made.title == alert.title);
+    CHECK(made.state == IncidentState::detected);
+    CHECK(made.severity == Severity::p0);
+    CHECK(made.labels == alert.labels);
+    CHECK(made.annotations == alert.annotations);
+    CHECK(made.source == "prometheus");
+    CHECK(made.fingerprint == fingerprint(alert.labels));
+    CHECK(made.created_at == new_year);
+    CHECK(made.updated_at == new_year);
+    CHECK(made.alert_starts_at == new_year - 1min);
+    CHECK_FALSE(made.resolved_at);
+    CHECK(made.alert_count == 1);
+    CHECK(made.timeline == std::vector<TimelineEvent>{
+                               {new_year, "created", "alert:prometheus", "P0, fires since 2025-12-31T23:59:00Z"}});
+}
+
+TEST_CASE("the link to an alert's generator is kept as an annotation") {
+    Alert alert = firing(new_year);
+    alert.generator_url = "http://prometheus.example/graph";
+    CHECK(apply_alert(alert, {}, rules, new_year).incident.annotations ==
+          Labels{{"generator_url", "http://prometheus.example/graph"}});
+    alert.annotations = {{"generator_url", "its own"}};
+    CHECK(apply_alert(alert, {}, rules, new_year).incident.annotations == Labels{{"generator_url", "its own"}});
+}
+
+TEST_CASE("a resolve of nothing changes nothing") {
+    const Change change = apply_alert(ended(new_year, new_year), {}, rules, new_year);
+    CHECK(change.kind == ChangeKind::none);
+    CHECK_FALSE(change.notify);
+    CHECK(change.incident == Incident{});
+}
+
+TEST_CASE("life cycle: what each alert does to an incident in each state") {
+    using enum IncidentState;
+    enum Message { old_firing, same_firing, new_firing, late_firing, old_resolve, same_resolve, new_resolve };
+    // resolved and closed are so since one minute after new year; the late firing begins past the flap window
+    const auto message = [](Message which) {
+        switch (which) {
+            case old_firing:
+                return firing(new_year - 1us);
+            case same_firing:
+                return firing(new_year);
+            case new_firing:
+                return firing(new_year + 2min);
+            case late_firing:
+                return firing(new_year + 12min);
+            case old_resolve:
+                return ended(new_year - 1us, new_year + 5min);
+            case same_resolve:
+                return ended(new_year, new_year + 5min);
+            case new_resolve:
+                return ended(new_year + 2min, new_year + 5min);
+        }
+        throw std::logic_error{"no such message"};
+    };
+    struct Row {
+        Message message;
+        ChangeKind open;
+        ChangeKind resolved;
+        ChangeKind closed;
+    };
+    const std::vector<Row> table{
+        {old_firing, ChangeKind::none, ChangeKind::none, ChangeKind::none},
+        {same_firing, ChangeKind::updated, ChangeKind::none, ChangeKind::none},
+        {new_firing, ChangeKind::updated, ChangeKind::reopened, ChangeKind::created},
+        {late_firing, ChangeKind::updated, ChangeKind::created, ChangeKind::created},
+        {old_resolve, ChangeKind::none, ChangeKind::none, ChangeKind::none},
+        {same_resolve, ChangeKind::resolved, ChangeKind::none, ChangeKind::none},
+        {new_resolve, ChangeKind::resolved, ChangeKind::none, ChangeKind::none},
+    };
+    const WallTime now = new_year + 20min;
+    for (const auto state : states) {
+        for (const auto& row : table) {
+            CAPTURE(to_string(state), row.message);
+            const Incident before = in_state(state);
+            const Change change = apply_alert(message(row.message), before, rules, now);
+            const auto expected = is_open(state) ? row.open : state == resolved ? row.resolved : row.closed;
+            CHECK(to_string(change.kind) == to_string(expected));
+            switch (expected) {
+                case ChangeKind::none:
+                    CHECK(change.incident == before);
+                    break;
+                case ChangeKind::updated:
+                    CHECK(change.incident.state == state);
+                    break;
+                case ChangeKind::resolved:
+                    CHECK(change.incident.state == resolved);
+                    break;
+                case ChangeKind::created:
+                    CHECK(change.incident.id.empty());
+                    [[fallthrough]];
+                case ChangeKind::reopened:
+                    CHECK(change.incident.state == detected);
+                    break;
+                default:
+                    FAIL("no alert does this");
+            }
+            if (expected != ChangeKind::created) CHECK(change.incident.id == before.id);
+            if (expected != ChangeKind::created) CHECK(change.incident.version == before.version);
+            CHECK(change.notify == (expected != ChangeKind::none && expected != ChangeKind::updated));
+        }
+    }
+}
+
+TEST_CASE("a repeat counts and stays out of the timeline") {
+    const Incident before = in_state(IncidentState::investigating);
+    const Change change = apply_alert(firing(new_year), before, rules, new_year + 3min);
+    CHECK(change.kind == ChangeKind::updated);
+    CHECK_FALSE(change.notify);
+    Incident expected = before;
+    expected.alert_count = 2;
+    expected.updated_at = new_year + 3min;
+    CHECK(change.incident == expected);
+}
+
+TEST_CASE("a repeat brings its annotations, and leaves those it does not replace") {
+    Alert alert = firing(new_year);
+    alert.annotations = {{"value", "17"}, {"runbook", "https://runbooks.example/slow"}};
+    const Incident before = stored(apply_alert(alert, {}, rules, new_year));
+
+    alert.annotations = {{"value", "18"}};
+    CHECK(apply_alert(alert, before, rules, new_year + 1min).incident.annotations == Labels{{"value", "18"}});
+    alert.annotations.clear();
+    CHECK(apply_alert(alert, before, rules, new_year + 1min).incident.annotations == before.annotations);
+}
+
+TEST_CASE("a newer firing of an open incident is the one it is about from then on") {
+    const Incident before = in_state(IncidentState::triaged);
+    const Incident after = apply_alert(firing(new_year + 1h), before, rules, new_year + 1h).incident;
+    CHECK(after.alert_starts_at == new_year + 1h);
+    CHECK(after.timeline == before.timeline);
+    CHECK(apply_alert(ended(new_year, new_year + 30min), after, rules, new_year + 2h).kind == ChangeKind::none);
+}
+
+TEST_CASE("a repeat that raises the severity notifies, one that lowers it does not; both enter the timeline") {
+    for (const auto from : {Severity::p0, Severity::p2, Severity::p4}) {
+        for (const auto to : {Severity::p0, Severity::p2, Severity::p4}) {
+            CAPTURE(to_string(from), to_string(to));
+            const Incident before = with_severity(from);
+            Alert alert = firing(new_year);
+            alert.severity = to;
+            const Change change = apply_alert(alert, before, rules, new_year + 1min);
+            CHECK(change.kind == ChangeKind::updated);
+            CHECK(change.incident.severity == to);
+            CHECK(change.notify == (to < from));
+            if (from == to) {
+                CHECK(change.incident.timeline == before.timeline);
+            } else {
+                const auto detail = "from " + std::string{to_string(from)} + " to " + std::string{to_string(to)};
+                CHECK(change.incident.timeline.size() == 2);
+                CHECK(change.incident.timeline.back() ==
+                      TimelineEvent{new_year + 1min, "severity_changed", "alert:prometheus", detail});
+            }
+        }
+    }
+}
+
+TEST_CASE("a repeat that states no severity leaves it") {
+    const Incident before = with_severity(Severity::p1);
+    CHECK(apply_alert(firing(new_year), before, rules, new_year + 1min).incident.severity == Severity::p1);
+}
+
+TEST_CASE("a late repeat of an older firing does not bring its old severity back") {
+    Incident incident = with_severity(Severity::p3);
+    Alert worse = firing(new_year + 1h);
+    worse.severity = Severity::p0;
+    incident = stored(apply_alert(worse, incident, rules, new_year + 1h));
+    Alert late = firing(new_year);
+    late.severity = Severity::p3;
+    CHECK(apply_alert(late, incident, rules, new_year + 2h).incident == incident);
+}
+
+TEST_CASE("a resolve resolves as of the end that the alert gives") {
+    const Incident before = in_state(IncidentState::detected);
+    const Change change = apply_alert(ended(new_year, new_year + 4min), before, rules, new_year + 5min);
+    CHECK(change.kind == ChangeKind::resolved);
+    CHECK(change.incident.resolved_at == new_year + 4min);
+    CHECK(change.incident.updated_at == new_year + 5min);
+    CHECK(change.incident.alert_count == 2);
+    CHECK(change.incident.timeline.back() ==
+          TimelineEvent{new_year + 5min, "resolved", "alert:prometheus", "the alert ended at 2026-01-01T00:04:00Z"});
+}
+
+TEST_CASE("an end that cannot be is taken as now") {
+    const Incident before = in_state(IncidentState::detected);
+    const WallTime now = new_year + 5min;
+    Alert alert = ended(new_year, now + 1us);
+    CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == now);
+    alert.ends_at = new_year - 1us;
+    CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == now);
+    alert.ends_at = std::nullopt;
+    CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == now);
+    alert.ends_at = new_year;
+    CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == new_year);
+    alert.ends_at = now;
+    CHECK(apply_alert(alert, before, rules, now).incident.resolved_at == now);
+}
+
+TEST_CASE("a resolve of a firing that was never seen also settles that firing") {
+    const Incident before = in_state(IncidentState::detected);
+    const Incident after = stored(apply_alert(ended(new_year + 5min, new_year + 6min), before, rules, new_year + 6min));
+    CHECK(after.state == IncidentState::resolved);
+    CHECK(after.alert_starts_at == new_year + 5min);
+    CHECK(apply_alert(firing(new_year + 5min), after, rules, new_year + 7min).kind == ChangeKind::none);
+}
+
+TEST_CASE("a resolve leaves severity and annotations as they were") {
+    Alert alert = firing(new_year);
+    alert.severity = Severity::p1;
+    alert.annotations = {{"value", "17"}};
+    const Incident before = stored(apply_alert(alert, {}, rules, new_year));
+    alert.resolved = true;
+    alert.severity = Severity::p4;
+    alert.annotations = {{"value", "0"}};
+    const Incident after = apply_alert(alert, before, rules, new_year + 1min).incident;
+    CHECK(after.severity == Severity::p1);
+    CHECK(after.annotations == before.annotations);
+}
+
+TEST_CASE("a resolve that is sent again and again changes nothing after the first") {
+    Incident incident = stored(
+        apply_alert(ended(new_year, new_year + 1min), in_state(IncidentState::detected), rules, new_year + 1min));
+    for (int minute = 2; minute < 17; ++minute) {
+        const Change again = apply_alert(ended(new_year, new_year + 1min), incident, rules, new_year + 1min * minute);
+        CHECK(again.kind == ChangeKind::none);
+        CHECK(again.incident == incident);
+    }
+}
+
+TEST_CASE("a repeat does not undo what an operator resolved or closed") {
+    for (const auto state : {IncidentState::resolved, IncidentState::closed}) {
+        const Incident before = in_state(state);
+        for (const auto later : {3min, 9min, 60min}) {
+            CHECK(apply_alert(firing(new_year), before, rules, new_year + later).kind == ChangeKind::none);
+        }
+    }
+}
+
+TEST_CASE("the same firing by two paths is one incident, whichever path is first") {
+    Alert direct = firing(new_year);
+    Alert relayed = firing(new_year);
+    relayed.source = "alertmanager";
+    relayed.title = "SlowModel";
+    for (const auto& [first, second] : {std::pair{direct, relayed}, std::pair{relayed, direct}}) {
+        const Incident incident = stored(apply_alert(first, {}, rules, new_year));
+        const Change change = apply_alert(second, incident, rules, new_year + 30s);
+        CHECK(change.kind == ChangeKind::updated);
+        CHECK_FALSE(change.notify);
+        CHECK(change.incident.title == first.title);
+        CHECK(change.incident.source == first.source);
+    }
+}
+
+TEST_CASE("a slow path's firing and resolve after the fast path's resolve change nothing") {
+    const Incident incident =
+        stored(apply_alert(ended(new_year, new_year + 10s), in_state(IncidentState::detected), rules, new_year + 10s));
+    CHECK(apply_alert(firing(new_year), incident, rules, new_year + 30s).kind == ChangeKind::none);
+    CHECK(apply_alert(ended(new_year, new_year + 10s), incident, rules, new_year + 60s).kind == ChangeKind::none);
+}
+
+TEST_CASE("flap window: a new firing at its very end reopens, one microsecond later it makes a new incident") {
+    const Incident before = in_state(IncidentState::resolved);
+    REQUIRE(before.resolved_at == new_year + 1min);
+    const WallTime end = new_year + 11min;
+    const WallTime now = new_year + 1h;
+    CHECK(apply_alert(firing(end), before, rules, now).kind == ChangeKind::reopened);
+    CHECK(apply_alert(firing(end + 1us), before, rules, now).kind == ChangeKind::created);
+    // Begun before the operator resolved, but after the firing that he resolved.
+    CHECK(apply_alert(firing(new_year + 30s), before, rules, now).kind == ChangeKind::reopened);
+}
+
+TEST_CASE("flap window: none reopens only what begins no later than the resolution") {
+    const Incident before = in_state(IncidentState::resolved);
+    const IncidentRules none{.flap_window = 0s, .max_timeline = 500};
+    CHECK(apply_alert(firing(new_year + 1min), before, none, new_year + 1h).kind == ChangeKind::reopened);
+    CHECK(apply_alert(firing(new_year + 1min + 1us), before, none, new_year + 1h).kind == ChangeKind::created);
+}
+
+TEST_CASE("flap window: the longest there is does not overflow") {
+    const IncidentRules always{.flap_window = std::chrono::seconds::max(), .max_timeline = 500};
+    CHECK(apply_alert(firing(new_year + 24h * 365'000), in_state(IncidentState::resolved), always,
+                      new_year + 24h * 365'000)
+              .kind == ChangeKind::reopened);
+}
+
+TEST_CASE("a reopened incident starts over, with its history") {
+    const Incident before = in_state(IncidentState::resolved);
+    Alert alert = firing(new_year + 5min);
+    alert.severity = Severity::p0;
+    alert.annotations = {{"value", "19"}};
+    const Change change = apply_alert(alert, before, rules, new_year + 6min);
+    REQUIRE(change.kind == ChangeKind::reopened);
+    const Incident& after = change.incident;
+    CHECK(after.id == before.id);
+    CHECK(after.state == IncidentState::detected);
+    CHECK_FALSE(after.resolved_at);
+    CHECK(after.alert_starts_at == new_year + 5min);
+    CHECK(after.severity == Severity::p0);
+    CHECK(after.annotations == alert.annotations);
+    CHECK(after.alert_count == before.alert_count + 1);
+    CHECK(after.created_at == before.created_at);
+    REQUIRE(after.timeline.size() == before.timeline.size() + 2);
+    CHECK(after.timeline[2] ==
+          TimelineEvent{new_year + 6min, "reopened", "alert:prometheus", "fires again since 2026-01-01T00:05:00Z"});
+    CHECK(after.timeline[3].kind == "severity_changed");
+}
+
+TEST_CASE("a new incident of a fingerprint is newer than the one before, even when the clock was set back") {
+    const Incident before = in_state(IncidentState::closed);
+    CHECK(apply_alert(firing(new_year + 1h), before, rules, new_year + 1h).incident.created_at == new_year + 1h);
+    const Incident same_instant = [] {
+        Incident incident = in_state(IncidentState::closed);
+        incident.created_at = new_year + 1h;
+        return incident;
+    }();
+    const Change change = apply_alert(firing(new_year + 30min), same_instant, rules, new_year + 30min);
+    REQUIRE(change.kind == ChangeKind::created);
+    CHECK(change.incident.created_at == new_year + 1h + 1us);
+}
+
+TEST_CASE("a start in the future does not outrank the honest messages that follow") {
+    const WallTime far = *from_rfc3339("9999-12-31T23:59:59Z");
+    Incident incident = stored(apply_alert(firing(far), {}, rules, new_year));
+    CHECK(incident.alert_starts_at == new_year);
+    CHECK(apply_alert(ended(far, new_year + 1min), incident, rules, new_year + 1min).kind == ChangeKind::resolved);
+    CHECK(apply_alert(ended(new_year + 30s, new_year + 1min), incident, rules, new_year + 1min).kind ==
+          ChangeKind::resolved);
+}
+
+// --- operators ----------------------------------------------------------------------------------------------------
+
+TEST_CASE("life cycle: which state an operator can move an incident to from which") {
+    using enum IncidentState;
+    // rows: from; columns: to detected, triaged, investigating, remediating, resolved, closed
+    const std::array<std::array<bool, 6>, 6> allowed{{
+        {false, true, true, true, true, false},
+        {false, false, true, true, true, false},
+        {false, false, false, true, true, false},
+        {false, false, false, false, true, false},
+        {false, false, false, false, false, true},
+        {false, false, false, false, false, false},
+    }};
+    const WallTime now = new_year + 1h;
+    for (std::size_t from = 0; from < states.size(); ++from) {
+        for (std::size_t to = 0; to < states.size(); ++to) {
+            CAPTURE(to_string(states[from]), to_string(states[to]));
+            const Incident before = in_state(states[from]);
+            const auto change = move_to(before, states[to], "ada", "on it", rules, now);
+            REQUIRE(change.has_value() == allowed[from][to]);
+            if (!change) {
+                CHECK(change.error().message.starts_with("an incident that is " + std::string{to_string(states[from])} +
+                                                         " cannot be "));
+                continue;
+            }
+            Incident expected = before;
+            expected.state = states[to];
+            expected.updated_at = now;
+            if (states[to] == resolved) expected.resolved_at = now;
+            const bool acknowledges = states[to] == triaged;
+            const auto kind = acknowledges             ? ChangeKind::acknowledged
+                              : states[to] == resolved ? ChangeKind::resolved
+                                                       : ChangeKind::state_changed;
+            expected.timeline.push_back({now, std::string{to_string(kind)}, "ada",
+                                         "from " + std::string{to_string(states[from])} + " to " +
+                                             std::string{to_string(states[to])} + ": on it"});
+            CHECK(change->incident == expected);
+            CHECK(change->kind == kind);
+            CHECK(change->notify == (kind != ChangeKind::state_changed));
+        }
+    }
+}
+
+TEST_CASE("a refused change says what is and what cannot be") {
+    const auto message = [](IncidentState from, IncidentState to) {
+        return move_to(in_state(from), to, "ada", "", rules, new_year + 1h).error().message;
+    };
+    using enum IncidentState;
+    CHECK(message(closed, triaged) == "an incident that is closed cannot be acknowledged");
+    CHECK(message(resolved, resolved) == "an incident that is resolved cannot be resolved");
+    CHECK(message(triaged, closed) == "an incident that is triaged cannot be closed");
+    CHECK(message(triaged, detected) == "an incident that is triaged cannot be moved back to detected");
+    CHECK(message(remediating, investigating) == "an incident that is remediating cannot be moved to investigating");
+    CHECK(message(closed, remediating) == "an incident that is closed cannot be moved to remediating");
+}
+
+TEST_CASE("an operator's change without a note says only from where to where") {
+    const auto change =
+        move_to(in_state(IncidentState::detected), IncidentState::triaged, "ada", "", rules, new_year + 1h);
+    REQUIRE(change);
+    CHECK(change->incident.timeline.back().detail == "from detected to triaged");
+}
+
+TEST_CASE("a note can be added in every state and changes nothing else") {
+    for (const auto state : states) {
+        const Incident before = in_state(state);
+        const Change change = add_note(before, "ada", "the cache was cold", rules, new_year + 1h);
+        CHECK(change.kind == ChangeKind::noted);
+        CHECK_FALSE(change.notify);
+        Incident expected = before;
+        expected.updated_at = new_year + 1h;
+        expected.timeline.push_back({new_year + 1h, "note", "ada", "the cache was cold"});
+        CHECK(change.incident == expected);
+    }
+}
+
+TEST_CASE("a long note is cut at a code point") {
+    const Incident before = in_state(IncidentState::detected);
+    const auto kept = [&before](const std::string& text) {
+        return add_note(before, "ada", text, rules, new_year).incident.timeline.back().detail;
+    };
+    const std::string most(max_note_bytes, 'x');
+    CHECK(kept(most) == most);
+    CHECK(kept(most + "y") == most + "…");
+    // The euro sign takes three bytes, of which one or two would be left over.
+    for (std::size_t lead : {1U, 2U}) {
+        const std::string text = std::string(max_note_bytes - lead, 'x') + "€";
+        CHECK(kept(text) == std::string(max_note_bytes - lead, 'x') + "…");
+    }
+    CHECK(kept(std::string(max_note_bytes + 1, '\x80')) == "…");
+    const auto moved = move_to(before, IncidentState::triaged, "ada", most + "y", rules, new_year);
+    REQUIRE(moved);
+    CHECK(moved->incident.timeline.back().detail == "from detected to triaged: " + most + "…");
+}
+
+// --- timeline -----------------------------------------------------------------------------------------------------
+
+TEST_CASE("a timeline keeps its first and its latest events, and one that stands for those between") {
+    const IncidentRules few{.flap_window = 10min, .max_timeline = 5};
+    Incident incident = in_state(IncidentState::detected);
+    for (int i = 1; i <= 4; ++i)
+        incident = add_note(incident, "ada", std::to_string(i), few, new_year + 1min * i).incident;
+    CHECK(incident.timeline.size() == 5);
+    CHECK(incident.timeline[1].detail == "1");
+
+    for (int i = 5; i <= 20; ++i) {
+        incident = add_note(incident, "ada", std::to_string(i), few, new_year + 1min * i).incident;
+        REQUIRE(incident.timeline.size() == 5);
+        CHECK(incident.timeline[0].kind == "created");
+        CHECK(incident.timeline[1].kind == "truncated");
+        CHECK(incident.timeline[1].actor == "system");
+        CHECK(incident.timeline[1].at == new_year + 1min * (i - 3));
+        CHECK(incident.timeline[2].detail == std::to_string(i - 2));
+        CHECK(incident.timeline[4].detail == std::to_string(i));
+    }
+}
+
+TEST_CASE("a timeline is never cut below first, mark and latest") {
+    std::vector<TimelineEvent> timeline;
+    for (int i = 0; i < 6; ++i) timeline.push_back({new_year + 1min * i, "note", "ada", std::to_string(i)});
+    for (std::size_t max : {0U, 1U, 2U, 3U}) {
+        auto cut = timeline;
+        truncate_timeline(cut, max);
+        REQUIRE(cut.size() == 3);
+        CHECK(cut[0] == timeline[0]);
+        CHECK(cut[1].kind == "truncated");
+        CHECK(cut[1].at == timeline[4].at);
+        CHECK(cut[2] == timeline[5]);
+    }
+    auto whole = timeline;
+    truncate_timeline(whole, 6);
+    CHECK(whole == timeline);
+    std::vector<TimelineEvent> nothing;
+    truncate_timeline(nothing, 3);
+    CHECK(nothing.empty());
+}
+
+TEST_CASE("an alert that flaps for ever leaves a bounded timeline") {
+    const IncidentRules few{.flap_window = 10min, .max_timeline = 7};
+    std::optional<Incident> incident;
+    for (int i = 0; i < 200; ++i) {
+        const WallTime at = new_year + 1min * i;
+        incident = stored(apply_alert(i % 2 == 0 ? firing(at) : ended(at - 1min, at), incident, few, at));
+        CHECK(incident->timeline.size() <= 7);
+    }
+    CHECK(incident->alert_count == 200);
+    CHECK(incident->timeline.size() == 7);
+}
+
+// --- names --------------------------------------------------------------------------------------------------------
+
+TEST_CASE("states of incidents are read as they are written") {
+    for (const auto state : states) CHECK(incident_state_from_string(to_string(state)) == state);
+    CHECK(to_string(IncidentState::remediating) == "remediating");
+    for (const char* text : {"", "Detected", "open", "closed "}) CHECK_FALSE(incident_state_from_string(text));
+}
+
+TEST_CASE("an incident is open until it is resolved or closed") {
+    for (const auto state : states) {
+        CHECK(is_open(state) == (state != IncidentState::resolved && state != IncidentState::closed));
+    }
+}
+
+TEST_CASE("changes have the names that the API answers") {
+    using enum ChangeKind;
+    const std::vector<std::pair<ChangeKind, std::string_view>> names{
+        {none, "none"},         {created, "created"},   {updated, "updated"}, {acknowledged, "acknowledged"},
+        {resolved, "resolved"}, {reopened, "reopened"}, {noted, "noted"},     {state_changed, "state_changed"},
+    };
+    for (const auto& [kind, name] : names) CHECK(to_string(kind) == name);
+}
+
+}  // namespace fusebox::incidents
