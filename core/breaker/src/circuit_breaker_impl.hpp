@@ -1,8 +1,10 @@
 // The inside of a circuit breaker: what is decided without a lock, and what under one.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -144,9 +146,14 @@ private:
     void judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept;
 
     // ---- under the mutex ----
-    TimePoint advance(TimePoint now) noexcept;
+    TimePoint advance(TimePoint now) noexcept {
+        latest_ = std::max(latest_, now);
+        return latest_;
+    }
     template <class Make>
-    void enqueue(const Make& make) noexcept;
+    void enqueue(const Make& make) noexcept {
+        if (hub_owner_) hub_owner_->enqueue(make);
+    }
     void count(const detail::Admission& admission, const Verdict& verdict) noexcept;
     [[nodiscard]] bool is_neutral(Outcome outcome) const noexcept;
     void settle_generation(const detail::Admission& admission, const Verdict& verdict, TimePoint now) noexcept;
@@ -176,6 +183,16 @@ private:
     void clear_window(TimePoint now) noexcept;
     void publish_config() noexcept;
     void set_hung_call_threshold(std::optional<Duration> threshold);
+
+    [[nodiscard]] static double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
+        return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+    }
+    [[nodiscard]] static double seconds(Duration duration) noexcept {
+        return std::chrono::duration<double>{duration}.count();
+    }
+    [[nodiscard]] static bool is_open(State state) noexcept {
+        return state == State::open || state == State::forced_open;
+    }
 
     // run_: low half of the generation << 32 | failures in a row.
     static constexpr std::uint32_t tag(std::uint64_t generation) noexcept {
