@@ -1,20 +1,19 @@
 #include <fusebox/registry/metrics_text.hpp>
 
-#include <algorithm>
-#include <functional>
 #include <tuple>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "exposition_text.hpp"
-#include "registry_impl.hpp"
+#include "series_collector.hpp"
 
 namespace fusebox {
 namespace {
 
 using detail::ExpositionText;
 
-/// One value of the label `name`: a breaker, or the sum of those beyond the cap.
+/// What the samples of one breaker, or of the sum, are written from.
 struct Series {
     std::string labels;
     CircuitBreakerMetrics metrics;
@@ -22,26 +21,6 @@ struct Series {
 };
 
 double in_seconds(std::chrono::duration<double> duration) { return duration.count(); }
-
-void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
-    const auto add_all = [](auto& to, const auto& from) {
-        std::ranges::transform(to, from, to.begin(), std::plus<>{});
-    };
-    sum.totals.admitted += part.totals.admitted;
-    sum.totals.rejected += part.totals.rejected;
-    sum.totals.successes += part.totals.successes;
-    sum.totals.failed += part.totals.failed;
-    sum.totals.slow += part.totals.slow;
-    sum.totals.stale += part.totals.stale;
-    sum.totals.fallbacks += part.totals.fallbacks;
-    sum.totals.probes += part.totals.probes;
-    add_all(sum.durations.buckets, part.durations.buckets);
-    sum.durations.sum += part.durations.sum;
-    sum.open_duration += part.open_duration;
-    for (std::size_t from = 0; from < sum.transitions.size(); ++from) {
-        add_all(sum.transitions[from], part.transitions[from]);
-    }
-}
 
 std::string name_label(std::string_view name) {
     std::string labels;
@@ -177,53 +156,12 @@ void write(ExpositionText& text, const MetricFamily& family) {
 
 }  // namespace
 
-/// Which series there are, and what is in them.
-class SeriesCollector {
-public:
-    /// The oldest breakers have series of their own, so that a new one never takes a series away (R63).
-    static std::vector<Series> collect(const Registry& registry, std::size_t max_names) {
-        auto& impl = *registry.impl_;
-        const std::lock_guard lock{impl.summed.mutex};
-        std::vector<std::shared_ptr<CircuitBreaker>> removed;
-        auto breakers = impl.begin_scrape(removed);
-        // What was counted in and is gone stays counted in, as it was at the end. All or, when something throws, none: then
-        // the next scrape does it.
-        auto sum = impl.summed.removed;
-        for (const auto& breaker : removed) add(sum, breaker->metrics());
-        impl.summed.any = impl.summed.any || !removed.empty();
-        impl.summed.removed = sum;
-        impl.forget_removed(removed.size());
-        std::ranges::sort(breakers, {}, &Registry::Impl::Aged::number);
-        const auto singles = std::ranges::count(breakers, false, &Registry::Impl::Aged::summed);
-        const bool has_sum = impl.summed.any || static_cast<std::size_t>(singles) > max_names ||
-                             static_cast<std::size_t>(singles) < breakers.size();
-
-        constexpr std::string_view sum_name = "other";
-        std::vector<std::pair<std::string, std::shared_ptr<CircuitBreaker>>> own;
-        std::vector<std::shared_ptr<CircuitBreaker>> newly_summed;
-        for (const auto& [number, summed, breaker] : breakers) {
-            auto name = detail::readable(breaker->name());
-            if (summed || own.size() == max_names || (has_sum && name == sum_name)) {
-                add(sum, breaker->metrics());
-                if (!summed) newly_summed.push_back(breaker);
-            } else {
-                own.emplace_back(std::move(name), breaker);
-            }
-        }
-        impl.mark_summed(newly_summed);
-
-        std::ranges::sort(own, {}, &decltype(own)::value_type::first);
-        std::vector<Series> result;
-        result.reserve(own.size() + 1);
-        for (const auto& [name, breaker] : own) result.push_back({name_label(name), breaker->metrics()});
-        if (has_sum) result.push_back({name_label(sum_name), sum, true});
-        return result;
-    }
-};
-
 std::string prometheus_text(const Registry& registry, const MetricsOptions& options,
                             const std::vector<MetricFamily>& more) {
-    const auto series = SeriesCollector::collect(registry, options.max_names);
+    std::vector<Series> series;
+    for (auto& [name, metrics, is_sum] : SeriesCollector::collect(registry, options.max_names)) {
+        series.push_back({name_label(name), metrics, is_sum});
+    }
     // A breaker has 35 lines, and more when it has been in unusual states; beside prefix and label they have 40 bytes each.
     constexpr std::size_t lines = 37;
     constexpr std::size_t rest = 40;

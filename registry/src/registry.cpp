@@ -185,34 +185,6 @@ std::vector<Registry::Impl::Member> Registry::Impl::members() const {
     return result;
 }
 
-std::vector<Registry::Impl::Aged> Registry::Impl::begin_scrape(std::vector<std::shared_ptr<CircuitBreaker>>& removed) {
-    std::vector<Aged> result;
-    const Shared lock{mutex_};
-    result.reserve(entries_.size());
-    entries_.for_each([&](std::size_t at) {
-        result.push_back({entries_.rest(at).number, entries_.rest(at).summed, entries_.breaker(at)});
-    });
-    removed = removed_summed_;
-    return result;
-}
-
-void Registry::Impl::forget_removed(std::size_t count) {
-    const Shared lock{mutex_};
-    removed_summed_.erase(removed_summed_.begin(), removed_summed_.begin() + static_cast<std::ptrdiff_t>(count));
-}
-
-void Registry::Impl::mark_summed(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers) {
-    const Shared lock{mutex_};
-    for (const auto& breaker : breakers) {
-        const auto at = entries_.find(breaker->name());
-        if (at != Entries::nowhere && entries_.breaker(at) == breaker) {
-            entries_.rest(at).summed = true;
-        } else {
-            removed_summed_.push_back(breaker);  // since the scrape began
-        }
-    }
-}
-
 Criticality Registry::Impl::criticality_of(std::size_t at) const {
     return set_.criticality(entries_.name(at)).value_or(entries_.rest(at).asked);
 }
@@ -242,10 +214,10 @@ bool Registry::Impl::remove(std::string_view name) {
 }
 
 Registry::Impl::Removed Registry::Impl::take(std::size_t at, Events& events) {
-    const bool was_summed = entries_.rest(at).summed;
+    const bool was_in_sum = entries_.rest(at).in_sum;
     Removed removed{.breaker = entries_.extract(at), .ended = {}};
     handles_.remove(removed.breaker->name());
-    if (was_summed) removed_summed_.push_back(removed.breaker);
+    if (was_in_sum) removed_from_sum_.push_back(removed.breaker);
     if (saver_) saver_->mark(removed.breaker->name());
     for (auto& [id, tap] : taps_) {
         if (auto node = tap.subscriptions.extract(removed.breaker.get())) {

@@ -65,24 +65,24 @@ public:
     std::optional<Removed> take_unused(const std::shared_ptr<CircuitBreaker>& breaker, Events& events);
     void publish(const Events& events);
 
-    // ---- for scrapes, which come one after the other ----
-    /// What is counted in the sum `other` stays there (R63), so that no counter of the sum goes back.
-    struct Summed {
-        std::mutex mutex;  // held by a scrape; guards what follows
-        bool any{};        // a removed breaker is in `removed`
-        CircuitBreakerMetrics removed;
-    };
-    Summed summed;
-    struct Aged {
-        std::uint64_t number{};
-        bool summed{};
+    // ---- for scrapes; S1 … S5: see series_collector.hpp ----
+    /// Held by a scrape from beginning to end, and by nobody else (S1). Taken before mutex_. Guards sum_of_removed.
+    std::mutex scrape_mutex;
+    /// What the removed breakers of the sum counted (S4); empty: there is none.
+    std::optional<CircuitBreakerMetrics> sum_of_removed;
+    struct ScrapedBreaker {
+        std::uint64_t number{};  // grows with every breaker made
+        bool in_sum{};
         std::shared_ptr<CircuitBreaker> breaker;
     };
-    /// Every breaker, in no order. `removed` gets those that were summed and are gone, until `forget_removed`.
-    std::vector<Aged> begin_scrape(std::vector<std::shared_ptr<CircuitBreaker>>& removed);
-    /// The `count` that `begin_scrape` gave last are in `summed`. The caller still holds them.
+    struct ScrapeList {
+        std::vector<ScrapedBreaker> present;                   // in no order
+        std::vector<std::shared_ptr<CircuitBreaker>> removed;  // of the sum, and not in sum_of_removed yet
+    };
+    ScrapeList list_for_scrape() const;
+    /// The first `count` removed ones are in sum_of_removed. The caller still holds them: none is destroyed under the lock.
     void forget_removed(std::size_t count);
-    void mark_summed(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers);
+    void put_in_sum(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers);
 
     [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
 
@@ -92,7 +92,7 @@ private:
         std::uint64_t number{};
         std::shared_ptr<const CircuitBreakerConfig> base{};  // what the first caller asked for; null: nothing
         Criticality asked{};                                 // likewise; the set may say otherwise
-        bool summed{};  // for metrics; guarded by `summed.mutex` too, where the lock is shared
+        bool in_sum{};                                       // a scrape has shown it in the sum; see S5
     };
     using Entries = detail::NameTable<Rest>;
     // One `subscribe_breakers`: attached to every breaker.
@@ -135,8 +135,9 @@ private:
     Listeners listeners_;
     Taps taps_;
     std::uint64_t last_number_{};  // of breakers, listeners and taps
-    // Removed since the last scrape, or not yet forgotten by it, and in the sum: no more than there were then. Guarded as Rest::summed is.
-    std::vector<std::shared_ptr<CircuitBreaker>> removed_summed_;
+    // Removed while in the sum, and not in sum_of_removed yet; no more than the last scrape saw in the sum. Written by scrapes too,
+    // with the lock shared (S5).
+    std::vector<std::shared_ptr<CircuitBreaker>> removed_from_sum_;
     SavedBreakers saved_;                // as loaded, of breakers that were not asked for yet
     std::shared_ptr<StateSaver> saver_;  // null: nothing is kept
     // Most breakers are asked for with one of a few configurations, and made with one of a few: they share it.

@@ -155,7 +155,7 @@ public:
 
 private:
     friend class EndpointBreakers;
-    friend class SeriesCollector;  // of prometheus_text
+    friend class SeriesCollector;  // reads the breakers for a scrape
     class Impl;
     class StateSaver;
     std::shared_ptr<Impl> impl_;  // shared with subscriptions, which may outlive the registry

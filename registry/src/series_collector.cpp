@@ -1,0 +1,108 @@
+#include "series_collector.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "exposition_text.hpp"
+#include "registry_impl.hpp"
+
+namespace fusebox {
+namespace {
+
+constexpr std::string_view sum_name = "other";
+
+void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
+    const auto add_all = [](auto& to, const auto& from) {
+        std::ranges::transform(to, from, to.begin(), std::plus<>{});
+    };
+    sum.totals.admitted += part.totals.admitted;
+    sum.totals.rejected += part.totals.rejected;
+    sum.totals.successes += part.totals.successes;
+    sum.totals.failed += part.totals.failed;
+    sum.totals.slow += part.totals.slow;
+    sum.totals.stale += part.totals.stale;
+    sum.totals.fallbacks += part.totals.fallbacks;
+    sum.totals.probes += part.totals.probes;
+    add_all(sum.durations.buckets, part.durations.buckets);
+    sum.durations.sum += part.durations.sum;
+    sum.open_duration += part.open_duration;
+    for (std::size_t from = 0; from < sum.transitions.size(); ++from) {
+        add_all(sum.transitions[from], part.transitions[from]);
+    }
+}
+
+}  // namespace
+
+Registry::Impl::ScrapeList Registry::Impl::list_for_scrape() const {
+    ScrapeList list;
+    const Shared lock{mutex_};  // S2
+    list.present.reserve(entries_.size());
+    entries_.for_each([&](std::size_t at) {
+        list.present.push_back({entries_.rest(at).number, entries_.rest(at).in_sum, entries_.breaker(at)});
+    });
+    list.removed = removed_from_sum_;
+    return list;
+}
+
+void Registry::Impl::forget_removed(std::size_t count) {
+    const Shared lock{mutex_};  // S5
+    removed_from_sum_.erase(removed_from_sum_.begin(), removed_from_sum_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Registry::Impl::put_in_sum(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers) {
+    const Shared lock{mutex_};  // S5
+    for (const auto& breaker : breakers) {
+        const auto at = entries_.find(breaker->name());
+        if (at != Entries::nowhere && entries_.breaker(at) == breaker) {
+            entries_.rest(at).in_sum = true;
+        } else {
+            removed_from_sum_.push_back(breaker);  // removed since this scrape copied the list
+        }
+    }
+}
+
+std::vector<BreakerSeries> SeriesCollector::collect(const Registry& registry, std::size_t max_names) {
+    auto& impl = *registry.impl_;
+    const std::lock_guard one_at_a_time{impl.scrape_mutex};  // S1
+    auto [present, removed] = impl.list_for_scrape();
+
+    // S4. Removed breakers are added once and for all. Where something throws before forget_removed, none was, and the next
+    // scrape adds them.
+    auto sum = impl.sum_of_removed.value_or(CircuitBreakerMetrics{});
+    for (const auto& breaker : removed) add(sum, breaker->metrics());
+    if (!removed.empty()) {
+        impl.sum_of_removed = sum;
+        impl.forget_removed(removed.size());
+    }
+
+    std::ranges::sort(present, {}, &Registry::Impl::ScrapedBreaker::number);
+    const auto singles =
+        static_cast<std::size_t>(std::ranges::count(present, false, &Registry::Impl::ScrapedBreaker::in_sum));
+    const bool has_sum = impl.sum_of_removed || singles > max_names || singles < present.size();
+
+    std::vector<std::pair<std::string, std::shared_ptr<CircuitBreaker>>> own;
+    std::vector<std::shared_ptr<CircuitBreaker>> newly_in_sum;
+    for (const auto& [number, in_sum, breaker] : present) {
+        auto name = detail::readable(breaker->name());
+        // A breaker that is named like the sum would double its series.
+        if (in_sum || own.size() == max_names || (has_sum && name == sum_name)) {
+            add(sum, breaker->metrics());
+            if (!in_sum) newly_in_sum.push_back(breaker);
+        } else {
+            own.emplace_back(std::move(name), breaker);
+        }
+    }
+    impl.put_in_sum(newly_in_sum);
+
+    std::ranges::sort(own, {}, &decltype(own)::value_type::first);
+    std::vector<BreakerSeries> result;
+    result.reserve(own.size() + 1);
+    for (auto& [name, breaker] : own) result.push_back({std::move(name), breaker->metrics()});  // S3
+    if (has_sum) result.push_back({std::string{sum_name}, sum, true});
+    return result;
+}
+
+}  // namespace fusebox
