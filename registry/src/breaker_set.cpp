@@ -238,30 +238,4 @@ std::vector<std::string> BreakerSet::names() const {
     return result;
 }
 
-std::string_view to_string(Criticality criticality) noexcept {
-    switch (criticality) {
-        case Criticality::critical:
-            return "critical";
-        case Criticality::degraded:
-            return "degraded";
-        case Criticality::optional:
-            return "optional";
-    }
-    return "unknown";
-}
-
-std::optional<Criticality> criticality_from_string(std::string_view text) noexcept {
-    for (const auto criticality : {Criticality::critical, Criticality::degraded, Criticality::optional}) {
-        if (text == to_string(criticality)) return criticality;
-    }
-    return std::nullopt;
-}
-
-std::string describe(const ConfigMistake& mistake, std::string_view file) {
-    std::string text{file};
-    if (mistake.line != 0) text += fmt::format(":{}", mistake.line);
-    if (!mistake.field.empty()) text += fmt::format(": {}", mistake.field);
-    return text + ": " + mistake.message;
-}
-
 }  // namespace fusebox

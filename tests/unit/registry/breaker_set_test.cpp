@@ -112,7 +112,7 @@ TEST_CASE("R62: what can be off can be turned off") {
     CHECK(set.resolve("x").hung_call_threshold == std::nullopt);
 }
 
-TEST_CASE("R62: the seeds' own names mean the fields of the contract") {
+TEST_CASE("R62: the other names of fields mean the fields of the contract") {
     CHECK(with("failure_threshold = 7").consecutive_failure_threshold == 7);
     CHECK(with("failure_threshold = 7").failure_rate_threshold == 0.5);
     CHECK(with("failure_threshold = 0.3").failure_rate_threshold == 0.3);
@@ -149,7 +149,7 @@ TEST_CASE("R62: strict mode makes the rate of probes idle, wherever it stands") 
               .half_open_rate == HalfOpenRate{8, 0.8});
 }
 
-TEST_CASE("R62: the proxy table of the seeds is read as it stands") {
+TEST_CASE("R62: a proxy's own table is read as it stands") {
     const auto config = with(R"(
         failure_threshold = 5
         failure_rate_threshold = 0.5

@@ -12,29 +12,16 @@
 #include <vector>
 
 #include <fusebox/core/circuit_breaker_config.hpp>
+#include <fusebox/registry/config_mistake.hpp>
+#include <fusebox/registry/criticality.hpp>
 
 namespace fusebox {
-
-/// How much it matters when a breaker is open.
-enum class Criticality : std::uint8_t { critical, degraded, optional };
-/// As files and JSON spell it: `critical`.
-[[nodiscard]] std::string_view to_string(Criticality criticality) noexcept;
-[[nodiscard]] std::optional<Criticality> criticality_from_string(std::string_view text) noexcept;
-
-/// One mistake in a configuration text.
-struct ConfigMistake {
-    std::size_t line{};   ///< 1-based; 0 when unknown
-    std::string field;    ///< dotted: `breakers.store.open_timeout`; empty for a text that is not TOML
-    std::string message;  ///< what is wrong and what would be right
-};
-/// "file:line: field: message"
-[[nodiscard]] std::string describe(const ConfigMistake& mistake, std::string_view file);
 
 /// `[breakers.defaults]` and `[breakers."name"]` of a configuration. A value, cheap to copy; distinct objects may be used
 /// by different threads.
 ///
 /// An entry may name a `preset`, another entry that it `inherits` from, a `criticality`, and any field of
-/// `CircuitBreakerConfig`. The seeds' names for fields are accepted too; the module's README lists them.
+/// `CircuitBreakerConfig`. Some fields may be written under other names too; the module's README lists them.
 ///
 ///     auto set = fusebox::BreakerSet::from_toml(R"([breakers.store]
 ///                                                  preset = "database"

@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include <fusebox/core/breaker_snapshot.hpp>
-#include <fusebox/registry/breaker_set.hpp>
+#include <fusebox/registry/config_mistake.hpp>
 
 namespace fusebox {
 
