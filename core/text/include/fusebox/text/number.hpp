@@ -1,11 +1,13 @@
-// How numbers read in the sentences that are written for people.
+// How numbers read in configuration files and in messages.
 #pragma once
 
 #include <string>
 
 namespace fusebox::text {
 
-/// "0.5", "1e-07": as short as it can be read back.
-[[nodiscard]] std::string number_text(double number);
+/// As short as it is read back as the same number, with a point whatever the locale says: "0.5", "3", "1e-07", "nan".
+[[nodiscard]] std::string format_number(double number);
+
+[[nodiscard]] inline std::string number_text(double number) { return format_number(number); }
 
 }  // namespace fusebox::text

@@ -6,7 +6,20 @@
 
 namespace fusebox::text {
 
-/// The longest prefix of at most `bytes` bytes that does not cut a UTF-8 sequence.
+/// The bytes, 1 to 4, of the code point that `text` begins with; 0 where it begins with none: `text` is empty, or its
+/// first bytes are a sequence that is cut short, overlong, a surrogate (U+D800 … U+DFFF) or beyond U+10FFFF.
+///
+///     code_point_length("né") == 1; code_point_length("én") == 2; code_point_length("\xff") == 0;
+[[nodiscard]] std::size_t code_point_length(std::string_view text) noexcept;
+
+/// Whether all of `text` is UTF-8 (RFC 3629). An empty text is, and a zero byte is a code point as any other.
+[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+
+/// The longest prefix of at most `bytes` bytes that does not end within a code point; all of `text` where it is not longer.
+/// Bytes that are not UTF-8 are no code point and may be parted anywhere, so that text of any kind loses at most 3 bytes
+/// more than it must. The result points into `text`.
+///
+///     cut("né", 2) == "n"; cut("né", 3) == "né";
 [[nodiscard]] std::string_view cut(std::string_view text, std::size_t bytes) noexcept;
 
 }  // namespace fusebox::text

@@ -1,0 +1,161 @@
+#include <fusebox/text/duration.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "support/catch.hpp"
+
+namespace fusebox::text {
+
+using namespace std::chrono_literals;
+using Duration = std::chrono::nanoseconds;
+
+namespace {
+
+/// Of every size, the shortest and the longest among them.
+template <class Check>
+void for_any_durations(Check check) {
+    for (const auto duration :
+         {0ns, 1ns, 999ns, 1000ns, 59'999'999'999ns, Duration{1min}, Duration::max() - 1ns, Duration::max()}) {
+        check(duration);
+    }
+    std::mt19937_64 random{1};
+    for (int i = 0; i < 20'000; ++i) check(Duration{static_cast<Duration::rep>((random() >> 1) >> (i % 63))});
+}
+
+long significant_digits(std::string text) {
+    std::erase_if(text, [](char c) { return c < '0' || c > '9'; });
+    return static_cast<long>(text.size() - std::min(text.find_first_not_of('0'), text.size()));
+}
+
+}  // namespace
+
+TEST_CASE("a duration is a number with one unit") {
+    CHECK(parse_duration("7ns") == 7ns);
+    CHECK(parse_duration("7us") == 7us);
+    CHECK(parse_duration("250ms") == 250ms);
+    CHECK(parse_duration("30s") == 30s);
+    CHECK(parse_duration("2m") == 2min);
+    CHECK(parse_duration("1h") == 1h);
+    CHECK(parse_duration("3d") == 72h);
+    CHECK(parse_duration("0s") == 0s);
+    CHECK(parse_duration("007s") == 7s);
+}
+
+TEST_CASE("a duration may have decimals, down to a nanosecond") {
+    CHECK(parse_duration("1.5s") == 1500ms);
+    CHECK(parse_duration("0.25m") == 15s);
+    CHECK(parse_duration("1.123456789s") == 1123456789ns);
+    CHECK(parse_duration("0.0000000019s") == 1ns);
+    CHECK(parse_duration("0.99999999999999999999999999999s") == 999999999ns);
+}
+
+TEST_CASE("anything else is not a duration") {
+    for (const auto* text : {"", "s", "30", "30 s", " 30s", "30s ", "-5s", "+5s", ".5s", "5.s", "1.5.5s", "5S", "5sec",
+                             "1h30m", "1e3s", "0x10s", "off", "\xff"}) {
+        CAPTURE(text);
+        CHECK_FALSE(parse_duration(text));
+    }
+}
+
+TEST_CASE("a duration that does not fit is refused, not wrapped") {
+    CHECK(parse_duration("9223372036854775807ns") == Duration::max());
+    CHECK_FALSE(parse_duration("9223372036854775808ns"));
+    CHECK(parse_duration("9223372036.854775807s") == Duration::max());
+    CHECK_FALSE(parse_duration("9223372036.854775808s"));
+    CHECK_FALSE(parse_duration("106752d"));
+    CHECK_FALSE(parse_duration("18446744073709551617s"));
+    CHECK_FALSE(parse_duration("99999999999999999999999999999999s"));
+}
+
+TEST_CASE("a duration is written in its shortest exact form") {
+    CHECK(format_duration(0s) == "0s");
+    CHECK(format_duration(1ns) == "1ns");
+    CHECK(format_duration(250ms) == "250ms");
+    CHECK(format_duration(1500ms) == "1.5s");
+    CHECK(format_duration(30s) == "30s");
+    CHECK(format_duration(90s) == "90s");
+    CHECK(format_duration(100s) == "100s");
+    CHECK(format_duration(2min) == "2m");
+    CHECK(format_duration(90min) == "90m");
+    CHECK(format_duration(24h) == "1d");
+    CHECK(format_duration(-1500ms) == "-1.5s");
+    CHECK(format_duration(Duration::max()) == "9223372036.854775807s");
+    CHECK(format_duration(Duration::min()) == "-9223372036.854775808s");
+}
+
+TEST_CASE("what is written is read again as the same duration") {
+    std::uint64_t bits = 1;
+    for (int i = 0; i < 10'000; ++i) {
+        bits = bits * 6364136223846793005U + 1442695040888963407U;  // Knuth's generator: the same numbers on every run
+        const Duration duration{static_cast<Duration::rep>((bits >> 1) >> (i % 63))};
+        const auto text = format_duration(duration);
+        CAPTURE(text);
+        REQUIRE(parse_duration(text) == duration);
+    }
+}
+
+TEST_CASE("a duration is read back as it was written, down to a nanosecond") {
+    for_any_durations([](Duration duration) {
+        const auto text = format_duration(duration);
+        CAPTURE(text);
+        REQUIRE(parse_duration(text) == duration);
+    });
+}
+
+TEST_CASE("a measured duration is written with three significant digits, as short as that can be") {
+    CHECK(format_rounded_duration(0s) == "0s");
+    CHECK(format_rounded_duration(1ns) == "1ns");
+    CHECK(format_rounded_duration(999ns) == "999ns");
+    CHECK(format_rounded_duration(1234ns) == "1.23us");
+    CHECK(format_rounded_duration(250ms) == "250ms");
+    CHECK(format_rounded_duration(12'345ms) == "12.3s");
+    CHECK(format_rounded_duration(29'950ms) == "30s");
+    CHECK(format_rounded_duration(29'949ms) == "29.9s");
+    CHECK(format_rounded_duration(90s) == "90s");
+    CHECK(format_rounded_duration(125s) == "125s");
+    CHECK(format_rounded_duration(11'400s) == "190m");
+    CHECK(format_rounded_duration(11'461s) == "191m");
+    CHECK(format_rounded_duration(25h) == "25h");
+    CHECK(format_rounded_duration(-1234ms) == "-1.23s");
+}
+
+TEST_CASE("of two equally short rounded forms the closer one is written") {
+    CHECK(format_rounded_duration(61'400ms) == "61.4s");  // not 1.02m, which is 61.2 s
+    CHECK(format_rounded_duration(3723s) == "62.1m");     // not 1.03h, which is 61.8 min
+}
+
+TEST_CASE("a measured duration that rounds up to the next unit is written in that unit") {
+    CHECK(format_rounded_duration(999'600ns) == "1ms");
+    CHECK(format_rounded_duration(999'600us) == "1s");
+    CHECK(format_rounded_duration(59'990ms) == "1m");
+    CHECK(format_rounded_duration(59'999ms) == "1m");
+    CHECK(format_rounded_duration(999'700ms) == "16.7m");
+    CHECK(format_rounded_duration(23h + 59min + 50s) == "1d");
+}
+
+TEST_CASE("a measured duration of 1000 days and more is written in whole days") {
+    CHECK(format_rounded_duration(24h * 999 + 13h) == "1000d");
+    CHECK(format_rounded_duration(24h * 1000 + 23h) == "1000d");
+    CHECK(format_rounded_duration(Duration::max()) == "106751d");
+    CHECK(format_rounded_duration(Duration::min()) == "-106751d");
+}
+
+TEST_CASE("a rounded duration is read as a configuration's, is close to the exact one and never longer") {
+    for_any_durations([](Duration duration) {
+        const auto text = format_rounded_duration(duration);
+        CAPTURE(duration.count(), text);
+        const auto read = parse_duration(text);
+        REQUIRE(read);
+        REQUIRE(std::abs(static_cast<double>((*read - duration).count())) <=
+                0.005 * static_cast<double>(duration.count()));
+        REQUIRE((duration > 24h * 999 || significant_digits(text) <= 3));
+        REQUIRE(text.size() <= format_duration(duration).size());
+    });
+}
+
+}  // namespace fusebox::text
