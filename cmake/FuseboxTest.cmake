@@ -88,7 +88,7 @@ endfunction()
 
 # fusebox_script_test(NAME COMMAND program argument… [TIMEOUT seconds] [SERIAL])
 #
-# A test in another language, usually `COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/x_e2e_test.py`. In its environment:
+# A test in another language, usually `COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/NAME_e2e_test.py`. In its environment:
 # FUSEBOX_BIN_DIR, FUSEBOX_SOURCE_DIR, FUSEBOX_BUILD_DIR; tests/support is on PYTHONPATH, tests/node_modules on NODE_PATH.
 # `python3` is the system's.
 function(fusebox_script_test name)

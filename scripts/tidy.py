@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODULES = "core testkit registry incidents transport storage integrations notifications middleware service".split()
+MODULES = "core testkit registry incidents transport storage notifications middleware service".split()
 TIDY = "clang-tidy-19"
 
 

@@ -54,7 +54,7 @@ DeliveryError error_of(const HttpError& error) {
     return result;
 }
 
-/// What an answer other than 2xx asks for; external-systems.md, "Webhook" and the first table.
+/// What an answer other than 2xx asks for; docs/outcomes.md, "Webhooks".
 DeliveryError error_of(const transport::HttpResponse& response, std::string_view host, WallTime now) {
     const int status = response.status;
     DeliveryError error;

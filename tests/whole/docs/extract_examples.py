@@ -1,7 +1,8 @@
 """extract_examples.py SOURCE_DIR OUTPUT_DIR: writes each C++ block of the documentation as a file of its own.
 
 A block fenced as ```cpp must be a whole translation unit, ```cpp run a whole program; ```cpp fragment is left out.
-Prints the pages it read (.md) and the files it wrote (.cpp, _run.cpp), one a line. An unchanged block keeps its file, so that nothing is compiled twice.
+Prints the pages it read (.md) and the files it wrote (`*.cpp`, `*_run.cpp`), one a line.
+An unchanged block keeps its file, so that nothing is compiled twice.
 """
 
 import pathlib

@@ -33,7 +33,7 @@ enum class NextMove : std::uint8_t {
 
 struct DeliveryError {
     NextMove next_move{NextMove::retry};
-    /// For the breaker: true for connect, DNS, reset, timeout, 5xx; false is neutral (external-systems.md, first table).
+    /// For the breaker: true for connect, DNS, reset, timeout, 5xx; false is neutral (docs/outcomes.md).
     bool counts_as_failure{};
     /// A stable word: connect, dns, timeout, tls, http_5xx, http_4xx, rate_limited, circuit_open …
     std::string error_class;

@@ -1,4 +1,4 @@
-// What the domain asks of the outside: a store, an outbox, senders. Implemented in storage/, notifications/, integrations/.
+// What the domain asks of the outside: a store, an outbox, senders. Implemented in storage/ and notifications/.
 #pragma once
 
 #include <chrono>

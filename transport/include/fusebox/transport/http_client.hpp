@@ -56,7 +56,7 @@ struct HttpError {
     std::string message{};  ///< one sentence; host and port at most, never path, query or credentials
 };
 [[nodiscard]] std::string_view to_string(HttpError::Kind kind) noexcept;
-/// What a breaker should hold of it; see external-systems.md, first table.
+/// What a breaker should hold of it; see docs/outcomes.md, "HTTP requests".
 [[nodiscard]] Outcome outcome_of(const HttpError& error) noexcept;
 
 /// The longest wait that `parse_retry_after` gives, whatever the peer asks for.
