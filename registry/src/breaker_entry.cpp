@@ -307,7 +307,7 @@ void criticality(const Value& value) {
     if (!value.entry().criticality) value.reject("\"critical\", \"degraded\" or \"optional\"");
 }
 
-/// The seeds disagree: three of them count failures in a row, one means a rate.
+/// Some systems count failures in a row under this name, others mean a rate: the kind of number tells them apart.
 void failure_threshold(const Value& value) {
     if (value.node().is_integer()) {
         if (const auto count = value.whole_number(0)) {
@@ -323,7 +323,7 @@ void failure_threshold(const Value& value) {
     value.set("failure_rate_threshold", [rate = rate->get()](Config& config) { config.failure_rate_threshold = rate; });
 }
 
-/// In the order in which they apply. A key whose name is not its field is one of the seeds' own names.
+/// In the order in which they apply. A key whose name is not its field is the name that another system has for it.
 constexpr std::array entry_keys{
     Key{"preset", "preset", preset_name},
     Key{"inherits", "inherits", inherits},
@@ -365,7 +365,7 @@ constexpr std::array entry_keys{
     Key{"half_open_mode", "half_open_rate", half_open_mode},
     Key{"half_open_minimum_probes", "half_open_rate.minimum_probes", whole<minimum_probes, 1>},
     Key{"half_open_success_rate", "half_open_rate.success_rate", number<success_rate>},
-    // Last of its kind: strict makes the two before it idle, as in the seed.
+    // Last of its kind: strict makes the two before it idle.
     Key{"half_open_strict_mode", "half_open_rate.strict", half_open_strict_mode},
 
     Key{"probe_lease", "probe_lease", duration<&Config::probe_lease>},

@@ -133,6 +133,8 @@ class Signs:
         return None
 
     def unknown_path(self, path, page):
+        if ENDING.fullmatch(path):
+            return None  # an ending alone
         if path.startswith("build/"):
             last = path.rstrip("/").rsplit("/", 1)[-1]
             return None if all(map(self.sources.has_word, WORD.findall(last))) else path

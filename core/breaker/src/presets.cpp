@@ -39,7 +39,7 @@ CircuitBreakerConfig reverse_proxy() {
     return config;
 }
 
-// Judges only by rate, as its source does; the minimum is the table's default.
+// Judges only by rate; the minimum is the table's default.
 CircuitBreakerConfig action_executor() {
     CircuitBreakerConfig config;
     config.consecutive_failure_threshold = 0;

@@ -1,7 +1,7 @@
 """extract_examples.py SOURCE_DIR OUTPUT_DIR: writes each C++ block of the documentation as a file of its own.
 
 A block fenced as ```cpp must be a whole translation unit, ```cpp run a whole program; ```cpp fragment is left out.
-Prints the pages it read (.md) and the files it wrote (`*.cpp`, `*_run.cpp`), one a line.
+Prints the pages it read (.md) and the files it wrote, one a line; the name of a program ends in _run.
 An unchanged block keeps its file, so that nothing is compiled twice.
 """
 
