@@ -4,6 +4,7 @@
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/manual_clock.hpp>
 #include <fusebox/core/presets.hpp>
+#include <fusebox/text/duration.hpp>
 #include <iostream>
 #include <string>
 
@@ -28,7 +29,7 @@ int main() {
     for (int i = 0; i < 3; ++i) (void)breaker.call(search);
     for (int recovery = 0; recovery < 4; ++recovery) {
         const auto wait = breaker.metrics().retry_after;
-        std::cout << "open for " << std::chrono::duration_cast<std::chrono::seconds>(wait).count() << " s\n";
+        std::cout << "open for " << fusebox::text::format_duration(wait) << '\n';
         clock.advance(wait);
         (void)breaker.call(search);  // the probe fails
     }

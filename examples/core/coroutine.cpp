@@ -8,6 +8,7 @@
 #include <asio/use_awaitable.hpp>
 #include <chrono>
 #include <fusebox/policies/coroutine.hpp>
+#include <fusebox/text/duration.hpp>
 #include <iostream>
 #include <string>
 
@@ -34,8 +35,8 @@ asio::awaitable<void> ask(fusebox::CircuitBreaker& breaker, std::string item) {
     } else if (stock.error().is_circuit_protection()) {
         std::cout << item << ": not asked\n";
     } else {
-        std::cout << item << ": no answer within " << breaker.config().operation_timeout->count() / 1'000'000
-                  << " ms\n";
+        std::cout << item << ": no answer within "
+                  << fusebox::text::format_duration(*breaker.config().operation_timeout) << '\n';
     }
 }
 

@@ -5,6 +5,7 @@
 #include <fusebox/policies/manual_sleeper.hpp>
 #include <fusebox/policies/pipeline.hpp>
 #include <fusebox/policies/retry.hpp>
+#include <fusebox/text/duration.hpp>
 #include <iostream>
 #include <string>
 
@@ -47,6 +48,6 @@ int main() {
     order();
 
     for (const auto pause : sleeper.waits()) {
-        std::cout << "paused " << std::chrono::duration_cast<std::chrono::milliseconds>(pause).count() << " ms\n";
+        std::cout << "paused " << fusebox::text::format_duration(pause) << '\n';
     }
 }

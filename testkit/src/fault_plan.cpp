@@ -3,11 +3,11 @@
 #include <cstddef>
 #include <fusebox/core/circuit_breaker_config.hpp>
 #include <fusebox/testkit/fault_plan.hpp>
+#include <fusebox/text/duration.hpp>
+#include <fusebox/text/number.hpp>
 #include <ostream>
 #include <string_view>
 #include <utility>
-
-#include "exact_text.hpp"
 
 namespace fusebox::testkit {
 namespace {
@@ -41,27 +41,29 @@ std::vector<ConfigError> validate(const FaultPlanConfig& config) {
         if (!good) errors.push_back({std::move(name), "is " + value + ", must be " + std::string{range}});
     };
     const auto probability = config.failure_probability;
-    check(probability >= 0 && probability <= 1, "failure_probability", exact_text(probability), "in [0, 1]");
+    check(probability >= 0 && probability <= 1, "failure_probability", text::format_number(probability), "in [0, 1]");
     const auto& latency = config.latency;
     const auto quantile = [&](std::string_view name, Duration value, Duration low, Duration high,
                               std::string_view range) {
-        check(value >= low && value <= high, std::string{"latency."}.append(name), exact_text(value), range);
+        check(value >= low && value <= high, std::string{"latency."}.append(name), text::format_duration(value), range);
     };
-    quantile("min", latency.min, Duration::zero(), longest_latency, "at least 0 s and at most 1 h");
-    quantile("p50", latency.p50, latency.min, longest_latency, "at least min and at most 1 h");
-    quantile("p90", latency.p90, latency.p50, longest_latency, "at least p50 and at most 1 h");
-    quantile("p99", latency.p99, latency.p90, longest_latency, "at least p90 and at most 1 h");
-    quantile("max", latency.max, latency.p99, longest_latency, "at least p99 and at most 1 h");
+    quantile("min", latency.min, Duration::zero(), longest_latency, "at least 0s and at most 1h");
+    quantile("p50", latency.p50, latency.min, longest_latency, "at least min and at most 1h");
+    quantile("p90", latency.p90, latency.p50, longest_latency, "at least p50 and at most 1h");
+    quantile("p99", latency.p99, latency.p90, longest_latency, "at least p90 and at most 1h");
+    quantile("max", latency.max, latency.p99, longest_latency, "at least p99 and at most 1h");
     for (std::size_t i = 0; i < config.outages.size(); ++i) {
         const auto& outage = config.outages[i];
-        check(outage.begin >= Duration::zero(), field("outages", i, "begin"), exact_text(outage.begin), "at least 0 s");
-        check(outage.length > Duration::zero(), field("outages", i, "length"), exact_text(outage.length), "above 0 s");
+        check(outage.begin >= Duration::zero(), field("outages", i, "begin"), text::format_duration(outage.begin),
+              "at least 0s");
+        check(outage.length > Duration::zero(), field("outages", i, "length"), text::format_duration(outage.length),
+              "above 0s");
     }
     if (const auto& bursts = config.bursts) {
         check(bursts->every > Duration::zero() && bursts->every <= longest_stretch, "bursts.every",
-              exact_text(bursts->every), "above 0 s and at most 24 h");
+              text::format_duration(bursts->every), "above 0s and at most 24h");
         check(bursts->length > Duration::zero() && bursts->length <= bursts->every, "bursts.length",
-              exact_text(bursts->length), "above 0 s and at most every");
+              text::format_duration(bursts->length), "above 0s and at most every");
     }
     return errors;
 }
@@ -112,27 +114,27 @@ Fault FaultPlan::at(std::uint64_t call, Duration elapsed) const noexcept {
 
 std::string FaultPlan::describe() const {
     auto line = "fault plan: seed " + std::to_string(config_.seed);
-    line.append(", failure probability ").append(exact_text(config_.failure_probability));
+    line.append(", failure probability ").append(text::format_number(config_.failure_probability));
     if (const auto& latency = config_.latency; latency != Latency{}) {
-        line.append(", latency ").append(exact_text(latency.min));
+        line.append(", latency ").append(text::format_duration(latency.min));
         if (latency.min != latency.max) {
-            line.append(" to ").append(exact_text(latency.max));
-            line.append(" (p50 ").append(exact_text(latency.p50));
-            line.append(", p90 ").append(exact_text(latency.p90));
-            line.append(", p99 ").append(exact_text(latency.p99)).append(")");
+            line.append(" to ").append(text::format_duration(latency.max));
+            line.append(" (p50 ").append(text::format_duration(latency.p50));
+            line.append(", p90 ").append(text::format_duration(latency.p90));
+            line.append(", p99 ").append(text::format_duration(latency.p99)).append(")");
         }
     }
     for (const auto& outage : config_.outages) {
         line.append(", outage of ")
-            .append(exact_text(outage.length))
+            .append(text::format_duration(outage.length))
             .append(" after ")
-            .append(exact_text(outage.begin));
+            .append(text::format_duration(outage.begin));
     }
     if (const auto& bursts = config_.bursts) {
         line.append(", bursts of ")
-            .append(exact_text(bursts->length))
+            .append(text::format_duration(bursts->length))
             .append(" every ")
-            .append(exact_text(bursts->every));
+            .append(text::format_duration(bursts->every));
     }
     return line;
 }

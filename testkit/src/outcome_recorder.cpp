@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <fusebox/testkit/outcome_recorder.hpp>
+#include <fusebox/text/duration.hpp>
 #include <mutex>
 #include <utility>
-
-#include "exact_text.hpp"
 
 namespace fusebox::testkit {
 namespace {
@@ -18,7 +17,7 @@ struct Describe {
     std::string operator()(const StateTransitionEvent& event) const { return move_text(event.report); }
     std::string operator()(const RequestExecutedEvent& event) const {
         std::string line{to_string(event.outcome)};
-        return line.append(event.slow ? ", slow, in " : " in ").append(exact_text(event.duration));
+        return line.append(event.slow ? ", slow, in " : " in ").append(text::format_duration(event.duration));
     }
     std::string operator()(const RequestRejectedEvent& event) const {
         return std::string{"rejected ("}.append(to_string(event.rejection.kind)).append(")");

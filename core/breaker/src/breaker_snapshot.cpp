@@ -20,7 +20,7 @@ public:
     explicit Check(std::string path = {}) : path_(std::move(path)) {}
 
     void at_least_zero(const char* field, Duration value) const {
-        if (value < Duration::zero()) fail(field, text::duration_text(value), "at least 0");
+        if (value < Duration::zero()) fail(field, text::format_duration(value), "at least 0");
     }
     void within(const char* field, std::uint64_t value, std::uint64_t least, std::uint64_t most) const {
         if (value >= least && value <= most) return;
@@ -28,7 +28,7 @@ public:
              "at least " + std::to_string(least) + " and at most " + std::to_string(most));
     }
     void finite(const char* field, double value) const {
-        if (!std::isfinite(value)) fail(field, text::number_text(value), "a finite number");
+        if (!std::isfinite(value)) fail(field, text::format_number(value), "a finite number");
     }
     // Of an enumeration: `most` is its last value.
     template <class Enum>

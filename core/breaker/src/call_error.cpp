@@ -26,16 +26,17 @@ std::string describe(const Rejection& rejection) {
             return "no room for another concurrent call";
         case Rejection::Kind::rate_limited:
             if (rejection.retry_after == Duration::zero()) return "rate limit reached";
-            return "rate limit reached, retry after " + text::duration_text(rejection.retry_after);
+            return "rate limit reached, retry after " + text::format_rounded_duration(rejection.retry_after);
         case Rejection::Kind::circuit_open:
             break;
     }
     if (rejection.state == State::forced_open) return "circuit is forced open until an operator resets it";
-    return "circuit is open, retry after " + text::duration_text(rejection.retry_after);
+    return "circuit is open, retry after " + text::format_rounded_duration(rejection.retry_after);
 }
 
 std::string describe(const TimeoutError& timeout) {
-    return "timed out after " + text::duration_text(timeout.after) + (timeout.began ? "" : ", before it could begin");
+    return "timed out after " + text::format_rounded_duration(timeout.after) +
+           (timeout.began ? "" : ", before it could begin");
 }
 
 CircuitOpenError::CircuitOpenError(const Rejection& rejection)

@@ -19,7 +19,7 @@ constexpr auto no_limit = Validator::no_limit;
 void check_window(Validator& validator, const Window& window) {
     if (const auto* time = std::get_if<TimeWindow>(&window)) {
         validator.check(time->duration >= 1ms && time->duration <= 24h, "window.duration",
-                        text::duration_text(time->duration), "at least 1 ms and at most 24 h");
+                        text::format_duration(time->duration), "at least 1ms and at most 24h");
         validator.count("window.slices", time->slices, 1, 60);
     } else {
         validator.count("window.size", std::get<CountWindow>(window).size, 1, 65'536);
@@ -30,21 +30,20 @@ void check_backoff(Validator& validator, const CircuitBreakerConfig& config) {
     const auto& backoff = config.backoff;
     if (backoff.kind == Backoff::Kind::linear) {
         validator.check(backoff.increment >= Duration::zero() && backoff.increment <= longest, "backoff.increment",
-                        text::duration_text(backoff.increment), "at least 0 and at most 10 years");
+                        text::format_duration(backoff.increment), "at least 0 and at most 3650d");
     }
     if (backoff.kind == Backoff::Kind::exponential) {
         validator.check(backoff.multiplier >= 1 && backoff.multiplier <= 100, "backoff.multiplier",
-                        text::number_text(backoff.multiplier), "at least 1 and at most 100");
+                        text::format_number(backoff.multiplier), "at least 1 and at most 100");
     }
     if (backoff.kind == Backoff::Kind::fixed) {
         validator.positive("backoff.max_open_timeout", backoff.max_open_timeout);
     } else {
-        validator.check(
-            backoff.max_open_timeout >= config.open_timeout && backoff.max_open_timeout <= longest,
-            "backoff.max_open_timeout", text::duration_text(backoff.max_open_timeout),
-            "at least open_timeout (" + text::duration_text(config.open_timeout) + ") and at most 10 years");
+        validator.check(backoff.max_open_timeout >= config.open_timeout && backoff.max_open_timeout <= longest,
+                        "backoff.max_open_timeout", text::format_duration(backoff.max_open_timeout),
+                        "at least open_timeout (" + text::format_duration(config.open_timeout) + ") and at most 3650d");
     }
-    validator.check(backoff.jitter >= 0 && backoff.jitter < 1, "backoff.jitter", text::number_text(backoff.jitter),
+    validator.check(backoff.jitter >= 0 && backoff.jitter < 1, "backoff.jitter", text::format_number(backoff.jitter),
                     "in [0, 1)");
 }
 
@@ -78,8 +77,8 @@ std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
     }
     if (config.operation_timeout && config.probe_lease > Duration::zero() && config.probe_lease <= longest) {
         validator.check(config.probe_lease >= *config.operation_timeout, "probe_lease",
-                        text::duration_text(config.probe_lease),
-                        "at least operation_timeout (" + text::duration_text(*config.operation_timeout) + ")");
+                        text::format_duration(config.probe_lease),
+                        "at least operation_timeout (" + text::format_duration(*config.operation_timeout) + ")");
     } else {
         validator.positive("probe_lease", config.probe_lease);
     }

@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 11> reason_names{"consecutive_failures",
                                                         "configuration",
                                                         "restored"};
 
-std::string percent(double ratio) { return text::number_text(std::round(ratio * 10'000) / 100) + " %"; }
+std::string percent(double ratio) { return text::format_number(std::round(ratio * 10'000) / 100) + " %"; }
 std::string count(double number) { return std::to_string(static_cast<std::uint64_t>(number)); }
 std::string count(double number, std::string_view noun) {
     return count(number).append(" ").append(noun).append(number == 1 ? "" : "s");
@@ -44,7 +44,7 @@ std::string because(const TransitionReport& report) {
             return "a probe failed";
         case TransitionReason::probe_lease_expired:
             return "a probe did not settle within " +
-                   text::duration_text(std::chrono::round<Duration>(std::chrono::duration<double>{report.threshold}));
+                   text::format_duration(std::chrono::round<Duration>(std::chrono::duration<double>{report.threshold}));
         case TransitionReason::probe_success_rate:
             return percent(report.observed) + " of " + std::to_string(window.total) + " probes succeeded (threshold " +
                    percent(report.threshold) + ")";

@@ -23,7 +23,7 @@ HedgeMetrics Hedge::metrics() const noexcept {
 }
 
 std::string Hedge::describe() const {
-    return "hedge(after " + text::duration_text(state_->config.delay) + ", " +
+    return "hedge(after " + text::format_duration(state_->config.delay) + ", " +
            std::to_string(state_->config.max_hedges) + " more)";
 }
 

@@ -23,7 +23,7 @@ IsolateMetrics Isolate::metrics() const noexcept {
 }
 
 std::string Isolate::describe() const {
-    return "isolate(" + (state_->limit ? text::duration_text(*state_->limit) : "until the deadline") + ")";
+    return "isolate(" + (state_->limit ? text::format_duration(*state_->limit) : "until the deadline") + ")";
 }
 
 }  // namespace fusebox

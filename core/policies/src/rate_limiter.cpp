@@ -15,7 +15,7 @@ const RateLimiterConfig& checked(const RateLimiterConfig& config) {
     validator.count("permits", config.permits, 1, 1'000'000);
     validator.within("period", config.period, 1ms, 24h);
     validator.check(config.period >= Duration{100} * static_cast<Duration::rep>(config.permits), "permits",
-                    std::to_string(config.permits) + " in " + text::duration_text(config.period),
+                    std::to_string(config.permits) + " in " + text::format_duration(config.period),
                     "at most ten million a second");
     if (config.burst) validator.count("burst", *config.burst, 1, 1'000'000);
     validator.within("max_wait", config.max_wait, Duration::zero(), 24h);
@@ -81,9 +81,9 @@ std::uint64_t RateLimiter::rejected() const noexcept { return state_->rejected.l
 
 std::string RateLimiter::describe() const {
     const auto& config = state_->config;
-    auto text = "rate_limiter(" + std::to_string(config.permits) + " per " + text::duration_text(config.period);
+    auto text = "rate_limiter(" + std::to_string(config.permits) + " per " + text::format_duration(config.period);
     if (config.burst) text += ", burst " + std::to_string(*config.burst);
-    if (config.max_wait > Duration::zero()) text += ", waits " + text::duration_text(config.max_wait);
+    if (config.max_wait > Duration::zero()) text += ", waits " + text::format_duration(config.max_wait);
     return text + ")";
 }
 

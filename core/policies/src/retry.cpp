@@ -88,8 +88,8 @@ RetryMetrics RetryPacer::metrics() const noexcept {
 
 std::string RetryPacer::describe() const {
     const auto& config = state_->config;
-    auto text = "retry(" + std::to_string(config.max_attempts) + " attempts, " + text::duration_text(config.delay);
-    if (config.multiplier > 1) text += " × " + text::number_text(config.multiplier);
+    auto text = "retry(" + std::to_string(config.max_attempts) + " attempts, " + text::format_duration(config.delay);
+    if (config.multiplier > 1) text += " × " + text::format_number(config.multiplier);
     return text + ")";
 }
 

@@ -11,6 +11,6 @@ Timeout::Timeout(Duration limit, const Clock& clock) : clock_(&clock), limit_(li
     validator.finish("timeout");
 }
 
-std::string Timeout::describe() const { return "timeout(" + text::duration_text(limit_) + ")"; }
+std::string Timeout::describe() const { return "timeout(" + text::format_duration(limit_) + ")"; }
 
 }  // namespace fusebox

@@ -38,7 +38,7 @@ TEST_CASE("R2: open rejects every call before the retry time, and says how long"
     CHECK(rejection.state == State::open);
     CHECK(rejection.retry_after == 30s);
     CHECK(rejection.generation == 1);
-    CHECK(describe(rejection) == "circuit is open, retry after 30 s");
+    CHECK(describe(rejection) == "circuit is open, retry after 30s");
 
     rig.clock.advance(30s - 1ns);
     CHECK(rig.rejection().retry_after == 1ns);

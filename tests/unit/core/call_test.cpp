@@ -215,7 +215,7 @@ TEST_CASE("§10: the throwing form gives the value, CircuitOpenError, or what th
         FAIL("it ran");
     } catch (const CircuitOpenError& error) {
         CHECK(error.rejection().retry_after == 30s);
-        CHECK(std::string_view{error.what()} == "circuit is open, retry after 30 s");
+        CHECK(std::string_view{error.what()} == "circuit is open, retry after 30s");
     }
 }
 
@@ -250,7 +250,7 @@ TEST_CASE("§10: a fallback that fails says both errors") {
           "server is gone; fallback failed: cache is empty");
     rig.breaker.trip();
     const auto answer = rig.breaker.call_with_fallback([] { return 1; }, worse);
-    CHECK(message(answer) == "circuit is open, retry after 30 s; fallback failed: cache is empty");
+    CHECK(message(answer) == "circuit is open, retry after 30s; fallback failed: cache is empty");
     CHECK(answer.error().counts_as_failure());
     CHECK(rig.breaker.metrics().totals.fallbacks == 3);
 }

@@ -149,7 +149,7 @@ TEST_CASE("§3: every bad field is named in one error, with its value and its ra
         CHECK(std::string_view{error.what()} ==
               "invalid circuit breaker configuration: failure_rate_threshold is 1.5, must be in (0, 1], or 0 for off; "
               "minimum_requests is 0, must be at least 1; "
-              "probe_lease is 1 min, must be at least operation_timeout (2 min)");
+              "probe_lease is 1m, must be at least operation_timeout (2m)");
     }
 }
 

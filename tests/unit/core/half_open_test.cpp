@@ -139,7 +139,7 @@ TEST_CASE("R24: a probe that does not settle within its lease has failed, and is
     CHECK(rejection.retry_after == 30s);
     CHECK(rig.breaker.last_trip()->reason == TransitionReason::probe_lease_expired);
     CHECK(rig.breaker.last_trip()->threshold == 60);
-    CHECK(describe(*rig.breaker.last_trip()) == "half_open → open: a probe did not settle within 1 min");
+    CHECK(describe(*rig.breaker.last_trip()) == "half_open → open: a probe did not settle within 1m");
 
     const auto before = rig.breaker.metrics();
     lost.success();

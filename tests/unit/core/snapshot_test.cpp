@@ -364,7 +364,7 @@ TEST_CASE("R52: a snapshot that cannot be is refused by the name of its field, a
     CHECK(with([](auto& s) { s.state = static_cast<State>(6); }) ==
           "state | invalid breaker snapshot: state is 6, must be at least 0 and at most 5");
     CHECK(with([](auto& s) { s.time_left = -1s; }) ==
-          "time_left | invalid breaker snapshot: time_left is -1 s, must be at least 0");
+          "time_left | invalid breaker snapshot: time_left is -1s, must be at least 0");
     CHECK(with([](auto& s) { s.trip_count = BreakerSnapshot::most + 1; }).starts_with("trip_count |"));
     CHECK(with([](auto& s) { s.generation = BreakerSnapshot::most + 1; }).starts_with("generation |"));
     CHECK(with([](auto& s) { s.generation = 4; }).starts_with("reports[0].sequence |"));

@@ -84,11 +84,11 @@ TEST_CASE("§14: a fallback stacks with policies whatever its types are") {
 TEST_CASE("§10: every error of a call describes itself in a sentence") {
     using Error = CallError<std::string>;
     CHECK(describe(Error{OperationFailed<std::string>{"no route"}}) == "no route");
-    CHECK(describe(Error{TimeoutError{1500ms}}) == "timed out after 1.5 s");
+    CHECK(describe(Error{TimeoutError{1500ms}}) == "timed out after 1.5s");
     CHECK(describe(Error{InternalError{"both failed"}}) == "both failed");
     CHECK(describe(Error{Rejection{.kind = Rejection::Kind::bulkhead_full}}) == "no room for another concurrent call");
     CHECK(describe(Error{Rejection{.kind = Rejection::Kind::rate_limited}}) == "rate limit reached");
-    CHECK(describe(CallError<Error>{OperationFailed<Error>{TimeoutError{1s}}}) == "timed out after 1 s");
+    CHECK(describe(CallError<Error>{OperationFailed<Error>{TimeoutError{1s}}}) == "timed out after 1s");
     CHECK(describe(CallError<int>{OperationFailed<int>{7}}) == "operation failed");
     CHECK(to_string(Rejection::Kind::bulkhead_full) == "bulkhead_full");
     CHECK(to_string(Rejection::Kind::rate_limited) == "rate_limited");

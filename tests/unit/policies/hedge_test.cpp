@@ -296,5 +296,5 @@ TEST_CASE("§14: many hedged calls on few threads all end") {
 TEST_CASE("§14: a hedge's configuration error names every bad field") {
     QueueExecutor executor;
     CHECK(bad_fields([&] { Hedge{executor, {.delay = 0s, .max_hedges = 11}}; }) == "invalid hedge: delay max_hedges");
-    CHECK(Hedge{executor, {.delay = 50ms, .max_hedges = 2}}.describe() == "hedge(after 50 ms, 2 more)");
+    CHECK(Hedge{executor, {.delay = 50ms, .max_hedges = 2}}.describe() == "hedge(after 50ms, 2 more)");
 }

@@ -188,7 +188,7 @@ TEST_CASE(
     REQUIRE(timeout != nullptr);
     CHECK(timeout->after == 2s);
     CHECK_FALSE(timeout->began);
-    CHECK(describe(answer.error()) == "timed out after 2 s, before it could begin");
+    CHECK(describe(answer.error()) == "timed out after 2s, before it could begin");
     CHECK(outcome_of(answer.error()) == Outcome::ignored);
     CHECK(bench.sleeper.waits() == std::vector<Duration>{2s});
     REQUIRE(bench.executor.size() == 1);
@@ -433,7 +433,7 @@ TEST_CASE("R34: isolate is innermost in a pipeline and says what it is") {
     bench.meanwhile([&] { bench.executor.run_first(); });
     const Pipeline pipeline{BreakerPolicy{bench.breaker}, bench.isolate()};
     CHECK(pipeline.call([] { return 7; }).value() == 7);
-    CHECK(pipeline.describe() == "breaker(lib) > isolate(2 s)");
+    CHECK(pipeline.describe() == "breaker(lib) > isolate(2s)");
     CHECK(bench.isolate({}).describe() == "isolate(until the deadline)");
     CHECK(bad_fields([&] { Isolate{bench.executor, 0s}; }) == "invalid isolate: limit");
 }

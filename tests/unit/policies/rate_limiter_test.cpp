@@ -73,7 +73,7 @@ TEST_CASE("§14: a rate limiter's rejection says when the next permit comes") {
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == Rejection::Kind::rate_limited);
     CHECK(refused.error().retry_after == 200ms);
-    CHECK(describe(refused.error()) == "rate limit reached, retry after 200 ms");
+    CHECK(describe(refused.error()) == "rate limit reached, retry after 200ms");
     bench.clock.advance(refused.error().retry_after);
     CHECK(limiter.try_acquire());
     CHECK(limiter.rejected() == 1);
@@ -166,7 +166,7 @@ TEST_CASE("§14: a rate limiter's configuration error names every bad field") {
     CHECK(bad_fields([] { RateLimiter{{.permits = 0, .period = 0s, .burst = 0, .max_wait = -1s}}; }) ==
           "invalid rate limiter: permits period burst max_wait");
     CHECK(bad_fields([] { RateLimiter{{.permits = 1'000'000, .period = 1ms}}; }) == "invalid rate limiter: permits");
-    CHECK(RateLimiter{}.describe() == "rate_limiter(100 per 1 s)");
+    CHECK(RateLimiter{}.describe() == "rate_limiter(100 per 1s)");
     CHECK(RateLimiter{{.permits = 2, .period = 1min, .burst = 1, .max_wait = 3s}}.describe() ==
-          "rate_limiter(2 per 1 min, burst 1, waits 3 s)");
+          "rate_limiter(2 per 1m, burst 1, waits 3s)");
 }

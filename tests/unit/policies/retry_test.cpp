@@ -252,6 +252,6 @@ TEST_CASE("§14: a retry's configuration error names every bad field") {
 }
 
 TEST_CASE("§14: a retry describes itself") {
-    CHECK(Retry{}.describe() == "retry(3 attempts, 100 ms × 2)");
-    CHECK(Retry{{.max_attempts = 2, .delay = 1s, .multiplier = 1}}.describe() == "retry(2 attempts, 1 s)");
+    CHECK(Retry{}.describe() == "retry(3 attempts, 100ms × 2)");
+    CHECK(Retry{{.max_attempts = 2, .delay = 1s, .multiplier = 1}}.describe() == "retry(2 attempts, 1s)");
 }

@@ -80,6 +80,6 @@ TEST_CASE("§14: a timeout says when its limit is out of range") {
     CHECK_THROWS_AS(Timeout{0s}, InvalidConfig);
     CHECK_THROWS_AS(Timeout{-1s}, InvalidConfig);
     CHECK(bad_fields([] { Timeout{24h * 4000}; }) == "invalid timeout: limit");
-    CHECK(Timeout{1500ms}.describe() == "timeout(1.5 s)");
+    CHECK(Timeout{1500ms}.describe() == "timeout(1.5s)");
     CHECK(Timeout{1500ms}.limit() == 1500ms);
 }

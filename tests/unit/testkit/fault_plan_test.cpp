@@ -165,14 +165,14 @@ TEST_CASE("a plan describes itself, whole and exact") {
                           .outages = {{.begin = 10s, .length = 2500ms}, {.begin = 0s, .length = 1ns}},
                           .bursts = {{.every = 1min, .length = 10s}}}};
     const std::string text =
-        "fault plan: seed 42, failure probability 0.3, latency 1 ms to 1 h (p50 1500 µs, p90 90 s, p99 120 s), "
-        "outage of 2500 ms after 10 s, outage of 1 ns after 0 s, bursts of 10 s every 60 s";
+        "fault plan: seed 42, failure probability 0.3, latency 1ms to 1h (p50 1.5ms, p90 90s, p99 2m), "
+        "outage of 2.5s after 10s, outage of 1ns after 0s, bursts of 10s every 1m";
     CHECK(plan.describe() == text);
     std::ostringstream out;
     out << plan;
     CHECK(out.str() == text);
     CHECK(FaultPlan{{.latency = Latency::fixed(3s)}}.describe() ==
-          "fault plan: seed 1, failure probability 0, latency 3 s");
+          "fault plan: seed 1, failure probability 0, latency 3s");
 }
 
 TEST_CASE("a bad plan is refused with every bad field") {

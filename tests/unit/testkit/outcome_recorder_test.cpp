@@ -77,9 +77,9 @@ TEST_CASE("a recorder of several breakers keeps the order across them, and can t
     world.settle(world.mail, Outcome::failure);
     world.payments.trip();
     CHECK(recorder.text() ==
-          "payments: success in 0 s\n"
+          "payments: success in 0s\n"
           "mail: closed -> open (consecutive_failures)\n"
-          "mail: failure in 0 s\n"
+          "mail: failure in 0s\n"
           "payments: closed -> open (operator_request)\n");
     CHECK(recorder.transitions("mail") == Lines{"closed -> open (consecutive_failures)"});
     CHECK(recorder.transitions("payments") == Lines{"closed -> open (operator_request)"});
@@ -103,11 +103,11 @@ TEST_CASE("every kind of event has its line") {
     (void)world.payments.call_with_fallback([] { return 1; }, []() -> int { throw 1; });
     world.payments.reconfigure({});
     CHECK(recorder.text() ==
-          "payments: success in 1500 ms\n"
-          "payments: success, slow, in 2 s\n"
+          "payments: success in 1.5s\n"
+          "payments: success, slow, in 2s\n"
           "payments: closed -> metrics_only (operator_request)\n"
           "payments: would have tripped (consecutive_failures)\n"
-          "payments: failure in 0 s\n"
+          "payments: failure in 0s\n"
           "payments: metrics_only -> forced_open (operator_request)\n"
           "payments: rejected (circuit_open)\n"
           "payments: fallback\n"

@@ -19,7 +19,7 @@ struct RecordedEvent {
     TimePoint at{};       ///< on the breaker's clock, when it was heard
     BreakerEvent event;
 };
-/// One line: "payments: closed -> open (consecutive_failures)", "payments: success in 250 ms", "payments: rejected
+/// One line: "payments: closed -> open (consecutive_failures)", "payments: success in 250ms", "payments: rejected
 /// (circuit_open)".
 [[nodiscard]] std::string describe(const RecordedEvent& recorded);
 

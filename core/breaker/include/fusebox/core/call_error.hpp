@@ -32,7 +32,7 @@ struct Rejection {
 };
 /// `circuit_open`, `too_many_probes`, `bulkhead_full` or `rate_limited`.
 [[nodiscard]] std::string_view to_string(Rejection::Kind kind) noexcept;
-/// One sentence for people: "circuit is open, retry after 12.5 s".
+/// One sentence for people: "circuit is open, retry after 12.5s".
 [[nodiscard]] std::string describe(const Rejection& rejection);
 
 /// The call did not finish in time.

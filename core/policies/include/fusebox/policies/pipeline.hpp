@@ -80,7 +80,7 @@ public:
         }
     }
 
-    /// The order, outermost first: "retry(3 attempts, 100 ms × 2) > breaker(payments) > timeout(2 s)".
+    /// The order, outermost first: "retry(3 attempts, 100ms × 2) > breaker(payments) > timeout(2s)".
     [[nodiscard]] std::string describe() const {
         std::string text;
         std::apply(

@@ -31,7 +31,7 @@ struct SampleCall {
 template <class P>
 concept Policy = requires(const P& policy, const CallContext& context, detail::SampleCall& next) {
     { policy.execute(context, next) } -> std::same_as<std::expected<int, CallError<detail::SampleError>>>;
-    /// One term for people: "timeout(2 s)".
+    /// One term for people: "timeout(2s)".
     { policy.describe() } -> std::convertible_to<std::string>;
 };
 

@@ -22,6 +22,4 @@ namespace fusebox::text {
 /// this form too.
 [[nodiscard]] std::string format_rounded_duration(std::chrono::nanoseconds duration);
 
-[[nodiscard]] std::string duration_text(std::chrono::nanoseconds duration);
-
 }  // namespace fusebox::text

@@ -8,6 +8,4 @@ namespace fusebox::text {
 /// As short as it is read back as the same number, with a point whatever the locale says: "0.5", "3", "1e-07", "nan".
 [[nodiscard]] std::string format_number(double number);
 
-[[nodiscard]] inline std::string number_text(double number) { return format_number(number); }
-
 }  // namespace fusebox::text

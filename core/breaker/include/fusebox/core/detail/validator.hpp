@@ -30,15 +30,15 @@ public:
         errors_.push_back({std::string{field}, std::move(message)});
     }
     void positive(std::string_view field, Duration value) {
-        check(value > Duration::zero() && value <= longest, field, text::duration_text(value),
-              "above 0 and at most 10 years");
+        check(value > Duration::zero() && value <= longest, field, text::format_duration(value),
+              "above 0 and at most 3650d");
     }
     void positive(std::string_view field, const std::optional<Duration>& value) {
         if (value) positive(field, *value);
     }
     // A NaN fails every comparison, hence every range.
     void rate(std::string_view field, double value, bool zero_is_off) {
-        check((value > 0 && value <= 1) || (zero_is_off && value == 0), field, text::number_text(value),
+        check((value > 0 && value <= 1) || (zero_is_off && value == 0), field, text::format_number(value),
               zero_is_off ? "in (0, 1], or 0 for off" : "in (0, 1]");
     }
     void count(std::string_view field, std::uint32_t value, std::uint32_t low, std::uint32_t high) {
@@ -48,12 +48,12 @@ public:
         check(value >= low && value <= high, field, std::to_string(value), range);
     }
     void within(std::string_view field, Duration value, Duration low, Duration high) {
-        check(value >= low && value <= high, field, text::duration_text(value),
-              between(text::duration_text(low), text::duration_text(high)));
+        check(value >= low && value <= high, field, text::format_duration(value),
+              between(text::format_duration(low), text::format_duration(high)));
     }
     void within(std::string_view field, double value, double low, double high) {
-        check(value >= low && value <= high, field, text::number_text(value),
-              between(text::number_text(low), text::number_text(high)));
+        check(value >= low && value <= high, field, text::format_number(value),
+              between(text::format_number(low), text::format_number(high)));
     }
 
     [[nodiscard]] std::vector<ConfigError> take_errors() { return std::exchange(errors_, {}); }
