@@ -151,6 +151,7 @@ class Signs:
             ends and self.sources.has_part_of_word(ends.group(1), False))
 
     def unknown_word(self, token, here):
+        token = re.sub(r"^-D(?=[A-Z])", "", token)  # an option of CMake's
         for match in WORD.finditer(token):
             word = match.group()
             if word in here or self.knows_word(word):
