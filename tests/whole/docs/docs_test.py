@@ -1,8 +1,13 @@
-"""The documentation's links lead somewhere, and the commands that it shows exist."""
+"""The documentation's links lead somewhere, and what its blocks show exists.
+
+Every block is held by somebody: C++ is compiled and run by docs_examples_test, TOML is checked by incidentd in
+docs_config_e2e_test, commands and CMake are looked up here.
+"""
 
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import unittest
@@ -36,6 +41,72 @@ class DocsTest(unittest.TestCase):
             for shown in re.findall(r"\./dev +(\w+)", page.read_text(encoding="utf-8")):
                 with self.subTest(page=str(page.relative_to(SOURCE)), command=shown):
                     self.assertIn(shown, commands)
+
+    def test_every_block_is_of_a_kind_that_is_held(self):
+        held = {"cpp", "cpp run", "cpp fragment", "toml", "cmake", "bash", ""}  # without a kind: a drawing
+        for page in pages(SOURCE):
+            for line, kind, _ in blocks(page):
+                with self.subTest(block=f"{page.relative_to(SOURCE)}:{line}"):
+                    self.assertIn(kind, held)
+
+    def test_every_command_that_is_shown_can_be_given(self):
+        """What is run is a script of the tree, a program of ours that has these options, or a well-known tool."""
+        programs = set(re.findall(r"fusebox_(?:program|bench|test)\((\w+)", self.cmake()))
+        usage = subprocess.run([SOURCE / "dev", "help"], capture_output=True, text=True, check=True).stdout
+        for page in pages(SOURCE):
+            for line, kind, text in blocks(page):
+                for command in re.sub(r"(^|\s)#.*", "", text).splitlines() if kind == "bash" else ():
+                    if not command.strip():
+                        continue
+                    words = shlex.split(command)
+                    with self.subTest(block=f"{page.relative_to(SOURCE)}:{line}", command=command):
+                        built = re.fullmatch(r"build/(?:dev|release)/bin/(\w+)", words[0])
+                        if built:
+                            self.assertIn(built.group(1), programs)
+                        elif words[0] == "./dev":
+                            for option in words[2:]:
+                                self.assertTrue(not option.startswith("--") or f" {option} " in usage, option)
+                        else:
+                            self.assertIn(words[0], ("cmake", "ctest", "curl"))
+                            for name in re.findall(r" -S (\S+)", command):
+                                self.assertTrue((SOURCE / name / "CMakeLists.txt").is_file(), name)
+
+    def test_every_piece_of_cmake_that_is_shown_names_what_exists(self):
+        cmake = self.cmake()
+        known = {f"fusebox::{name}" for name in re.findall(r"fusebox_module\((\w+)", cmake)}
+        known |= {f"fusebox_dep::{name}" for name in re.findall(r"FUSEBOX_DEB_(\w+)", cmake)}
+        files = {path.name for path in SOURCE.glob("*/**/*") if "build" not in path.parts}
+        for page in pages(SOURCE):
+            for line, kind, text in blocks(page):
+                if kind != "cmake":
+                    continue
+                with self.subTest(block=f"{page.relative_to(SOURCE)}:{line}"):
+                    self.assertLessEqual(set(re.findall(r"fusebox(?:_dep)?::\w+", text)), known)
+                    self.assertLessEqual({f"fusebox::{name}" for names in re.findall(r"COMPONENTS ([\w ]+)", text)
+                                          for name in names.split()}, known)
+                    self.assertLessEqual(set(re.findall(r"[\w-]+\.(?:cpp|hpp|py)", text)), files)
+                    for function in re.findall(r"^ *(fusebox_\w+)\(", text, flags=re.M):
+                        self.assertIn(f"function({function} ", cmake)
+
+    def test_the_readme_says_what_each_module_needs(self):
+        """As its CMakeLists.txt links it. core's shelves and storage's backends are one room each."""
+        rooms = {"text": "core", "policies": "core", "storage_sqlite": "storage", "storage_open": "storage"}
+        table = (SOURCE / "README.md").read_text(encoding="utf-8")
+        for listed in SOURCE.glob("*/CMakeLists.txt"):
+            module = listed.parent.name
+            row = re.search(rf"\n\| \[{module}\]\({module}\) \|.*\| ([^|]*) \|\n", table)
+            if row:
+                linked = re.findall(r"fusebox::(\w+)", re.sub(r"#.*", "", listed.read_text(encoding="utf-8")))
+                needed = {rooms.get(name, name) for name in linked} - {module}
+                with self.subTest(module=module):
+                    said = row.group(1).split(", ")
+                    self.assertEqual(set(said), needed or set(said) & {"nothing of ours", "the standard library"})
+
+    def cmake(self):
+        """All that CMake reads of this tree, but for the tests' own pages."""
+        listed = [*SOURCE.glob("cmake/*.cmake"), *SOURCE.glob("*/CMakeLists.txt"), *SOURCE.glob("core/*/CMakeLists.txt"),
+                  *SOURCE.glob("tests/*/*/CMakeLists.txt")]
+        return "\n".join(path.read_text(encoding="utf-8") for path in listed)
 
     def test_the_readme_begins_with_the_two_commands(self):
         shown = [text.strip() for _, info, text in blocks(SOURCE / "README.md") if info == "bash"]

@@ -85,7 +85,7 @@ class RulesOfTheHouseTest(HouseTest):
         self.assertIn("third-party", self.said_of("registry/include/fusebox/registry/registry.hpp", header))
 
     def test_the_documents_of_the_design(self):
-        self.assertIn("say what is so", self.said_of("docs/a.md", "As in seed 000.\n"))
+        self.assertIn("say what is so", self.said_of("docs/a.md", "As in seed " + "000.\n"))
         self.assertEqual(self.said_of("docs/a.md", "Equal seeds give equal draws.\n"), "")
 
 

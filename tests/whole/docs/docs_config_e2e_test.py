@@ -1,0 +1,62 @@
+"""incidentd takes every TOML block of the documentation, and the commands of service/README.md do what they say."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from e2e import BIN, FUSEBOX, INCIDENTD, SOURCE, free_port, wait_until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from extract_examples import blocks, pages  # noqa: E402
+
+SECRET = "whsec_" + "MDEy" * 8
+
+
+class DocsConfigTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="fusebox-docs-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def said(self, *command, environment=()):
+        run = subprocess.run([str(word) for word in command], cwd=self.folder, capture_output=True, text=True, timeout=20,
+                             env={**os.environ, **dict(environment)})
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        return run.stdout
+
+    def test_every_toml_block_is_a_configuration(self):
+        shown = [(page, line, text) for page in pages(SOURCE) for line, kind, text in blocks(page) if kind == "toml"]
+        self.assertGreaterEqual(len(shown), 2)
+        for page, line, text in shown:
+            with self.subTest(block=f"{page.relative_to(SOURCE)}:{line}"):
+                file = self.folder / "block.toml"
+                file.write_text(text, encoding="utf-8")
+                # What it takes from the environment is there; a secret is one that a webhook can sign with.
+                variables = {name: SECRET for name in re.findall(r'\$\{(\w+)\}|_env = "(\w+)"', text) for name in name if name}
+                self.said(FUSEBOX, "check-config", file, environment=variables)
+                self.said(INCIDENTD, "--check", "--config", file, environment=variables)
+
+    def test_the_commands_of_the_service_do_what_they_say(self):
+        page = SOURCE / "service/README.md"
+        lines = next(text for _, kind, text in blocks(page) if kind == "bash").splitlines()
+        commands = [re.sub(r"\s+#.*", "", line).replace("build/dev/bin", str(BIN)).split() for line in lines]
+        check, serve, ask = commands
+        (self.folder / "incidentd.toml").write_text('[store]\nurl = "memory:"\n', encoding="utf-8")
+        self.assertIn("memory:", self.said(*check))
+
+        address = f"127.0.0.1:{free_port()}"
+        with open(self.folder / "log", "wb") as log:
+            service = subprocess.Popen([*serve, "--listen", address], cwd=self.folder, stdout=log, stderr=log)
+        self.addCleanup(service.wait, 20)
+        self.addCleanup(service.terminate)
+        ask += ["--url", f"http://{address}"]
+        wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, 20, "incidentd answers")
+        self.assertIn("store", self.said(*ask))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[__file__, "-v"])
