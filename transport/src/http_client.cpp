@@ -20,7 +20,7 @@
 
 #include <fusebox/transport/http_client.hpp>
 
-#include "same_name.hpp"
+#include "http_request.hpp"
 
 // CURLOPT_QUICK_EXIT, without which a hanging name server outlasts every deadline.
 static_assert(LIBCURL_VERSION_NUM >= 0x075700, "fusebox needs libcurl 7.87 or newer");
@@ -32,96 +32,8 @@ namespace {
 using Kind = HttpError::Kind;
 using namespace std::chrono_literals;
 
-template <auto free_function>
-struct Free {
-    template <class T>
-    void operator()(T* object) const noexcept {
-        free_function(object);
-    }
-};
-using Url = std::unique_ptr<CURLU, Free<curl_url_cleanup>>;
-using CurlText = std::unique_ptr<char, Free<curl_free>>;
-using HeaderLines = std::unique_ptr<curl_slist, Free<curl_slist_free_all>>;
-
 std::unexpected<HttpError> error(Kind kind, std::string message) {
     return std::unexpected(HttpError{.kind = kind, .message = std::move(message)});
-}
-
-// --- what is sent ----------------------------------------------------------------------------------------------------
-
-bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
-bool is_token(std::string_view text) noexcept {
-    constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-    return !text.empty() && std::ranges::all_of(text, [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               marks.find(c) != std::string_view::npos;
-    });
-}
-
-bool is_header_value(std::string_view text) noexcept {
-    return std::ranges::none_of(text, [](char c) { return is_control(c) && c != '\t'; });
-}
-
-/// A checked URL. `place` is what messages may say of it.
-struct Target {
-    Url url;
-    std::string scheme;
-    std::string place;  ///< host:port
-    [[nodiscard]] bool same_origin(const Target& other) const noexcept {
-        return scheme == other.scheme && same_name(place, other.place);
-    }
-};
-
-std::expected<Target, HttpError> parse_target(const std::string& text) {
-    if (std::ranges::any_of(text, is_control)) {
-        return error(Kind::bad_request, "the URL has a control character in it");
-    }
-    Target target{.url = Url{curl_url()}, .scheme = {}, .place = {}};
-    const CURLUcode code = curl_url_set(target.url.get(), CURLUPART_URL, text.c_str(), 0);
-    if (code == CURLUE_UNSUPPORTED_SCHEME) return error(Kind::bad_request, "the URL is neither http nor https");
-    if (code != CURLUE_OK) {
-        return error(Kind::bad_request, std::string("the URL is not valid: ") + curl_url_strerror(code));
-    }
-    const auto part = [&](CURLUPart which) {
-        char* value = nullptr;
-        curl_url_get(target.url.get(), which, &value, CURLU_DEFAULT_PORT);
-        const CurlText owner{value};
-        return std::string(value ? value : "");
-    };
-    target.scheme = part(CURLUPART_SCHEME);
-    if (target.scheme != "http" && target.scheme != "https") {
-        return error(Kind::bad_request, "the URL is neither http nor https");
-    }
-    target.place = part(CURLUPART_HOST) + ":" + part(CURLUPART_PORT);
-    return target;
-}
-
-std::expected<HeaderLines, HttpError> header_lines(const HttpRequest& request) {
-    HeaderLines lines;
-    const auto add = [&](const std::string& line) {
-        curl_slist* all = lines.release();
-        curl_slist* longer = curl_slist_append(all, line.c_str());
-        lines.reset(longer ? longer : all);
-        if (!longer) throw std::bad_alloc{};
-    };
-    bool has_content_type = false;
-    for (const auto& [name, value] : request.headers) {
-        if (!is_token(name)) return error(Kind::bad_request, "a header's name has a character that is not allowed");
-        if (!is_header_value(value)) {
-            return error(Kind::bad_request, "the header " + name + " has a control character in its value");
-        }
-        for (const std::string_view own : {"Content-Length", "Transfer-Encoding", "Expect"}) {
-            if (same_name(name, own)) return error(Kind::bad_request, "the header " + name + " is set by the client");
-        }
-        has_content_type = has_content_type || same_name(name, "Content-Type");
-        // To libcurl "Name:" means: leave this header out.
-        std::string line = name;
-        add(value.find_first_not_of(" \t") == std::string::npos ? line.append(";") : line.append(": ").append(value));
-    }
-    add("Expect:");
-    if (!has_content_type) add("Content-Type:");
-    return lines;
 }
 
 // --- one transfer ----------------------------------------------------------------------------------------------------
