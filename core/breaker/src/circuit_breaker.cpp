@@ -34,7 +34,7 @@ CallContext CircuitBreaker::context_until(TimePoint deadline, const std::stop_to
 }
 
 Outcome CircuitBreaker::judge_exception(const std::exception_ptr& error) const noexcept {
-    return impl_->judge_exception(error);
+    return impl_->classify_exception(error);
 }
 void CircuitBreaker::record_fallback(bool failed) noexcept { impl_->record_fallback(failed); }
 

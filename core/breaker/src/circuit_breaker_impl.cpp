@@ -46,18 +46,18 @@ Subscription CircuitBreaker::Impl::subscribe(BreakerListener listener, EventMask
         const std::scoped_lock lock{mutex_};
         if (!hub_owner_) {
             hub_owner_ = std::make_shared<detail::EventHub>();
-            hub_.store(hub_owner_.get(), std::memory_order_release);  // pairs with the acquires below
+            hub_.store(hub_owner_.get(), std::memory_order_release);  // I7
         }
         hub = hub_owner_;
     }
     return hub->subscribe(std::move(listener), mask);
 }
 
-void CircuitBreaker::Impl::drain() noexcept {
-    if (auto* hub = hub_.load(std::memory_order_acquire)) hub->drain(breaker_);
+void CircuitBreaker::Impl::deliver_queued_events() noexcept {
+    if (auto* hub = hub_.load(std::memory_order_acquire)) hub->drain(breaker_);  // I7, I8
 }
 
-Outcome CircuitBreaker::Impl::judge_exception(const std::exception_ptr& error) const noexcept {
+Outcome CircuitBreaker::Impl::classify_exception(const std::exception_ptr& error) const noexcept {
     if (!classify_exception_) return Outcome::failure;
     try {
         return (*classify_exception_)(error);
@@ -72,7 +72,7 @@ void CircuitBreaker::Impl::record_fallback(bool failed) noexcept {
         ++totals_.fallbacks;
         enqueue([failed] { return FallbackExecutedEvent{failed}; });
     }
-    drain();
+    deliver_queued_events();
 }
 
 }  // namespace fusebox

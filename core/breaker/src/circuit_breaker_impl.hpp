@@ -1,55 +1,86 @@
-// The inside of a circuit breaker: what is decided without a lock, and what under one.
+// The inside of a circuit breaker: its data, who may touch which part of it, and why the lock-free parts are right.
+//
+// What most calls need takes no lock (quick_path.cpp). Everything else is short and under `mutex_`: settling.cpp, judging.cpp,
+// half_open.cpp, transitions.cpp, saving.cpp, metrics.cpp. No listener, store or other foreign code runs under the mutex.
+//
+// I1  The word. `CircuitBreaker::word_` is `generation << 3 | state`. Under the mutex transition() and
+//     continue_generations_after() store it (release), with a higher generation each time, and after everything that a
+//     reader of the new word needs: the open time (I2), the copies of the probes (recovery.hpp), the stripes. Every load of
+//     the word is an acquire. So a thread that has read a word sees what was written before that word was stored.
+// I2  The open time. `retry_at_` and `open_for_` are stored only by a transition to open, just before its word. A caller
+//     reads the word, then both times, then the word again. Where the word is the same, the times are those of its
+//     generation, or of the generation that is about to be stored, and that one is open as well. Where the word differs,
+//     the caller starts again.
+// I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the two generations
+//     are compared. Without the mutex the cell of the stripe is tagged with its generation, and the swap in
+//     OutcomeWindow::try_success fails for any other. A transition stores the word first and tags the cells afterwards: a
+//     plain success that comes in between finds no cell of its generation, and settles under the mutex.
+// I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and set.
+//     Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty one (R11).
+//     So a swap under the mutex fails only where a success has just ended the run.
+// I5  Who is judged. Failures and slow calls are judged under the mutex (R12). A plain success lowers both rates, so it can
+//     trip the breaker only by bringing the window to minimum_requests. While a window with failures or slow calls in it is
+//     too small, `successes_until_judged_` counts down how many successes are missing; the success that brings it to zero
+//     judges the window. At other times it is `no_countdown`, and successes pass by.
+//     No success that is missing is overlooked: judge() stores the countdown, then counts the window; a success enters the
+//     window, then loads the countdown; all four are seq_cst. So a success that is not in the count sees the countdown and
+//     takes itself off. A success that is in the count may take itself off, too: then the window is judged too early, is
+//     found too small, and a new countdown starts.
+// I6  Settings. `quick_success_below_`, and in CircuitBreaker `watching_`, `measuring_` and `operation_timeout_`, are copies
+//     of the configuration, stored under the mutex. No other value goes with them, so relaxed is enough: a call that runs
+//     while the configuration changes may be handled by the old value or by the new one.
+// I7  Made once. `hub_` is null until the first listener subscribes and `watched_` until the first hung_call_threshold is
+//     set. The store (release) comes after the object is complete, every load outside the mutex is an acquire, and the
+//     object lives as long as the breaker.
+// I8  Events. They are queued under the mutex, hence in the order of the transitions, and delivered after it is released.
+// I9  Time. `latest_` never goes back: under the mutex every decision is made at `latest_`, whatever a caller read from the
+//     clock before it had the mutex (R30).
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include <fusebox/core/circuit_breaker.hpp>
+#include <fusebox/core/detail/jitter.hpp>
 #include <fusebox/core/detail/sync.hpp>
 
-#include "coarse_clock.hpp"
 #include "event_hub.hpp"
-#include "open_time.hpp"
 #include "outcome_log.hpp"
 #include "outcome_window.hpp"
-#include "probe_table.hpp"
+#include "recovery.hpp"
 #include "report_ring.hpp"
 #include "stripe.hpp"
+#include "transition_cause.hpp"
 #include "watched_calls.hpp"
 
 namespace fusebox {
 
-/// Lock-free: every rejection but those that lose a race for a probe slot, admission where all are admitted, and a plain
-/// success (see OutcomeWindow) that took no more than a millisecond. Everything else is short, under one mutex, and calls
-/// nobody back: failures, longer calls, probes, watched calls, the first success of a slice or of a full cell, transitions,
-/// control. Events are queued under the mutex and delivered after it.
+/// Thread contract: as CircuitBreaker.
 class CircuitBreaker::Impl {
 public:
     // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): CircuitBreaker is not movable
     Impl(CircuitBreaker& breaker, std::string name, SharedConfig config, BreakerOptions options);
-    ~Impl() { delete watched_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
+    ~Impl() { delete watched_.load(std::memory_order_relaxed); }  // relaxed: no other thread is left
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
     std::expected<Permit, Rejection> acquire() noexcept;
     [[nodiscard]] bool wants(EventMask kind) const noexcept {
-        const auto* hub = hub_.load(std::memory_order_acquire);  // pairs with the release in subscribe()
+        const auto* hub = hub_.load(std::memory_order_acquire);  // I7
         return hub != nullptr && hub->wants(kind);
     }
     void count_rejection() noexcept {
         stripes_.own().rejected_open.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter, orders nothing
     }
-    /// A plain success without a ticket, admitted by the word that is still there; by far the most frequent end of a call.
-    /// False: settle it, nothing was done.
+    /// Settles a plain success without a ticket whose word is still the breaker's: by far the most frequent end of a call.
+    /// False: nothing was done, and settle() has to do it.
     bool succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept;
     void settle(const detail::Admission& admission, Outcome outcome, TimePoint now,
                 const Settlement& settlement) noexcept;
@@ -67,31 +98,22 @@ public:
     void restore(const BreakerSnapshot& snapshot);
 
     Subscription subscribe(BreakerListener listener, EventMask mask);
-    [[nodiscard]] Outcome judge_exception(const std::exception_ptr& error) const noexcept;
+    [[nodiscard]] Outcome classify_exception(const std::exception_ptr& error) const noexcept;
     void record_fallback(bool failed) noexcept;
 
 private:
     using Classifier = std::function<Outcome(const std::exception_ptr&)>;
+    using Cause = detail::TransitionCause;
 
-    /// Why a transition is made.
-    struct Cause {
-        TransitionReason reason{};
-        double threshold{};
-        double observed{};
-        WindowCounts window{};
-        std::string_view actor{};
-        std::string_view note{};
-        Duration time_left{};  // restored to open
-    };
     /// How a call ended.
-    struct Verdict {
+    struct SettledCall {
         Outcome outcome{};
-        Duration duration{};
-        bool measured{};  // else the duration is zero
+        Duration duration{};  // zero where it was not measured
+        bool measured{};
         bool slow{};
         const Settlement* settlement{};
     };
-    /// What is counted for life, but for rejections and quick successes: those are in the stripes. Only ever added to.
+    /// What is counted for life, except rejections and quick successes, which the stripes count. Only ever added to.
     struct Totals {
         std::uint64_t successes{};
         std::uint64_t failures{};
@@ -105,15 +127,6 @@ private:
         std::uint64_t fallbacks{};
     };
 
-    /// The probes of this half-open generation. A breaker that never opened has none.
-    struct Recovery {
-        detail::ProbeTable probes;
-        std::uint64_t last_ticket{};  // of any generation
-        WindowCounts counts{};
-        std::uint64_t good{};
-        std::uint32_t good_in_a_row{};
-    };
-
     /// What is kept of transitions. No decision depends on it.
     struct History {
         detail::ReportRing reports;
@@ -122,30 +135,39 @@ private:
 
     // ---- without the mutex ----
     [[nodiscard]] std::uint64_t load_word() const noexcept {
-        return breaker_.word_.load(std::memory_order_acquire);  // pairs with the release in transition()
+        return breaker_.word_.load(std::memory_order_acquire);  // I1
     }
     [[nodiscard]] State state() const noexcept { return state_of(load_word()); }
+    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_of(load_word()); }
     [[nodiscard]] static bool is_probe(const detail::Admission& admission) noexcept {
         return state_of(admission.word) == State::half_open;
     }
-    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_of(load_word()); }
+    [[nodiscard]] static bool is_open(State state) noexcept {
+        return state == State::open || state == State::forced_open;
+    }
+    [[nodiscard]] static double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
+        return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+    }
+
     std::optional<Permit> admit_watched(std::uint64_t word) noexcept;
     Rejection reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept;
-    void follow_success(std::uint64_t word, TimePoint now, Duration duration, bool contended) noexcept;
+    void finish_success(std::uint64_t word, TimePoint now, Duration duration, bool contended) noexcept;
     [[nodiscard]] bool has_run(std::uint64_t generation) const noexcept {
-        return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see clear_run
+        return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see end_run()
     }
-    void clear_run(std::uint64_t generation) noexcept;
-    void tell(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept;
-    void drain() noexcept;
+    void end_run(std::uint64_t generation) noexcept;
+    void deliver_executed(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept;
+    void deliver_queued_events() noexcept;
 
-    // ---- each takes the mutex, and delivers events after releasing it ----
+    // ---- each takes the mutex, and delivers the events after releasing it ----
     void widen() noexcept;
-    std::optional<std::expected<Permit, Rejection>> acquire_locked(TimePoint now) noexcept;
-    /// `recorded`: a success of that generation waits to be judged; otherwise only calls that hang are.
-    void judge_locked(std::uint64_t generation, TimePoint now, bool recorded) noexcept;
+    std::optional<std::expected<Permit, Rejection>> admit_probe(TimePoint now) noexcept;
+    /// Counts calls that hang (R17), and judges the window if there were any, or if `success_recorded`: a plain success of
+    /// that generation entered the window and is to be judged.
+    void lock_and_judge(std::uint64_t generation, TimePoint now, bool success_recorded) noexcept;
 
-    // ---- under the mutex ----
+    // ---- under the mutex: all that follow ----
+    /// The time at which the caller decides: `now`, or the time of the last decision where that is later (I9).
     TimePoint advance(TimePoint now) noexcept {
         latest_ = std::max(latest_, now);
         return latest_;
@@ -154,105 +176,95 @@ private:
     void enqueue(const Make& make) noexcept {
         if (hub_owner_) hub_owner_->enqueue(make);
     }
-    void count(const detail::Admission& admission, const Verdict& verdict) noexcept;
+
+    // settling
+    void count_for_life(const detail::Admission& admission, const SettledCall& call) noexcept;
     [[nodiscard]] bool is_neutral(Outcome outcome) const noexcept;
-    void settle_generation(const detail::Admission& admission, const Verdict& verdict, TimePoint now) noexcept;
-    void record(const Verdict& verdict, TimePoint now) noexcept;
-    void settle_probe(const detail::Admission& admission, const Verdict& verdict, TimePoint now) noexcept;
-    void count_probe(bool good, bool failure, bool slow, TimePoint now, const Cause& if_bad) noexcept;
-    void expire_leases(TimePoint now) noexcept;
-    Recovery* ready_recovery() noexcept;
-    void publish_probes() noexcept;
-    [[nodiscard]] WindowCounts counts_to_report(TimePoint now) const noexcept;
-    void remember(const Verdict& verdict, TimePoint now) noexcept;
-    void note_hint(const Settlement& settlement, TimePoint now) noexcept;
-    void extend_run(TimePoint now) noexcept;
+    void settle_in_generation(const detail::Admission& admission, const SettledCall& call, TimePoint now) noexcept;
+    void log_outcome(const SettledCall& call, TimePoint now) noexcept;
+    void note_retry_hint(const Settlement& settlement, TimePoint now) noexcept;
+
+    // judging
+    void record(const SettledCall& call, TimePoint now) noexcept;
+    [[nodiscard]] std::uint32_t record_hung_calls(TimePoint now) noexcept;
+    void judge(std::uint32_t run_at_failure, std::string_view message, TimePoint now) noexcept;
+    [[nodiscard]] std::optional<WindowCounts> counts_when_complete(TimePoint now) noexcept;
+    std::uint32_t lengthen_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
-    [[nodiscard]] std::uint32_t judged_run(const Cause& cause, TimePoint now) const noexcept;
-    void set_run(std::uint32_t run) noexcept;
-    void judge_next() noexcept;
-    // Once a threshold was set. relaxed: made under the mutex.
-    [[nodiscard]] detail::WatchedCalls& watched_calls() noexcept { return *watched_.load(std::memory_order_relaxed); }
-    bool record_hung(TimePoint now) noexcept;
-    void judge(TimePoint now, std::string_view message) noexcept;
-    void disarm() noexcept;
+    void set_run(std::uint32_t run) noexcept { run_.store(run_word(generation(), run)); }
+    void judge_next_success() noexcept { successes_until_judged_.store(1); }
+    void stop_countdown() noexcept;
+
+    // half-open
+    void settle_probe(const detail::Admission& admission, const SettledCall& call, TimePoint now) noexcept;
+    void expire_leases(TimePoint now) noexcept;
+
+    // transitions
     void trip(const Cause& cause, TimePoint now) noexcept;
-    Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;
     void transition(State to, const Cause& cause, TimePoint now) noexcept;
-    void count_on_from(std::uint64_t generation, TimePoint now) noexcept;
+    [[nodiscard]] detail::KeptReport make_report(State from, State to, const Cause& cause, std::uint32_t run,
+                                                 TimePoint now) const noexcept;
+    [[nodiscard]] Duration draw_open_time(std::uint32_t attempt, TimePoint now) noexcept;
+    [[nodiscard]] std::uint32_t run_to_report(const Cause& cause, TimePoint now) const noexcept;
+    [[nodiscard]] WindowCounts counts_to_report(TimePoint now) const noexcept;
     void clear_window(TimePoint now) noexcept;
+    void continue_generations_after(std::uint64_t generation, TimePoint now) noexcept;
+
+    // settings
     void publish_config() noexcept;
     void set_hung_call_threshold(std::optional<Duration> threshold);
+    // Only after a threshold was set. relaxed: stored under the mutex, which the caller holds.
+    [[nodiscard]] detail::WatchedCalls& watched_calls() noexcept { return *watched_.load(std::memory_order_relaxed); }
 
-    [[nodiscard]] static double ratio(std::uint64_t part, std::uint64_t whole) noexcept {
-        return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
-    }
-    [[nodiscard]] static double seconds(Duration duration) noexcept {
-        return std::chrono::duration<double>{duration}.count();
-    }
-    [[nodiscard]] static bool is_open(State state) noexcept {
-        return state == State::open || state == State::forced_open;
-    }
-
-    // run_: low half of the generation << 32 | failures in a row.
-    static constexpr std::uint32_t tag(std::uint64_t generation) noexcept {
-        return static_cast<std::uint32_t>(generation);
-    }
+    // `run_`: I4.
     static constexpr std::uint64_t run_word(std::uint64_t generation, std::uint32_t run) noexcept {
-        return static_cast<std::uint64_t>(tag(generation)) << 32U | run;
+        return std::uint64_t{static_cast<std::uint32_t>(generation)} << 32U | run;
     }
-
+    /// True for a run of that generation that is not empty.
     static constexpr bool is_run_of(std::uint64_t generation, std::uint64_t run) noexcept {
         return run > run_word(generation, 0) && run <= run_word(generation, ~0U);
     }
 
-    // judge_in_: see judge(). Anything above `armed` means that no success has to be judged.
-    static constexpr std::int64_t armed = std::int64_t{1} << 40U;
-    static constexpr std::int64_t disarmed = std::int64_t{1} << 62U;
+    // `successes_until_judged_`: I5. More than `longest_countdown`: no success has to be judged.
+    static constexpr std::int64_t longest_countdown = std::int64_t{1} << 40U;
+    static constexpr std::int64_t no_countdown = std::int64_t{1} << 62U;
 
-    // What plain successes write and read. Not aligned: a million breakers would pay for it with holes, and
-    // where threads compete they write elsewhere (see Stripes).
+    // What plain successes write and read. Not aligned to a cache line: a million breakers would pay for the alignment with
+    // holes, and where threads compete they write to stripes of their own.
     detail::Stripes stripes_;
-    detail::Atomic<std::uint64_t> run_{};
-    detail::Atomic<std::int64_t> judge_in_{disarmed};
-    detail::Atomic<detail::EventHub*> hub_{nullptr};  // made for the first listener, and then there for good
-    detail::Atomic<Duration::rep>
-        quick_below_{};  // a success that took less is neither slow nor beyond the first bucket
+    detail::Atomic<std::uint64_t> run_{};                                // I4
+    detail::Atomic<std::int64_t> successes_until_judged_{no_countdown};  // I5
+    detail::Atomic<detail::EventHub*> hub_{nullptr};                     // I7
+    // A success that took less is not slow, and its duration belongs to the first bucket of the histogram. I6
+    detail::Atomic<Duration::rep> quick_success_below_{};
 
     CircuitBreaker& breaker_;
     const Clock& clock_;
-    detail::Atomic<detail::WatchedCalls*> watched_{nullptr};      // made for the first hung_call_threshold, likewise
+    detail::Atomic<detail::WatchedCalls*> watched_{nullptr};      // I7
     const std::unique_ptr<const Classifier> classify_exception_;  // null: every exception is a failure
-
-    // Read by calls; written by transitions and reconfigurations.
-    detail::Atomic<std::uint32_t> most_probes_{};
-    // Copies of what Recovery::probes says, so that a rejection needs no lock. The deadline may be too early, never too late.
-    detail::Atomic<std::uint32_t> probes_in_flight_{};
-    detail::Atomic<TimePoint::rep> earliest_lease_{};
-
+    detail::Recovery recovery_;                                   // guarded by mutex_, except for what rejections read
     const std::string name_;
 
-    detail::Mutex mutex_;  // guards everything below, every write of CircuitBreaker::word_, and the window's slow side
+    detail::Mutex
+        mutex_;  // guards everything below, every store of CircuitBreaker's atomics, and the window's slow side
     SharedConfig config_;
     std::uint64_t config_version_{1};
-    std::shared_ptr<detail::EventHub> hub_owner_;
+    std::shared_ptr<detail::EventHub> hub_owner_;  // what hub_ points to
     Totals totals_;
-    // Of the calls that `totals_` counts. Made for the first one; where there is no memory for it, only the histogram lacks them.
+    // Of the calls that `totals_` counts. Made for the first one; without memory for it only the histogram lacks them.
     std::unique_ptr<DurationHistogram> durations_;
-    TimePoint latest_;  // no decision is made at an earlier time than the one before
+    TimePoint latest_;  // I9
     detail::OutcomeWindow window_;
     TimePoint last_failure_at_{};
-    std::uint32_t reached_{};  // how long the failure that is recorded made the run
-    std::uint32_t attempt_{};
-    TimePoint quiet_until_{};             // metrics_only: no further report before
-    std::unique_ptr<Recovery> recovery_;  // made for the first probe
-    TimePoint hint_until_{};
+    std::uint32_t attempt_{};       // failed recoveries since the circuit was last closed (R26)
+    TimePoint quiet_until_{};       // metrics_only: would-have-tripped is not reported again before
+    TimePoint retry_hint_until_{};  // the latest moment that a dependency asked to wait for (R29)
     detail::JitterSource jitter_;
     std::uint64_t trip_count_{};
     TimePoint last_change_;
     WallTime last_change_wall_;
-    Duration time_open_{};  // without the running stretch
-    detail::OutcomeLog last_outcomes_;
+    Duration time_open_{};  // without the time since last_change_
+    detail::OutcomeLog outcome_log_;
     const std::size_t report_capacity_;
     std::unique_ptr<History> history_;  // made for the first transition
 };

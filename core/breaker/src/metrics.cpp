@@ -20,24 +20,26 @@ std::vector<TransitionReport> CircuitBreaker::Impl::reports() {
     return history_ ? history_->reports.all() : std::vector<TransitionReport>{};
 }
 
-// R41. What the mutex guards is exact. Quick successes and rejections are counted meanwhile without it: the former are read
-// after the window, which is made of the same cells, and every whole is summed from what was read. Each counter only grows.
+// R41. What the mutex guards is exact. Quick successes and rejections are counted without the mutex, also while this function
+// runs. No part is above its whole all the same: every whole is summed from parts that were read here, and the quick
+// successes are read after the window, which is made of the same cells. No counter goes back: each one only grows.
 CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     CircuitBreakerMetrics metrics;
     {
         const std::scoped_lock lock{mutex_};
         const auto word = load_word();
-        // Kept only for the open time that is told, which must not go back: who reads leaves the cache lines to those who call.
+        // Only the open time must not go back, so only an open circuit keeps the time at which it was read. In other states a
+        // reader writes nothing, and leaves the cache line to the callers.
         const auto read_at = clock_.now();
         const auto now = is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at);
         metrics.state = state_of(word);
         metrics.generation = generation_of(word);
-        // Before the cells, so that every duration in the sum is one of a success that is counted below.
+        // The sum of the durations is read before the cells: every duration in it is of a success that is counted below.
         stripes_.for_each([&](const detail::Stripe& stripe) { metrics.durations.sum += stripe.sum_of_durations(); });
         metrics.window = window_.counts(now);
         metrics.consecutive_failures = run_at(now);
-        metrics.consecutive_successes = recovery_ ? recovery_->good_in_a_row : 0;
-        metrics.probes_in_flight = probes_in_flight_.load();
+        metrics.consecutive_successes = recovery_.good_in_a_row();
+        metrics.probes_in_flight = recovery_.in_flight();
         metrics.last_change = last_change_;
         metrics.last_change_wall = last_change_wall_;
         if (metrics.state == State::open) {

@@ -300,7 +300,7 @@ std::uint64_t OutcomeWindow::gather(std::uint64_t generation, bool measured) noe
 
 std::uint64_t OutcomeWindow::live() const noexcept {
     std::uint64_t successes = 0;
-    // seq_cst: pairs with the swap in try_success, see CircuitBreaker::Impl::judge.
+    // seq_cst: pairs with the swap in try_success, I5 in circuit_breaker_impl.hpp.
     stripes_.for_each([&successes](const Stripe& stripe) { successes += successes_of(stripe.cell.load()); });
     return successes;
 }

@@ -127,7 +127,7 @@ public:
                 return Try::refused;
             }
             // strong: one that fails without a cause would count as contention. seq_cst on success: the caller reads next
-            // when to judge, see CircuitBreaker::Impl::judge.
+            // when to judge, I5 in circuit_breaker_impl.hpp.
             if (stripe.cell.compare_exchange_strong(cell, cell + 1, std::memory_order_seq_cst,
                                                     std::memory_order_acquire)) {
                 return result;

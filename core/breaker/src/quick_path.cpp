@@ -1,10 +1,16 @@
-// Admission and plain successes: what is decided without a lock. In one file, so that the compiler sees through all of it.
+// The quick path: admission, rejections and plain successes, decided without a lock. All in one file, so that the compiler
+// sees from the breaker's and the permit's members down to the cell of the stripe: a call of a function would cost more
+// here than what the function does.
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
 #include <utility>
 
+#include "coarse_clock.hpp"
+
 namespace fusebox {
+
+// ---- admission and rejection ---------------------------------------------------------------------------------------
 
 inline Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept {
     auto& stripe = stripes_.own();
@@ -13,7 +19,7 @@ inline Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_
         .fetch_add(1, std::memory_order_relaxed);
     const Rejection rejection{kind, state_of(word), retry_after, generation_of(word)};
     if (wants(EventMask::calls)) [[unlikely]]
-        hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestRejectedEvent{rejection});
+        hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestRejectedEvent{rejection});  // I7
     return rejection;
 }
 
@@ -25,8 +31,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             case State::forced_open:
                 return std::unexpected{reject(Rejection::Kind::circuit_open, word, {})};
             case State::open: {
-                // acquire: pairs with the release in transition(). With the second look at the word, the retry time is that of
-                // this generation, or of the next one where it is open as well and just being made.
+                // acquire: pairs with the release in transition(). The second look at the word: I2.
                 const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
                 now = breaker_.now();
                 if (now >= retry_at) break;
@@ -35,10 +40,8 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             }
             case State::half_open: {
                 now = clock_.now();
-                // acquire: pairs with the releases in publish_probes().
-                const auto full =
-                    probes_in_flight_.load(std::memory_order_acquire) >= most_probes_.load(std::memory_order_acquire);
-                if (!full || now.time_since_epoch().count() >= earliest_lease_.load(std::memory_order_acquire)) break;
+                if (!recovery_.surely_full(now)) break;
+                // P3 in recovery.hpp
                 if (load_word() != word) continue;
                 return std::unexpected{reject(Rejection::Kind::too_many_probes, word, {})};  // R4
             }
@@ -49,35 +52,35 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
                 continue;
             }
         }
-        if (auto answer = acquire_locked(now)) return *std::move(answer);
+        if (auto answer = admit_probe(now)) return *std::move(answer);
     }
 }
 
-// R17. Empty: hung calls were judged first, and the state may have changed.
+// R17. Empty: calls that hang were judged first, which may have changed the state.
 std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) noexcept {
     const auto generation = generation_of(word);
     const auto now = clock_.now();
-    // relaxed: see admits_at_once. acquire: pairs with the release in set_hung_call_threshold().
-    auto* watched = watched_.load(std::memory_order_acquire);
+    auto* watched = watched_.load(std::memory_order_acquire);  // I7
+    // relaxed: I6, for both settings.
     if (state_of(word) == State::disabled || watched == nullptr ||
         !breaker_.watching_.load(std::memory_order_relaxed)) {
-        // relaxed: as in admits_at_once.
         return Permit{breaker_, {word, breaker_.measuring_.load(std::memory_order_relaxed) ? now : unmeasured}};
     }
     if (const auto place = watched->begin(generation, now)) {
         return Permit{breaker_, {word, now, place->ticket, place->slot}};
     }
-    judge_locked(generation, now, false);
+    lock_and_judge(generation, now, false);
     return std::nullopt;
 }
 
-// By a clock that is quick to read and may be late. Zero also where somebody listens to rejections.
+// The coarse clock is late by coarse_lag at most, so it settles the question only where more time than that is left (R3).
+// The question is left to acquire() also where a listener waits for rejections (R36).
 Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
     if (state_of(word) != State::open || !by_steady_clock_) [[unlikely]]
         return Duration::zero();
-    // acquire: as in acquire(), and for the same second look.
+    // acquire: both loads pair with the releases in transition() (I2).
     const TimePoint retry_at{Duration{retry_at_.load(std::memory_order_acquire)}};
-    // The clock may stand before the moment at which the circuit opened.
+    // The coarse clock may stand before the moment at which the circuit opened: no more is left than the open time (R2).
     const auto left =
         std::min(retry_at - detail::coarse_steady_clock(), Duration{open_for_.load(std::memory_order_acquire)});
     if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))
@@ -90,8 +93,62 @@ Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
 
 std::expected<Permit, Rejection> CircuitBreaker::acquire() noexcept { return impl_->acquire(); }
 
+// ---- plain successes -----------------------------------------------------------------------------------------------
+
+inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept {
+    const auto measured = started != unmeasured;
+    const auto duration = measured ? now - started : Duration::zero();
+    if (duration.count() >= quick_success_below_.load(std::memory_order_relaxed)) [[unlikely]]  // relaxed: I6
+        return false;
+    const auto generation = generation_of(word);
+    auto& stripe = stripes_.own();
+    const auto result = window_.try_success(stripe, generation, measured, now);  // I3
+    if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
+        return false;
+    if (measured) stripe.add_duration(std::max(Duration::zero(), duration));
+    // seq_cst, after the seq_cst swap in try_success: I5.
+    if (successes_until_judged_.load() <= longest_countdown || has_run(generation) || wants(EventMask::calls) ||
+        (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
+        finish_success(word, now, duration, result == detail::OutcomeWindow::Try::contended);
+    }
+    return true;
+}
+
+// What few of the successes that are in the window have to do: end a run, judge, make room, be heard of.
+void CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint now, Duration duration,
+                                          bool contended) noexcept {
+    const auto generation = generation_of(word);
+    end_run(generation);
+    if (successes_until_judged_.load() <= longest_countdown && successes_until_judged_.fetch_sub(1) <= 1) {  // I5
+        lock_and_judge(generation, now, true);
+    }
+    if (contended && !stripes_.is_wide()) widen();
+    if (wants(EventMask::calls)) {
+        deliver_executed(state_of(word), Outcome::success, false, std::max(Duration::zero(), duration));
+    }
+}
+
+// R11. A success of an earlier generation does not find its run any more (I4).
+void CircuitBreaker::Impl::end_run(std::uint64_t generation) noexcept {
+    // relaxed: the word says everything itself, and coherence shows the run of a failure that was settled before.
+    auto run = run_.load(std::memory_order_relaxed);
+    while (is_run_of(generation, run)) {
+        if (run_.compare_exchange_weak(run, run_word(generation, 0), std::memory_order_relaxed)) return;
+    }
+}
+
+void CircuitBreaker::Impl::widen() noexcept {
+    const std::scoped_lock lock{mutex_};
+    window_.widen();
+}
+
+void CircuitBreaker::Impl::deliver_executed(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept {
+    // acquire: I7
+    hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestExecutedEvent{admitted_in, outcome, slow, duration});
+}
+
 bool CircuitBreaker::succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept {
-    // relaxed: stands for itself. acquire: pairs with the release in Impl::transition.
+    // relaxed: I6. acquire: I1.
     if (watching_.load(std::memory_order_relaxed) || word_.load(std::memory_order_acquire) != word) [[unlikely]]
         return false;
     return impl_->succeed(word, started, ended);
@@ -112,56 +169,6 @@ void Permit::settle(Outcome outcome, const Settlement& settlement) noexcept {
         breaker->settle(admission_, outcome, ended, settlement.trace_id);
     } else {
         breaker->settle(admission_, outcome, ended, settlement);
-    }
-}
-
-// What comes next is all that most calls need. Everything else is kept out of it: a call of a function costs more here than
-// what it does.
-inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept {
-    const auto measured = started != unmeasured;
-    const auto duration = measured ? now - started : Duration::zero();
-    // relaxed: stands for itself
-    if (duration.count() >= quick_below_.load(std::memory_order_relaxed)) [[unlikely]]
-        return false;
-    const auto generation = generation_of(word);
-    auto& stripe = stripes_.own();
-    const auto result = window_.try_success(stripe, generation, measured, now);
-    if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
-        return false;
-    if (measured) stripe.add_duration(std::max(Duration::zero(), duration));
-    // seq_cst, after the seq_cst swap in try_success: see judge().
-    if (judge_in_.load() <= armed || has_run(generation) || wants(EventMask::calls) ||
-        (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
-        follow_success(word, now, duration, result == detail::OutcomeWindow::Try::contended);
-    }
-    return true;
-}
-
-// What a success that is recorded may entail.
-void CircuitBreaker::Impl::follow_success(std::uint64_t word, TimePoint now, Duration duration,
-                                          bool contended) noexcept {
-    const auto generation = generation_of(word);
-    clear_run(generation);
-    if (judge_in_.load() <= armed && judge_in_.fetch_sub(1) <= 1) judge_locked(generation, now, true);
-    if (contended && !stripes_.is_wide()) widen();
-    if (wants(EventMask::calls)) tell(state_of(word), Outcome::success, false, std::max(Duration::zero(), duration));
-}
-
-void CircuitBreaker::Impl::widen() noexcept {
-    const std::scoped_lock lock{mutex_};
-    window_.widen();
-}
-
-void CircuitBreaker::Impl::tell(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept {
-    hub_.load(std::memory_order_acquire)->deliver(breaker_, RequestExecutedEvent{admitted_in, outcome, slow, duration});
-}
-
-// R11. The tag keeps a late success from clearing the run of a later generation.
-void CircuitBreaker::Impl::clear_run(std::uint64_t generation) noexcept {
-    // relaxed: the word says everything itself, and a failure that was settled before is seen by coherence.
-    auto run = run_.load(std::memory_order_relaxed);
-    while (is_run_of(generation, run)) {
-        if (run_.compare_exchange_weak(run, run_word(generation, 0), std::memory_order_relaxed)) return;
     }
 }
 

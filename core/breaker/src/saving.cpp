@@ -2,8 +2,8 @@
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
-#include <utility>
 
+#include "open_time.hpp"
 #include "snapshot_check.hpp"
 
 namespace fusebox {
@@ -43,7 +43,7 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
         const auto now = advance(clock_.now());
         if (history_) history->transitions = history_->transitions;
         history_.swap(history);
-        count_on_from(snapshot.generation, now);
+        continue_generations_after(snapshot.generation, now);
         trip_count_ = std::max(trip_count_, snapshot.trip_count);
         attempt_ = snapshot.attempt;
 
@@ -62,19 +62,20 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
         }
         enqueue([&] { return StateRestoredEvent{snapshot.state, to, time_left, snapshot.taken_at}; });
     }
-    drain();
+    deliver_queued_events();
 }
 
-// The numbers up to `generation` were given by a process before this one. Not a transition: state and window stay.
-void CircuitBreaker::Impl::count_on_from(std::uint64_t generation, TimePoint now) noexcept {
+// An earlier process gave the numbers up to `generation` to its transitions. This is not a transition: the state and the
+// window stay.
+void CircuitBreaker::Impl::continue_generations_after(std::uint64_t generation, TimePoint now) noexcept {
     const auto word = load_word();
     if (generation <= generation_of(word)) return;
-    // Taken over in one step, so that a success that ends the run meanwhile is not undone.
+    // The run is taken over in one step, so that a success that ends the run meanwhile is not undone (I4).
     auto run = run_.load();
     const auto forgotten = run_at(now) == 0;
     while (!run_.compare_exchange_weak(run, run_word(generation, forgotten ? 0 : static_cast<std::uint32_t>(run)))) {
     }
-    // release: pairs as in transition(), and in its order.
+    // release: as in transition(), and in the same order (I1, I3).
     breaker_.word_.store(generation << 3U | static_cast<std::uint64_t>(state_of(word)), std::memory_order_release);
     window_.seal(generation);
 }

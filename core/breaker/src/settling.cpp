@@ -1,9 +1,8 @@
-// How a call that was not a plain success is counted, and whom its outcome concerns.
+// Settling: a call that was not a plain success is counted for life, and acts in the generation that admitted it (R8, R9).
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
 #include <new>
-#include <utility>
 
 namespace fusebox {
 
@@ -32,44 +31,44 @@ void CircuitBreaker::Impl::settle(const detail::Admission& admission, Outcome ou
         now = advance(now);
         const auto& threshold = config_->slow_call_duration_threshold;
         slow = measured && threshold && duration >= *threshold;
-        const Verdict verdict{outcome, duration, measured, slow, &settlement};
-        count(admission, verdict);
-        settle_generation(admission, verdict, now);
+        const SettledCall call{outcome, duration, measured, slow, &settlement};
+        count_for_life(admission, call);
+        settle_in_generation(admission, call, now);
     }
-    drain();
+    deliver_queued_events();
     if (wants(EventMask::calls)) [[unlikely]]
-        tell(state_of(admission.word), outcome, slow, duration);
+        deliver_executed(state_of(admission.word), outcome, slow, duration);
 }
 
-// For life, whatever the generation (R8, R16).
-void CircuitBreaker::Impl::count(const detail::Admission& admission, const Verdict& verdict) noexcept {
-    const auto measured = [&] {
-        if (!verdict.measured) return;
+// Whatever the generation (R8, R16).
+void CircuitBreaker::Impl::count_for_life(const detail::Admission& admission, const SettledCall& call) noexcept {
+    const auto count_duration = [&] {
+        if (!call.measured) return;
         if (!durations_) durations_.reset(new (std::nothrow) DurationHistogram);
         if (!durations_) return;
-        ++durations_->buckets[detail::bucket_of(verdict.duration)];
-        durations_->sum += verdict.duration;
+        ++durations_->buckets[detail::bucket_of(call.duration)];
+        durations_->sum += call.duration;
     };
-    switch (verdict.outcome) {
+    switch (call.outcome) {
         case Outcome::success:
-            if (verdict.measured && detail::bucket_of(verdict.duration) != 0) {
+            if (call.measured && detail::bucket_of(call.duration) != 0) {
                 ++totals_.successes;
-                measured();
+                count_duration();
             } else {
-                // With the quick ones: most breakers are never asked for another bucket.
-                window_.count_success(verdict.measured);
-                stripes_.own().add_duration(verdict.duration);
+                // Together with the quick successes, so that most breakers need no histogram of their own.
+                window_.count_success(call.measured);
+                stripes_.own().add_duration(call.duration);
             }
             break;
         case Outcome::failure:
             ++totals_.failures;
             ++totals_.failed;
-            measured();
+            count_duration();
             break;
         case Outcome::timeout:
             ++totals_.timeouts;
-            if (!is_neutral(verdict.outcome)) ++totals_.failed;
-            measured();
+            if (!is_neutral(call.outcome)) ++totals_.failed;
+            count_duration();
             break;
         case Outcome::ignored:
             ++totals_.ignored;
@@ -78,7 +77,7 @@ void CircuitBreaker::Impl::count(const detail::Admission& admission, const Verdi
             ++totals_.abandoned;
             break;
     }
-    if (verdict.slow) ++totals_.slow;
+    if (call.slow) ++totals_.slow;
     if (is_probe(admission)) ++totals_.probes;
 }
 
@@ -96,49 +95,51 @@ bool CircuitBreaker::Impl::is_neutral(Outcome outcome) const noexcept {
     return true;
 }
 
-void CircuitBreaker::Impl::settle_generation(const detail::Admission& admission, const Verdict& verdict,
-                                             TimePoint now) noexcept {
-    auto counted = false;
-    auto overdue = false;
+void CircuitBreaker::Impl::settle_in_generation(const detail::Admission& admission, const SettledCall& call,
+                                                TimePoint now) noexcept {
+    auto counted_as_hung = false;
+    auto another_hangs = false;
     if (admission.ticket != 0 && !is_probe(admission)) {
         const auto watched = watched_calls().end({admission.slot, admission.ticket}, now);
-        counted = watched.counted;
-        overdue = watched.overdue;
-    } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: written under the mutex
-        overdue = watched_calls().any_overdue(now);
+        counted_as_hung = watched.counted;
+        another_hangs = watched.overdue;
+    } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: stored under the mutex
+        another_hangs = watched_calls().any_overdue(now);
     }
     if (generation() != generation_of(admission.word)) {
         ++totals_.stale;  // R8
     } else if (is_probe(admission)) {
-        settle_probe(admission, verdict, now);
+        settle_probe(admission, call, now);
     } else if (state_of(admission.word) == State::disabled) {
         window_.make_room();
-    } else if (counted) {
+    } else if (counted_as_hung) {
         return;                                                                               // R17
-    } else if (!is_neutral(verdict.outcome) || verdict.settlement->retry_after || overdue) {  // R10
-        record(verdict, now);
+    } else if (!is_neutral(call.outcome) || call.settlement->retry_after || another_hangs) {  // R10
+        record(call, now);
     }
 }
 
-// R40. Of plain successes only some come here, and of neutral outcomes, so those with nothing to say are left out.
-void CircuitBreaker::Impl::remember(const Verdict& verdict, TimePoint now) noexcept {
-    const auto& settlement = *verdict.settlement;
-    if (verdict.outcome == Outcome::success && !verdict.slow) return;
-    if (is_neutral(verdict.outcome) && settlement.message.empty()) return;
-    last_outcomes_.add([&](detail::KeptOutcome& kept) {
+// R40. Left out are successes that are not slow, because plain successes do not come here either, and neutral outcomes
+// without a message, because they have nothing to say.
+void CircuitBreaker::Impl::log_outcome(const SettledCall& call, TimePoint now) noexcept {
+    const auto& settlement = *call.settlement;
+    if (call.outcome == Outcome::success && !call.slow) return;
+    if (is_neutral(call.outcome) && settlement.message.empty()) return;
+    outcome_log_.add([&](detail::KeptOutcome& kept) {
         kept.at = now;
-        kept.duration = verdict.duration;
-        kept.outcome = verdict.outcome;
-        kept.slow = verdict.slow;
+        kept.duration = call.duration;
+        kept.outcome = call.outcome;
+        kept.slow = call.slow;
         kept.message.assign(settlement.message);
         kept.trace_id.assign(settlement.trace_id);
     });
 }
 
-void CircuitBreaker::Impl::note_hint(const Settlement& settlement, TimePoint now) noexcept {
+// R29
+void CircuitBreaker::Impl::note_retry_hint(const Settlement& settlement, TimePoint now) noexcept {
     if (!settlement.retry_after) return;
     const auto hint = std::clamp(*settlement.retry_after, Duration::zero(), config_->backoff.max_open_timeout);
-    hint_until_ = std::max(hint_until_, now + hint);
+    retry_hint_until_ = std::max(retry_hint_until_, now + hint);
 }
 
 }  // namespace fusebox
