@@ -22,7 +22,7 @@
 #include <system_error>
 #include <thread>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 namespace {
 
@@ -494,4 +494,4 @@ SilentPort::~SilentPort() {
 }
 std::string SilentPort::url(std::string_view path) const { return loopback_url(port_, path); }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

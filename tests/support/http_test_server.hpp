@@ -13,7 +13,7 @@
 
 #include "support/test_certificate.hpp"
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
@@ -143,4 +143,4 @@ private:
     int port_;
 };
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 namespace {
 
@@ -88,4 +88,4 @@ TestCertificate::~TestCertificate() {
     std::filesystem::remove_all(folder_, ignored);
 }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 /// Files live in a temporary folder of their own and go with the object.
 class TestCertificate {
@@ -29,4 +29,4 @@ private:
     std::filesystem::path folder_;
 };
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

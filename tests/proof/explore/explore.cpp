@@ -9,7 +9,7 @@
 #include "proof/explore/scenarios.hpp"
 
 int main(int count, char** arguments) {
-    using namespace fusebox::explore;
+    using namespace fusebox::test::explore;
     const std::string_view wanted = count > 1 ? arguments[1] : "";
     const auto is_wanted = [&](const Scenario& scenario) {
         if (wanted.empty()) return !scenario.big;

@@ -2,7 +2,7 @@
 #include "proof/explore/scenarios.hpp"
 #include "support/catch.hpp"
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 namespace {
 
 TEST_CASE("R4, R8, R15: every order of the steps of two or three threads keeps the rules") {
@@ -17,4 +17,4 @@ TEST_CASE("R4, R8, R15: every order of the steps of two or three threads keeps t
 }
 
 }  // namespace
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

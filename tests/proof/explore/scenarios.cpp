@@ -2,7 +2,7 @@
 
 #include <set>
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 namespace {
 
 using namespace std::chrono_literals;
@@ -601,4 +601,4 @@ Result explore(const Scenario& scenario) {
     return explore(setup);
 }
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

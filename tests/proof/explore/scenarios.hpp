@@ -9,7 +9,7 @@
 #include "proof/explore/search.hpp"
 #include "proof/explore/world.hpp"
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 
 using Operation = std::function<void(World&)>;
 
@@ -31,4 +31,4 @@ struct Scenario {
 /// Explores one to the end.
 [[nodiscard]] Result explore(const Scenario& scenario);
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

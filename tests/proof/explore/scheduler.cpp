@@ -17,7 +17,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 namespace {
 
 constexpr std::size_t stack_bytes = 262'144;
@@ -153,4 +153,4 @@ void reset_locations() noexcept { made = {}; }
 
 unsigned current_thread() noexcept { return running == nullptr ? 0 : running->standing_.current; }
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 
 inline constexpr unsigned most_threads = 4;
 
@@ -109,4 +109,4 @@ void reset_locations() noexcept;
 /// 0 outside of an execution and on the first logical thread.
 [[nodiscard]] unsigned current_thread() noexcept;
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <optional>
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 namespace {
 
 using Threads = unsigned;  // a bit per thread
@@ -367,4 +367,4 @@ private:
 
 Result explore(const Setup& setup, const Options& options) { return Search{setup, options}.run(); }
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -12,7 +12,7 @@
 
 #include "proof/explore/scheduler.hpp"
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 
 /// What one execution consists of. Built anew for each, by the same function, which therefore must do the same each time.
 class Program {
@@ -61,4 +61,4 @@ struct Result {
 /// Partial Order Reduction, POPL 2014). Stops at the first failure.
 [[nodiscard]] Result explore(const Setup& setup, const Options& options = {});
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -6,7 +6,7 @@
 #include "proof/explore/sync.hpp"
 #include "support/catch.hpp"
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 namespace {
 
 using Number = detail::Atomic<int>;
@@ -261,4 +261,4 @@ TEST_CASE("Exactly the executions that differ are explored, each once: brute for
 }
 
 }  // namespace
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -23,15 +23,15 @@ public:
     Atomic& operator=(const Atomic&) = delete;
 
     T load(std::memory_order = {}, Where where = Where::current()) const noexcept {
-        explore::step(explore::Kind::read, location_, where);
+        test::explore::step(test::explore::Kind::read, location_, where);
         return value_;
     }
     void store(T value, std::memory_order = {}, Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::write, location_, where);
+        test::explore::step(test::explore::Kind::write, location_, where);
         value_ = value;
     }
     T exchange(T value, std::memory_order = {}, Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::write, location_, where);
+        test::explore::step(test::explore::Kind::write, location_, where);
         const auto old = value_;
         value_ = value;
         return old;
@@ -50,7 +50,7 @@ public:
     }
     bool compare_exchange_strong(T& expected, T desired, std::memory_order = {}, std::memory_order = {},
                                  Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::write, location_, where);
+        test::explore::step(test::explore::Kind::write, location_, where);
         if (value_ != expected) {
             expected = value_;
             return false;
@@ -66,14 +66,14 @@ public:
 private:
     template <class Change>
     T exchange_with(const Change& change, const Where& where) noexcept {
-        explore::step(explore::Kind::write, location_, where);
+        test::explore::step(test::explore::Kind::write, location_, where);
         const auto old = value_;
         value_ = change(old);
         return old;
     }
 
     T value_;
-    std::uint32_t location_{explore::new_location()};
+    std::uint32_t location_{test::explore::new_location()};
 };
 
 /// Gives no result of an addition, so that nobody can depend on the order of two of them.
@@ -85,17 +85,17 @@ public:
     Sum& operator=(const Sum&) = delete;
 
     T load(std::memory_order = {}, Where where = Where::current()) const noexcept {
-        explore::step(explore::Kind::read, location_, where);
+        test::explore::step(test::explore::Kind::read, location_, where);
         return value_;
     }
     void fetch_add(T by, std::memory_order = {}, Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::add, location_, where);
+        test::explore::step(test::explore::Kind::add, location_, where);
         value_ += by;
     }
 
 private:
     T value_{};
-    std::uint32_t location_{explore::new_location()};
+    std::uint32_t location_{test::explore::new_location()};
 };
 
 class Mutex {
@@ -105,21 +105,21 @@ public:
     Mutex& operator=(const Mutex&) = delete;
 
     void lock(Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::lock, location_, where, &held_);
+        test::explore::step(test::explore::Kind::lock, location_, where, &held_);
         held_ = true;
     }
     void unlock(Where where = Where::current()) noexcept {
-        explore::step(explore::Kind::unlock, location_, where);
+        test::explore::step(test::explore::Kind::unlock, location_, where);
         held_ = false;
     }
 
 private:
     bool held_{};
-    std::uint32_t location_{explore::new_location()};
+    std::uint32_t location_{test::explore::new_location()};
 };
 
 /// Each logical thread its own number, as long as it lives.
-[[nodiscard]] inline unsigned stripe_number() noexcept { return explore::current_thread(); }
+[[nodiscard]] inline unsigned stripe_number() noexcept { return test::explore::current_thread(); }
 /// How many cores the machine is to have; set by each scenario.
 inline unsigned cores = 1;
 [[nodiscard]] inline unsigned core_count() noexcept { return cores; }

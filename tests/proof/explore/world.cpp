@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 
 World::World(const CircuitBreakerConfig& with, bool listening)
     : config(with), breaker("explored", with, {.clock = &clock, .seed = 1, .report_capacity = 32}) {
@@ -149,4 +149,4 @@ std::string World::picture() {
     return text;
 }
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -12,7 +12,7 @@
 #include "proof/explore/search.hpp"
 #include "proof/explore/sync.hpp"
 
-namespace fusebox::explore {
+namespace fusebox::test::explore {
 
 /// Reading it and letting time pass are steps like any other.
 class StepClock final : public Clock {
@@ -75,4 +75,4 @@ private:
     Subscription subscription_;
 };
 
-}  // namespace fusebox::explore
+}  // namespace fusebox::test::explore

@@ -5,6 +5,6 @@
 #include "proof/fuzz/targets.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    fusebox::fuzz::FUSEBOX_FUZZ({reinterpret_cast<const char*>(data), size});
+    fusebox::test::fuzz::FUSEBOX_FUZZ({reinterpret_cast<const char*>(data), size});
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "proof/fuzz/targets.hpp"
 #include "support/catch.hpp"
 
+namespace fusebox::test {
 namespace {
 
 /// Each file of a corpus, whole and cut at every tenth of it.
@@ -32,6 +33,8 @@ void replay(const char* corpus, Target target) {
 
 }  // namespace
 
-TEST_CASE("R62: no configuration text breaks a promise") { replay("toml", fusebox::fuzz::toml); }
+TEST_CASE("R62: no configuration text breaks a promise") { replay("toml", fuzz::toml); }
 
-TEST_CASE("R52: no saved state breaks a promise") { replay("state", fusebox::fuzz::state); }
+TEST_CASE("R52: no saved state breaks a promise") { replay("state", fuzz::state); }
+
+}  // namespace fusebox::test

@@ -6,7 +6,7 @@
 
 #include "proof/fuzz/targets.hpp"
 
-namespace fusebox::fuzz {
+namespace fusebox::test::fuzz {
 namespace {
 
 State restored_state(State saved) { return saved == State::half_open ? State::open : saved; }
@@ -45,4 +45,4 @@ void state(std::string_view text) {
     for (const auto& [name, snapshot] : *breakers) promise_goes_on(name, snapshot);
 }
 
-}  // namespace fusebox::fuzz
+}  // namespace fusebox::test::fuzz

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace fusebox::fuzz {
+namespace fusebox::test::fuzz {
 
 class Broken : public std::logic_error {
 public:
@@ -21,4 +21,4 @@ void toml(std::string_view text);
 /// Saved breakers (R52), and breakers that go on from them.
 void state(std::string_view text);
 
-}  // namespace fusebox::fuzz
+}  // namespace fusebox::test::fuzz

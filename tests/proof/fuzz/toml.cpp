@@ -5,7 +5,7 @@
 
 #include "proof/fuzz/targets.hpp"
 
-namespace fusebox::fuzz {
+namespace fusebox::test::fuzz {
 namespace {
 
 void promise_useful(const BreakerSet::Mistakes& mistakes, std::string_view text) {
@@ -59,4 +59,4 @@ void toml(std::string_view text) {
     promise_sound(*set);
 }
 
-}  // namespace fusebox::fuzz
+}  // namespace fusebox::test::fuzz

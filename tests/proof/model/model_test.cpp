@@ -18,7 +18,7 @@
 
 using namespace std::chrono_literals;
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 namespace {
 
 // ---- how much of what ----
@@ -526,4 +526,4 @@ TEST_CASE("R28: with jitter every open time is within its ratio of the model's, 
 }
 
 }  // namespace
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

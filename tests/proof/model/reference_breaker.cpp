@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 namespace {
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -523,4 +523,4 @@ CircuitBreakerMetrics ReferenceBreaker::metrics(TimePoint now) const {
     return metrics;
 }
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

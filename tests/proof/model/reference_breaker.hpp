@@ -18,7 +18,7 @@
 #include <fusebox/core/state.hpp>
 #include <fusebox/core/transition_report.hpp>
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 
 /// What the window may hold by R13, whatever the slices: no fewer than those that are young enough, no more than those
 /// that are at most a slice too old.
@@ -166,4 +166,4 @@ private:
     std::vector<TransitionReport> would_have_tripped_;
 };
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

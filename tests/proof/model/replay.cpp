@@ -13,7 +13,7 @@
 
 #include "proof/model/reference_breaker.hpp"
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 namespace {
 
 template <class Value>
@@ -471,4 +471,4 @@ std::optional<std::string> replay(const Scenario& scenario, const Sabotage& sabo
     return disagreement;
 }
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

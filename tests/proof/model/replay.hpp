@@ -9,7 +9,7 @@
 
 #include "proof/model/scenario.hpp"
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 
 /// Changes what the breaker, and only the breaker, is configured with: to see that the comparison notices.
 using Sabotage = std::function<void(CircuitBreakerConfig&)>;
@@ -21,4 +21,4 @@ using Tally = std::map<std::string, std::uint64_t>;
 [[nodiscard]] std::optional<std::string> replay(const Scenario& scenario, const Sabotage& sabotage = {},
                                                 Tally* tally = nullptr);
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 namespace {
 
 std::string show(Duration duration) {
@@ -113,4 +113,4 @@ std::ostream& operator<<(std::ostream& out, const Scenario& scenario) {
     return out;
 }
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

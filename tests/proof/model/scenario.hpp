@@ -13,7 +13,7 @@
 #include <fusebox/core/outcome.hpp>
 #include <fusebox/core/state.hpp>
 
-namespace fusebox::model {
+namespace fusebox::test::model {
 
 /// `breaker.call(op)`, where `op` takes so long and ends so; unless it succeeds, with an error that gives a hint.
 struct Call {
@@ -77,4 +77,4 @@ struct Scenario {
 [[nodiscard]] std::string describe(const Step& step);
 std::ostream& operator<<(std::ostream& out, const Scenario& scenario);
 
-}  // namespace fusebox::model
+}  // namespace fusebox::test::model

@@ -7,17 +7,16 @@
 #include "support/allocations/allocations.hpp"
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("R6: the tests of it would notice an allocation") {
-    const auto before = test::allocations();
+    const auto before = allocations();
     const auto memory = std::make_unique<std::array<int, 100>>();
     CHECK(memory);
-    CHECK((test::allocations() > before) == test::allocations_are_counted());
+    CHECK((allocations() > before) == allocations_are_counted());
 }
 
 TEST_CASE("R1: closed admits every call") {
@@ -177,14 +176,14 @@ TEST_CASE("R6: a rejection allocates nothing and tells why") {
     Rig rig;
     rig.fail(5);
     (void)rig.breaker.try_acquire();  // the thread's first use of its stripe
-    const auto before = test::allocations();
+    const auto before = allocations();
     for (int i = 0; i < 100; ++i) REQUIRE_FALSE(rig.breaker.try_acquire().has_value());
-    CHECK(test::allocations() == before);
+    CHECK(allocations() == before);
 
     rig.breaker.force_open("ops", "maintenance");
-    const auto forced = test::allocations();
+    const auto forced = allocations();
     const auto rejection = rig.rejection();
-    CHECK(test::allocations() == forced);
+    CHECK(allocations() == forced);
     CHECK(rejection.kind == Rejection::Kind::circuit_open);
     CHECK(rejection.state == State::forced_open);
     CHECK(rejection.retry_after == 0s);
@@ -198,14 +197,14 @@ TEST_CASE("R6: admission and settling allocate nothing either, in any state, onc
     Rig rig{config};
     std::size_t before = 0;
     for (int round = 0; round < 50; ++round) {
-        if (round == 6) before = test::allocations();  // three transitions a round, 16 reports
+        if (round == 6) before = allocations();  // three transitions a round, 16 reports
         for (int i = 0; i < 5; ++i)
             rig.breaker.try_acquire()->settle(Outcome::failure,
                                               {.message = "the dependency is down and says so at length"});
         rig.clock.advance(30s);
         rig.breaker.try_acquire()->success();
     }
-    CHECK(test::allocations() == before);
+    CHECK(allocations() == before);
     CHECK(rig.breaker.metrics().trip_count == 50);
     CHECK(rig.breaker.reports().size() == 16);
 }
@@ -249,4 +248,4 @@ TEST_CASE("R50: forced open rejects until reset, disabled and metrics_only admit
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

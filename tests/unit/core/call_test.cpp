@@ -1,6 +1,6 @@
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace remote {
 
 enum class Error { down, bad_request, deadline };
@@ -21,7 +21,6 @@ Outcome outcome_of(const Error& error) {
 
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 using Number = std::expected<int, remote::Error>;
 using Unjudged = std::expected<int, std::string>;
@@ -266,4 +265,4 @@ TEST_CASE("R9: a call whose result cannot be moved out leaks nothing") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

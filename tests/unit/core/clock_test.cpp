@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -47,4 +47,4 @@ TEST_CASE("R32: a context without a deadline never expires") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

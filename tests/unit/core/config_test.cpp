@@ -2,10 +2,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("§2: the states, their numbers and names") {
@@ -223,4 +222,4 @@ TEST_CASE("§3: enabled off starts disabled") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

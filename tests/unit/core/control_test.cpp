@@ -1,9 +1,8 @@
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("R50: each control is a transition with who and why, from any state") {
@@ -93,7 +92,7 @@ TEST_CASE("R51: a new configuration keeps state, window and permits in flight") 
 }
 
 TEST_CASE("R51: new thresholds are judged with the next outcome, even a success") {
-    Rig rig{test::rates_only(0.9, 10, TimeWindow{})};
+    Rig rig{rates_only(0.9, 10, TimeWindow{})};
     rig.fail(5);
     rig.succeed(15);
     auto config = rig.breaker.config();
@@ -130,7 +129,7 @@ TEST_CASE("R51: a probe in flight stays valid") {
 }
 
 TEST_CASE("R51: a time window keeps its outcomes when its length changes") {
-    Rig rig{test::rates_only(0, 1, TimeWindow{.duration = 60s, .slices = 10})};
+    Rig rig{rates_only(0, 1, TimeWindow{.duration = 60s, .slices = 10})};
     rig.fail(3);
     rig.clock.advance(20s);
     rig.succeed(4);
@@ -167,7 +166,7 @@ TEST_CASE("R51: a time window keeps its outcomes when its length changes") {
 }
 
 TEST_CASE("R51: a count window keeps its last outcomes when its size changes") {
-    Rig rig{test::rates_only(0, 1, CountWindow{10})};
+    Rig rig{rates_only(0, 1, CountWindow{10})};
     rig.fail(8);
     rig.succeed(7);
     REQUIRE(rig.window() == WindowCounts{10, 3, 0});
@@ -236,4 +235,4 @@ TEST_CASE("R51: a bad configuration changes nothing") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

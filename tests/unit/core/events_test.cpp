@@ -2,10 +2,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using testkit::OutcomeRecorder;
 using namespace std::chrono_literals;
 
@@ -185,7 +184,7 @@ TEST_CASE("R37: what a listener that never returns holds up is bounded, and coun
 }
 
 TEST_CASE("R40: a transition leaves a report of the rule, what it saw, and the configuration it was made by") {
-    Rig rig{test::rates_only(0.5, 4, TimeWindow{})};
+    Rig rig{rates_only(0.5, 4, TimeWindow{})};
     rig.breaker.reconfigure(rig.breaker.config());
     rig.succeed(2);
     rig.fail();
@@ -283,7 +282,7 @@ TEST_CASE("metrics_only reports what closed would have done, once per open time,
 }
 
 TEST_CASE("metrics_only: once the open time is over, a success is judged as well") {
-    Rig rig{test::rates_only(0.25, 1, CountWindow{10})};
+    Rig rig{rates_only(0.25, 1, CountWindow{10})};
     const OutcomeRecorder heard{rig.breaker};
     rig.breaker.metrics_only();
     rig.fail();  // would open
@@ -326,4 +325,4 @@ TEST_CASE("disabled records nothing in the window and judges nothing") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -1,9 +1,8 @@
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 CircuitBreakerConfig rate_mode(std::uint32_t minimum_probes, double success_rate) {
@@ -254,4 +253,4 @@ TEST_CASE("R4: more probe slots can be given at run time, and fewer") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -1,9 +1,8 @@
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 CircuitBreakerConfig watching() {
@@ -83,7 +82,7 @@ TEST_CASE("R17: a call from before the watching began has hung calls judged, too
 }
 
 TEST_CASE("R10: a neutral outcome with a hint opens nothing where no call hangs") {
-    auto config = test::rates_only(0, 1, CountWindow{10});
+    auto config = rates_only(0, 1, CountWindow{10});
     config.hung_call_threshold = 5s;
     Rig rig{config};
     auto neutral = rig.admit();
@@ -97,7 +96,7 @@ TEST_CASE("R10: a neutral outcome with a hint opens nothing where no call hangs"
 }
 
 TEST_CASE("R8: a hanging call of an older generation does not have the window judged") {
-    auto config = test::rates_only(0.5, 1, TimeWindow{2s, 2});
+    auto config = rates_only(0.5, 1, TimeWindow{2s, 2});
     config.hung_call_threshold = 3s;
     Rig rig{config};
     auto old = rig.admit();
@@ -187,7 +186,7 @@ TEST_CASE("R17: a hung call of an older generation says nothing about the new on
 }
 
 TEST_CASE("R12: a success is judged although a hung call of an older generation has moved the window on before it") {
-    auto config = test::rates_only(0.5, 4, TimeWindow{.duration = 10s, .slices = 10});
+    auto config = rates_only(0.5, 4, TimeWindow{.duration = 10s, .slices = 10});
     config.hung_call_threshold = 20s;
     Rig rig{config};
     auto old = rig.admit();
@@ -247,4 +246,4 @@ TEST_CASE("R51: watching can be switched on and off while calls are in flight") 
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

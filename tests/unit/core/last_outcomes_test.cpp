@@ -5,7 +5,7 @@
 #include "support/allocations/allocations.hpp"
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace remote {
 
 struct Busy {
@@ -32,7 +32,6 @@ std::string_view to_string(Code) { return "down"; }
 
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 CircuitBreakerConfig touchy() {
@@ -217,33 +216,33 @@ TEST_CASE("R40: a breaker takes no memory for outcomes before the first bad one,
     rig.succeed();
     rig.clock.advance(6s);
     rig.succeed(1, 10ms);  // the window has its slices by now, and the durations their histogram
-    const auto before = test::allocations();
+    const auto before = allocations();
     rig.clock.advance(6s);
     rig.succeed(100);
     rig.settle(Outcome::ignored);
-    CHECK(test::allocations() == before);
+    CHECK(allocations() == before);
     rig.fail();
-    CHECK((test::allocations() == before + 1) == test::allocations_are_counted());
-    const auto after_first = test::allocations();
+    CHECK((allocations() == before + 1) == allocations_are_counted());
+    const auto after_first = allocations();
     rig.fail();
     rig.succeed();
     rig.fail(2);
-    CHECK(test::allocations() == after_first);
+    CHECK(allocations() == after_first);
     rig.fail();
     REQUIRE(rig.state() == State::open);
-    CHECK((test::allocations() > after_first) == test::allocations_are_counted());
+    CHECK((allocations() > after_first) == allocations_are_counted());
 }
 
 TEST_CASE("R40: without memory there is no report, but the transition happens") {
     Rig rig{touchy()};
     rig.succeed();
     {
-        const test::NoMemory none;
+        const NoMemory none;
         for (int i = 0; i < 3; ++i) rig.breaker.try_acquire()->failure();
     }
     CHECK(rig.state() == State::open);
     CHECK(rig.breaker.metrics().trip_count == 1);
-    if (test::allocations_are_counted()) {
+    if (allocations_are_counted()) {
         CHECK(rig.breaker.reports().empty());
         CHECK_FALSE(rig.breaker.last_trip());
     }
@@ -259,8 +258,8 @@ TEST_CASE("R24: without memory for the probes the circuit waits half-open, and l
     Rig rig{config};
     rig.fail(3);
     rig.clock.advance(30s);
-    if (test::allocations_are_counted()) {
-        const test::NoMemory none;
+    if (allocations_are_counted()) {
+        const NoMemory none;
         const auto refused = rig.breaker.try_acquire();
         CHECK((!refused && refused.error().kind == Rejection::Kind::too_many_probes));
     }
@@ -339,9 +338,9 @@ TEST_CASE("R40: a failing call allocates nothing for its words, once there is a 
         return std::unexpected{std::string_view{text}};
     };
     (void)rig.breaker.call(fails);
-    const auto before = test::allocations();
+    const auto before = allocations();
     for (int i = 0; i < 100; ++i) (void)rig.breaker.call(fails, {.trace_id = "0af7651916cd43dd8448eb211c80319c"});
-    CHECK(test::allocations() == before);
+    CHECK(allocations() == before);
     rig.breaker.trip();
     CHECK(last_outcomes(rig).front().message == text);
 }
@@ -365,4 +364,4 @@ TEST_CASE("R29: call honours the hint of an error") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

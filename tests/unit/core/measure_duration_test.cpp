@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -148,4 +148,4 @@ TEST_CASE("measure_duration cannot be off where something needs the time") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

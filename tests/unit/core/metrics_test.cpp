@@ -2,10 +2,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("R41: the snapshot is exact when no call is in flight") {
@@ -199,4 +198,4 @@ TEST_CASE("R41: no part is above its whole and no counter goes back while calls 
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -2,10 +2,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 /// The open times of a first trip and of `failed_recoveries` after it.
@@ -192,4 +191,4 @@ TEST_CASE("R29: with jitter no one comes back before the hint") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -3,7 +3,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox::detail {
+namespace fusebox::test {
+
+using namespace detail;
 namespace {
 
 using namespace std::chrono_literals;
@@ -74,4 +76,4 @@ TEST_CASE("R13: a cell that is full refuses, and sealing it loses nothing") {
 }
 
 }  // namespace
-}  // namespace fusebox::detail
+}  // namespace fusebox::test

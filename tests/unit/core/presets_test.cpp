@@ -2,7 +2,7 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -61,4 +61,4 @@ TEST_CASE("§3: aggressive trips earlier and returns later than standard, lenien
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -6,10 +6,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 constexpr int threads = 8;
@@ -126,7 +125,7 @@ TEST_CASE("R8: every settled permit is counted once, whatever happens to the sta
 }
 
 TEST_CASE("R8: outcomes of generations that are over never reach the window of the next one, and none is lost") {
-    Rig rig{test::rates_only(0, 1, GENERATE(Window{TimeWindow{}}, Window{CountWindow{65'536}}))};
+    Rig rig{rates_only(0, 1, GENERATE(Window{TimeWindow{}}, Window{CountWindow{65'536}}))};
     for (int round = 0; round < 100; ++round) {
         std::array<std::map<std::uint64_t, std::uint64_t>, threads> settled;  // by generation
         race([&](int thread) {
@@ -147,7 +146,7 @@ TEST_CASE("R8: outcomes of generations that are over never reach the window of t
 }
 
 TEST_CASE("R12: the call that reaches the minimum trips, whichever thread makes it") {
-    Rig rig{test::rates_only(0.25, 64, GENERATE(Window{TimeWindow{}}, Window{CountWindow{100}}))};
+    Rig rig{rates_only(0.25, 64, GENERATE(Window{TimeWindow{}}, Window{CountWindow{100}}))};
     for (int round = 0; round < 200; ++round) {
         // 8 threads × 8 calls, 16 of them failures, are exactly the minimum and exactly the rate: only the last one trips.
         std::vector<Permit> permits;
@@ -301,4 +300,4 @@ TEST_CASE("R51: a breaker can be reconfigured, read and subscribed to while it i
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -1,10 +1,8 @@
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::rates_only;
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("R8: an outcome from an older generation changes nothing but the lifetime totals") {
@@ -136,7 +134,7 @@ TEST_CASE("R10: a timeout that does not count as a failure is neutral") {
 }
 
 TEST_CASE("R11: a success ends the run of failures, a neutral outcome does not") {
-    Rig rig{test::rates_only(0, 1, TimeWindow{})};
+    Rig rig{rates_only(0, 1, TimeWindow{})};
     auto config = rig.breaker.config();
     config.consecutive_failure_threshold = 5;
     rig.breaker.reconfigure(config);
@@ -384,4 +382,4 @@ TEST_CASE("R11, R30: an end that is reported late makes the latest failure no ol
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

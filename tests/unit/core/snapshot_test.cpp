@@ -5,10 +5,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::Rig;
 using namespace std::chrono_literals;
 
 CircuitBreakerConfig backing_off() {
@@ -422,4 +421,4 @@ TEST_CASE("R52: an attempt as large as can be written down stays in bounds") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -8,7 +8,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::detail {
+namespace fusebox::test {
+
+using namespace detail;
 namespace {
 
 constexpr std::int64_t millisecond = 1'000'000;
@@ -179,4 +181,4 @@ TEST_CASE("R30: the shared steady clock is std::chrono's, right to the microseco
 }
 
 }  // namespace
-}  // namespace fusebox::detail
+}  // namespace fusebox::test

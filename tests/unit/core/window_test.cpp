@@ -2,11 +2,9 @@
 
 #include "support/rig.hpp"
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
-using test::rates_only;
-using test::Rig;
 using namespace std::chrono_literals;
 
 TEST_CASE("R13: a count window holds exactly the last N outcomes") {
@@ -233,4 +231,4 @@ TEST_CASE("R12, R13: random outcomes are judged as a naive model judges them") {
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

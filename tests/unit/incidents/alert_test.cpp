@@ -3,7 +3,9 @@
 #include "support/catch.hpp"
 #include "unit/incidents/samples.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 TEST_CASE("a fingerprint is the SHA-256 of the length-prefixed labels in order") {
     // printf '' | sha256sum
@@ -27,7 +29,7 @@ TEST_CASE("label sets that read alike when joined have different fingerprints") 
 }
 
 TEST_CASE("only the labels are an alert's identity") {
-    Alert one = test::firing(test::new_year);
+    Alert one = firing(new_year);
     Alert other = one;
     other.source = "alertmanager";
     other.title = "another title";
@@ -56,4 +58,4 @@ TEST_CASE("an alert's own severity goes before its label, and both before P3") {
     CHECK(effective_severity(alert) == Severity::p2);
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

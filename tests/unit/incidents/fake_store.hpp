@@ -11,7 +11,9 @@
 
 #include <fusebox/incidents/ports.hpp>
 
-namespace fusebox::incidents::test {
+namespace fusebox::test {
+
+using namespace incidents;
 
 /// Keeps the promises of `IncidentStore::commit` (all or nothing, versions, one open incident per fingerprint). Thread-safe.
 class FakeStore final : public IncidentStore {
@@ -118,4 +120,4 @@ private:
     int commits_{};
 };
 
-}  // namespace fusebox::incidents::test
+}  // namespace fusebox::test

@@ -14,14 +14,13 @@
 #include "unit/incidents/fake_store.hpp"
 #include "unit/incidents/samples.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 namespace {
 
 using namespace std::chrono_literals;
-using test::ended;
-using test::firing;
-using test::new_year;
 using Kinds = std::vector<ChangeKind>;
 using Strings = std::vector<std::string>;
 
@@ -74,7 +73,7 @@ struct Fixture {
         return all;
     }
 
-    test::FakeStore store;
+    FakeStore store;
     WallTime now{new_year};
     std::vector<Change> announced;
     IncidentService service;
@@ -299,7 +298,7 @@ TEST_CASE("a firing within the flap window reopens the incident and says so") {
 }
 
 TEST_CASE("each change is announced after its commit, in order, with the version stored") {
-    test::FakeStore store;
+    FakeStore store;
     WallTime now = new_year;
     std::vector<std::tuple<ChangeKind, std::uint64_t, int>> announced;
     IncidentService service{store,
@@ -501,7 +500,7 @@ TEST_CASE("a payload carries the latest of a long timeline, the store the whole"
 TEST_CASE("the request's deadline and stop reach the store") {
     struct Watching final : IncidentStore {
         std::vector<RequestContext> seen;
-        test::FakeStore inner;
+        FakeStore inner;
         StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes,
                                                   const RequestContext& c) override {
             seen.push_back(c);
@@ -543,7 +542,7 @@ TEST_CASE("the request's deadline and stop reach the store") {
 TEST_CASE("the same alert from eight threads at once is one incident with one notification per destination") {
     constexpr std::size_t threads = 8;
     for (int repetition = 0; repetition < 20; ++repetition) {
-        test::FakeStore store;
+        FakeStore store;
         std::atomic<int> announced{0};
         IncidentService service{
             store, to({"ops", "mail"}), {}, [] { return new_year; }, [&announced](const Change&) { ++announced; }};
@@ -576,7 +575,7 @@ TEST_CASE("the same alert from eight threads at once is one incident with one no
 }
 
 TEST_CASE("threads that fire, resolve, note and reconfigure at once leave a consistent history") {
-    test::FakeStore store;
+    FakeStore store;
     std::atomic<std::int64_t> minute{0};
     const auto now = [&minute] { return new_year + 1min * minute.load(); };
     IncidentService service{store, to({"ops"}), {}, now};
@@ -627,4 +626,4 @@ TEST_CASE("threads that fire, resolve, note and reconfigure at once leave a cons
     CHECK(ids.size() == sent.size());
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

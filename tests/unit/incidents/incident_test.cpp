@@ -6,14 +6,13 @@
 #include "support/catch.hpp"
 #include "unit/incidents/samples.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 namespace {
 
 using namespace std::chrono_literals;
-using test::ended;
-using test::firing;
-using test::new_year;
 
 constexpr std::array states{IncidentState::detected,    IncidentState::triaged,  IncidentState::investigating,
                             IncidentState::remediating, IncidentState::resolved, IncidentState::closed};
@@ -563,4 +562,4 @@ TEST_CASE("changes have the names that the API answers") {
     for (const auto& [kind, name] : names) CHECK(to_string(kind) == name);
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

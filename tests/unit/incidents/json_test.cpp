@@ -6,13 +6,14 @@
 #include "support/catch.hpp"
 #include "unit/incidents/samples.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-using test::new_year;
 
 Incident sample() {
     Incident incident;
@@ -286,4 +287,4 @@ TEST_CASE("a receiver's odd bytes do not stop a notification from being shown") 
     CHECK(json::parse(to_json(notification))["last_error"]["message"] == "answered \uFFFD\uFFFD");
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

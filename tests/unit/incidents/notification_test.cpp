@@ -5,7 +5,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 TEST_CASE("each change that can notify has its kind, and the others have none") {
     CHECK(notification_kind(ChangeKind::created) == "incident.triggered");
@@ -44,4 +46,4 @@ TEST_CASE("next moves and store errors have distinct names") {
                                               "rejected"});
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

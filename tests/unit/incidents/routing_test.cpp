@@ -2,7 +2,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 namespace {
 
@@ -109,4 +111,4 @@ TEST_CASE("who was told of an incident before is told on, after the routes and o
     CHECK(table.destinations_for(told) == Names{"ops", "log"});
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

@@ -7,15 +7,15 @@
 #include <fusebox/incidents/alert.hpp>
 #include <fusebox/incidents/types.hpp>
 
-namespace fusebox::incidents::test {
+namespace fusebox::test {
 
 using namespace std::chrono_literals;
 
 /// 2026-01-01T00:00:00Z.
-inline constexpr WallTime new_year{std::chrono::microseconds{1'767'225'600'000'000}};
+inline constexpr incidents::WallTime new_year{std::chrono::microseconds{1'767'225'600'000'000}};
 
-inline Alert firing(WallTime starts_at, std::string name = "SlowModel") {
-    Alert alert;
+inline incidents::Alert firing(incidents::WallTime starts_at, std::string name = "SlowModel") {
+    incidents::Alert alert;
     alert.source = "prometheus";
     alert.title = "The model server answers slowly";
     alert.labels = {{"alertname", std::move(name)}, {"team", "llm"}};
@@ -23,11 +23,12 @@ inline Alert firing(WallTime starts_at, std::string name = "SlowModel") {
     return alert;
 }
 
-inline Alert ended(WallTime starts_at, WallTime ends_at, std::string name = "SlowModel") {
-    Alert alert = firing(starts_at, std::move(name));
+inline incidents::Alert ended(incidents::WallTime starts_at, incidents::WallTime ends_at,
+                              std::string name = "SlowModel") {
+    incidents::Alert alert = firing(starts_at, std::move(name));
     alert.ends_at = ends_at;
     alert.resolved = true;
     return alert;
 }
 
-}  // namespace fusebox::incidents::test
+}  // namespace fusebox::test

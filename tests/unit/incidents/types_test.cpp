@@ -11,10 +11,11 @@
 #include "support/catch.hpp"
 #include "unit/incidents/samples.hpp"
 
-namespace fusebox::incidents {
+namespace fusebox::test {
+
+using namespace incidents;
 
 using namespace std::chrono;
-using test::new_year;
 
 TEST_CASE("severities are written P0 to P4 and read back") {
     using enum Severity;
@@ -90,4 +91,4 @@ TEST_CASE("identifiers of one millisecond differ between a process and its fork"
     CHECK(theirs != new_id("inc", new_year));
 }
 
-}  // namespace fusebox::incidents
+}  // namespace fusebox::test

@@ -8,8 +8,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::middleware;
+namespace fusebox::test {
+
+using namespace middleware;
 using namespace std::chrono_literals;
 using nlohmann::json;
 
@@ -184,3 +185,5 @@ TEST_CASE_METHOD(Fixture, "metrics are Prometheus text") {
     CHECK(response.content_type.starts_with("text/plain; version=0.0.4"));
     CHECK(response.body.find("llm_incident_manager_circuit_breaker_state{name=\"store\"} 0") != std::string::npos);
 }
+
+}  // namespace fusebox::test

@@ -4,7 +4,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox::middleware;
+namespace fusebox::test {
+
+using namespace middleware;
 using namespace std::chrono_literals;
 
 namespace {
@@ -119,3 +121,5 @@ TEST_CASE("a problem with bytes that are not UTF-8 is still JSON") {
     const auto response = problem_response(400, "what is \xff");
     CHECK(response.body.find("what is \xEF\xBF\xBD") != std::string::npos);
 }
+
+}  // namespace fusebox::test

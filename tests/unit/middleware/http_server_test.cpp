@@ -11,10 +11,9 @@
 #include "support/catch.hpp"
 #include "support/test_certificate.hpp"
 
-using namespace fusebox::middleware;
-using fusebox::testing::RawAnswer;
-using fusebox::testing::RawClient;
-using fusebox::testing::request;
+namespace fusebox::test {
+
+using namespace middleware;
 
 namespace {
 
@@ -320,14 +319,14 @@ TEST_CASE("a request that drips in is cut off, in its head and in its body") {
 }
 
 TEST_CASE("a TLS handshake that does not come is cut off") {
-    const fusebox::testing::TestCertificate certificate;
+    const TestCertificate certificate;
     const auto server = short_server(2, certificate.certificate_file(), certificate.key_file());
     RawClient client{server->start().value()};
     CHECK(client.closes_within(4000));
 }
 
 TEST_CASE("with a certificate the server speaks TLS") {
-    const fusebox::testing::TestCertificate certificate;
+    const TestCertificate certificate;
     Router router;
     router.add("GET", "/hello", [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
     HttpServer server{std::move(router),
@@ -345,3 +344,5 @@ TEST_CASE("a certificate that cannot be read is named") {
     REQUIRE_FALSE(bound);
     CHECK(bound.error().find("/nonexistent.pem") != std::string::npos);
 }
+
+}  // namespace fusebox::test

@@ -10,7 +10,7 @@
 #include <cctype>
 #include <stdexcept>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 namespace {
 
 constexpr int patience = 5000;
@@ -98,4 +98,4 @@ std::string request(std::string_view method, std::string_view target, std::strin
     return text.append("\r\n").append(body);
 }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

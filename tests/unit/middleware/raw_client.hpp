@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 struct RawAnswer {
     int status{};                                ///< 0: none came
@@ -44,4 +44,4 @@ private:
 [[nodiscard]] std::string request(std::string_view method, std::string_view target, std::string_view body = {},
                                   std::string_view more = {});
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

@@ -4,7 +4,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox::middleware;
+namespace fusebox::test {
+
+using namespace middleware;
 
 namespace {
 
@@ -114,3 +116,5 @@ TEST_CASE("a route cannot be added twice") {
     CHECK_THROWS_AS(router.add("GET", "/a", says("")), std::invalid_argument);
     CHECK_THROWS_AS(router.add("GET", "a", says("")), std::invalid_argument);
 }
+
+}  // namespace fusebox::test

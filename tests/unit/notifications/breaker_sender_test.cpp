@@ -5,12 +5,13 @@
 #include "sample_notification.hpp"
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using namespace fusebox;
-using fusebox::incidents::DeliveryError;
-using fusebox::incidents::NextMove;
-using fusebox::incidents::RequestContext;
-using fusebox::notifications::BreakerSender;
+using incidents::DeliveryError;
+using incidents::NextMove;
+using incidents::RequestContext;
+using notifications::BreakerSender;
 
 namespace {
 
@@ -41,7 +42,7 @@ struct Protected {
 
     explicit Protected(std::function<Result(const RequestContext&)> function)
         : inner(std::make_shared<FunctionSender>(std::move(function))), sender(inner, breaker) {}
-    Result send() { return sender.send(testing::sample_notification(), {}); }
+    Result send() { return sender.send(sample_notification(), {}); }
 };
 
 Result failed(bool counts, std::string error_class = "connect") {
@@ -103,9 +104,9 @@ TEST_CASE("R32: the sender's deadline is the earlier of the caller's and the bre
     const auto now = sender.clock.now();
     REQUIRE(sender.send());
     CHECK(seen == now + 10s);  // operation_timeout
-    REQUIRE(sender.sender.send(testing::sample_notification(), {.deadline = now + 3s, .stop = {}}));
+    REQUIRE(sender.sender.send(sample_notification(), {.deadline = now + 3s, .stop = {}}));
     CHECK(seen == now + 3s);
-    REQUIRE(sender.sender.send(testing::sample_notification(), {.deadline = now + 30s, .stop = {}}));
+    REQUIRE(sender.sender.send(sample_notification(), {.deadline = now + 30s, .stop = {}}));
     CHECK(seen == now + 10s);
 }
 
@@ -135,7 +136,7 @@ TEST_CASE("the stop token reaches the sender") {
         stopped = context.stop.stop_requested();
         return Result{};
     }};
-    REQUIRE(sender.sender.send(testing::sample_notification(), {.deadline = {}, .stop = source.get_token()}));
+    REQUIRE(sender.sender.send(sample_notification(), {.deadline = {}, .stop = source.get_token()}));
     CHECK(stopped);
 }
 
@@ -144,3 +145,5 @@ TEST_CASE("a sender behind a breaker needs both") {
     CHECK_THROWS_AS((BreakerSender{inner, nullptr}), std::invalid_argument);
     CHECK_THROWS_AS((BreakerSender{nullptr, std::make_shared<CircuitBreaker>("x")}), std::invalid_argument);
 }
+
+}  // namespace fusebox::test

@@ -5,18 +5,18 @@
 #include "sample_notification.hpp"
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using namespace fusebox::notifications;
-using fusebox::Duration;
-using fusebox::incidents::DeliveryError;
-using fusebox::incidents::DeliveryResult;
-using fusebox::incidents::NextMove;
-using fusebox::testing::sample_notification;
+using namespace notifications;
+using incidents::DeliveryError;
+using incidents::DeliveryResult;
+using incidents::NextMove;
 using Kind = DeliveryResult::Kind;
 
 namespace {
 
-const auto now = fusebox::testing::sample_time + 1h;
+const auto now = sample_time + 1h;
 
 SendResult failure(NextMove move, std::string error_class = "connect",
                    std::optional<std::chrono::milliseconds> retry_after = {}) {
@@ -192,3 +192,5 @@ TEST_CASE("a fallback has an id of its own that is always the same") {
     CHECK(draft.severity == original.severity);
     CHECK(draft.created_at == now);
 }
+
+}  // namespace fusebox::test

@@ -15,7 +15,7 @@
 #include "sample_notification.hpp"
 #include "support/catch.hpp"
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 using namespace std::chrono_literals;
 using incidents::DeliveryError;
@@ -305,4 +305,4 @@ private:
     return settings;
 }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

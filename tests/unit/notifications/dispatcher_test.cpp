@@ -3,8 +3,8 @@
 
 #include "dispatcher_fixture.hpp"
 
-using namespace fusebox;
-using namespace fusebox::testing;
+namespace fusebox::test {
+
 using Kind = DeliveryEvent::Kind;
 
 namespace {
@@ -727,3 +727,5 @@ TEST_CASE("many rows, flaky receivers, reloads and notices from all sides: every
         CHECK(kinds == std::vector<std::string>{"incident.triggered", "incident.acknowledged", "incident.resolved"});
     }
 }
+
+}  // namespace fusebox::test

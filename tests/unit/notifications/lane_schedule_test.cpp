@@ -4,10 +4,10 @@
 
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using namespace fusebox::notifications;
-using fusebox::Duration;
-using fusebox::ManualClock;
+using namespace notifications;
 using Kind = LaneAction::Kind;
 
 namespace {
@@ -175,3 +175,5 @@ TEST_CASE("while the breaker is open new rows are watched for each second, a lar
     lane.schedule.fallback_watched(500ms, {});
     check_waits(lane.next(0, blocked(1h)), 10s);
 }
+
+}  // namespace fusebox::test

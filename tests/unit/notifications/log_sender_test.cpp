@@ -4,10 +4,9 @@
 #include "sample_notification.hpp"
 #include "support/catch.hpp"
 
-using fusebox::notifications::LogSender;
-using fusebox::testing::sample_draft;
-using fusebox::testing::sample_incident;
-using fusebox::testing::sample_notification;
+namespace fusebox::test {
+
+using notifications::LogSender;
 
 namespace {
 
@@ -44,3 +43,5 @@ TEST_CASE("a log destination needs a name and a sink") {
     CHECK_THROWS_AS((LogSender{"", [](std::string_view) {}}), std::invalid_argument);
     CHECK_THROWS_AS((LogSender{"log", {}}), std::invalid_argument);
 }
+
+}  // namespace fusebox::test

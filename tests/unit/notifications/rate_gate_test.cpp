@@ -3,11 +3,12 @@
 
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using fusebox::ManualClock;
-using fusebox::notifications::rate_limit_from_string;
-using fusebox::notifications::RateGate;
-using fusebox::notifications::RateLimit;
+using notifications::rate_limit_from_string;
+using notifications::RateGate;
+using notifications::RateLimit;
 
 TEST_CASE("a gate without a limit passes everything") {
     const ManualClock clock;
@@ -97,3 +98,5 @@ TEST_CASE("what is not a rate limit is refused with what is expected") {
     REQUIRE_FALSE(limit);
     CHECK(limit.error().find("\"1/s\"") != std::string::npos);
 }
+
+}  // namespace fusebox::test

@@ -7,7 +7,7 @@
 #include <fusebox/incidents/json.hpp>
 #include <fusebox/incidents/notification.hpp>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 inline const incidents::WallTime sample_time{std::chrono::sys_days{std::chrono::year{2026} / 1 / 2} +
                                              std::chrono::hours{3}};
@@ -46,4 +46,4 @@ inline incidents::Notification sample_notification(const std::string& id = "msg_
     return notification;
 }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

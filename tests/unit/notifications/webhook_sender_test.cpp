@@ -8,16 +8,16 @@
 #include "support/catch.hpp"
 #include "support/http_test_server.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using namespace fusebox;
-using namespace fusebox::testing;
-using fusebox::incidents::DeliveryError;
-using fusebox::incidents::NextMove;
-using fusebox::notifications::webhook_signature;
-using fusebox::notifications::WebhookSecret;
-using fusebox::notifications::WebhookSender;
-using fusebox::notifications::WebhookSettings;
+using incidents::DeliveryError;
+using incidents::NextMove;
 using nlohmann::json;
+using notifications::webhook_signature;
+using notifications::WebhookSecret;
+using notifications::WebhookSender;
+using notifications::WebhookSettings;
 
 namespace {
 
@@ -317,3 +317,5 @@ TEST_CASE("a URL must name a host over http or https") {
         GENERATE("", "hooks.example", "http://", "https:///hook", "http://user@/hook", "http://a b/", "file:///etc");
     CHECK_THROWS_AS(WebhookSender{settings_for(url)}, std::invalid_argument);
 }
+
+}  // namespace fusebox::test

@@ -2,9 +2,11 @@
 
 #include "support/catch.hpp"
 
-using fusebox::incidents::WallTime;
-using fusebox::notifications::webhook_signature;
-using fusebox::notifications::WebhookSecret;
+namespace fusebox::test {
+
+using incidents::WallTime;
+using notifications::webhook_signature;
+using notifications::WebhookSecret;
 
 namespace {
 
@@ -66,3 +68,5 @@ TEST_CASE("what is not a secret is refused without showing any of it") {
     REQUIRE_FALSE(secret);
     CHECK(secret.error() == error);
 }
+
+}  // namespace fusebox::test

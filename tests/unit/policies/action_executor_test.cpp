@@ -8,8 +8,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -89,3 +89,5 @@ TEST_CASE("§14: an attempt that outlives its call has its own event and action"
     executor.run_first();
     CHECK(webhook->calls == 1);
 }
+
+}  // namespace fusebox::test

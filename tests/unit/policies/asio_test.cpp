@@ -13,8 +13,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -227,3 +227,5 @@ TEST_CASE("R35: asio: calls on two threads race their timers and each is settled
     CHECK(totals.successes + totals.timeouts == calls);
     CHECK(totals.abandoned == 0);
 }
+
+}  // namespace fusebox::test

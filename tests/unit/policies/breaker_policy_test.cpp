@@ -8,8 +8,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -237,3 +237,5 @@ TEST_CASE("§14: a breaker policy keeps a shared breaker alive") {
     CHECK(policy.breaker().metrics().totals.successes == 1);
     CHECK(policy.describe() == "breaker(db)");
 }
+
+}  // namespace fusebox::test

@@ -8,8 +8,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -210,3 +210,5 @@ TEST_CASE("§14: a bulkhead's configuration error names every bad field") {
     CHECK(Bulkhead{{.max_concurrent = 3}}.describe() == "bulkhead(3)");
     CHECK(Bulkhead{{.max_concurrent = 3, .max_waiting = 2}}.describe() == "bulkhead(3, 2 waiting)");
 }
+
+}  // namespace fusebox::test

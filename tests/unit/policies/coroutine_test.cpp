@@ -9,8 +9,8 @@
 #include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -166,12 +166,16 @@ const TimeoutError* timeout_of(const auto& answer) {
 
 }  // namespace
 
+}  // namespace fusebox::test
+
 template <>
-struct fusebox::CoroutineTraits<Query> {
+struct fusebox::CoroutineTraits<fusebox::test::Query> {
     using Value = int;
     template <class T>
-    using Rebind = Task<T>;
+    using Rebind = fusebox::test::Task<T>;
 };
+
+namespace fusebox::test {
 
 TEST_CASE("R35: a call over the user's own task gives what the operation gives") {
     Bench bench;
@@ -577,3 +581,5 @@ TEST_CASE("R35: a call allocates its own frame, a race one more, and nothing els
     races.times->reserve(1);
     CHECK(allocated([&] { return co_call(bench.breaker, seven, races); }) == plain + 2 + 1);
 }
+
+}  // namespace fusebox::test

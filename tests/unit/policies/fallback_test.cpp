@@ -6,8 +6,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -93,3 +93,5 @@ TEST_CASE("§10: every error of a call describes itself in a sentence") {
     CHECK(to_string(Rejection::Kind::bulkhead_full) == "bulkhead_full");
     CHECK(to_string(Rejection::Kind::rate_limited) == "rate_limited");
 }
+
+}  // namespace fusebox::test

@@ -4,8 +4,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -149,3 +149,5 @@ TEST_CASE("§14: a degradation's configuration error names every bad field") {
     CHECK(bad_fields([&] { Bench{bad}; }) == "invalid degradation: degraded_failure_rate minimum_requests refresh");
     CHECK(to_string(Level::degraded) == "degraded");
 }
+
+}  // namespace fusebox::test

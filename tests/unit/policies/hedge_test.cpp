@@ -10,8 +10,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -298,3 +298,5 @@ TEST_CASE("§14: a hedge's configuration error names every bad field") {
     CHECK(bad_fields([&] { Hedge{executor, {.delay = 0s, .max_hedges = 11}}; }) == "invalid hedge: delay max_hedges");
     CHECK(Hedge{executor, {.delay = 50ms, .max_hedges = 2}}.describe() == "hedge(after 50ms, 2 more)");
 }
+
+}  // namespace fusebox::test

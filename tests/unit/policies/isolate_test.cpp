@@ -10,8 +10,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -437,3 +437,5 @@ TEST_CASE("R34: isolate is innermost in a pipeline and says what it is") {
     CHECK(bench.isolate({}).describe() == "isolate(until the deadline)");
     CHECK(bad_fields([&] { Isolate{bench.executor, 0s}; }) == "invalid isolate: limit");
 }
+
+}  // namespace fusebox::test

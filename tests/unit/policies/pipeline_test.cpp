@@ -16,8 +16,8 @@
 #include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -213,3 +213,5 @@ TEST_CASE("§14: from any number of threads a pipeline counts every call once") 
     CHECK(totals.ignored == refused);
     CHECK(bulkhead.metrics().in_flight == 0);
 }
+
+}  // namespace fusebox::test

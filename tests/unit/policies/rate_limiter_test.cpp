@@ -6,8 +6,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -170,3 +170,5 @@ TEST_CASE("§14: a rate limiter's configuration error names every bad field") {
     CHECK(RateLimiter{{.permits = 2, .period = 1min, .burst = 1, .max_wait = 3s}}.describe() ==
           "rate_limiter(2 per 1m, burst 1, waits 3s)");
 }
+
+}  // namespace fusebox::test

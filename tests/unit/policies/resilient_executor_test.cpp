@@ -5,8 +5,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -82,3 +82,5 @@ TEST_CASE("§14: a resilient executor hands on the context") {
                          CallContext::with_timeout(5ns, bench.clock));
     CHECK(left.value() == 5);
 }
+
+}  // namespace fusebox::test

@@ -7,8 +7,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 TEST_CASE("§14: a retry budget earns a share of the requests") {
@@ -101,3 +101,5 @@ TEST_CASE("§14: a retry budget's configuration error names every bad field") {
         .ratio = std::numeric_limits<double>::quiet_NaN(), .minimum_per_second = 2'000'000, .max_tokens = 0};
     CHECK(bad_fields([&] { RetryBudget{bad}; }) == "invalid retry budget: ratio minimum_per_second max_tokens");
 }
+
+}  // namespace fusebox::test

@@ -8,8 +8,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -255,3 +255,5 @@ TEST_CASE("§14: a retry describes itself") {
     CHECK(Retry{}.describe() == "retry(3 attempts, 100ms × 2)");
     CHECK(Retry{{.max_attempts = 2, .delay = 1s, .multiplier = 1}}.describe() == "retry(2 attempts, 1s)");
 }
+
+}  // namespace fusebox::test

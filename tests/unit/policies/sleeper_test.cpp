@@ -6,8 +6,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 TEST_CASE("§14: a stop request ends a sleep at once, before it and in it") {
@@ -51,3 +51,5 @@ TEST_CASE("R31: a manual sleeper lets the time pass at once") {
     sleeper.on_wait({});
     CHECK_THROWS_AS(sleeper.sleep(Duration::max()), std::logic_error);
 }
+
+}  // namespace fusebox::test

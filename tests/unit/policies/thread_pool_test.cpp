@@ -8,8 +8,7 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
 
 TEST_CASE("§14: a thread pool runs what it accepted and refuses at once when threads and queue are full") {
     std::latch running{2};
@@ -92,3 +91,5 @@ TEST_CASE("§14: a thread pool's configuration error names every bad field") {
     CHECK(bad_fields([] { ThreadPool{{.threads = 0, .queue_capacity = 2'000'000}}; }) ==
           "invalid thread pool: threads queue_capacity");
 }
+
+}  // namespace fusebox::test

@@ -5,8 +5,8 @@
 #include "policy_samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::test;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 TEST_CASE("R32: a timeout hands its deadline to the operation, or an earlier one from outside") {
@@ -83,3 +83,5 @@ TEST_CASE("§14: a timeout says when its limit is out of range") {
     CHECK(Timeout{1500ms}.describe() == "timeout(1.5s)");
     CHECK(Timeout{1500ms}.limit() == 1500ms);
 }
+
+}  // namespace fusebox::test

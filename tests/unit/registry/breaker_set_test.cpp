@@ -5,7 +5,8 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -525,3 +526,5 @@ TEST_CASE("R62: the fields of a configuration can be listed") {
     CHECK(value("half_open_mode") == "strict");
     CHECK(value("slow_call_duration_threshold") == "off");
 }
+
+}  // namespace fusebox::test

@@ -19,7 +19,7 @@
 #include <fusebox/registry/endpoint_breakers.hpp>
 #include <fusebox/registry/registry.hpp>
 
-namespace fusebox {
+namespace fusebox::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -100,10 +100,10 @@ TEST_CASE("R61: a core without memory for a handle does without") {
     Cores cores{0};
     auto& handles = *cores.of(1);
     const auto entry = std::make_shared<CircuitBreaker>("payments");
-    if (test::allocations_are_counted()) {
+    if (allocations_are_counted()) {
         const std::shared_ptr<CircuitBreaker>* found = nullptr;
         {
-            const test::NoMemory none;
+            const NoMemory none;
             found = &handles.find_or_add(entry);
         }
         CHECK(found == &entry);
@@ -259,4 +259,4 @@ TEST_CASE("R63: an endpoint that was looked up on every core is evicted once nob
 }
 
 }  // namespace
-}  // namespace fusebox
+}  // namespace fusebox::test

@@ -6,7 +6,8 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -284,3 +285,5 @@ TEST_CASE("R65: an eviction is an event also when the endpoint that it made room
     CHECK(removed == std::vector<std::string>{"api/a"});
     CHECK(breakers.size() == 0);
 }
+
+}  // namespace fusebox::test

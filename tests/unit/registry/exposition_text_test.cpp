@@ -5,7 +5,9 @@
 
 #include "support/catch.hpp"
 
-using fusebox::detail::ExpositionText;
+namespace fusebox::test {
+
+using detail::ExpositionText;
 
 namespace {
 
@@ -85,3 +87,5 @@ TEST_CASE("a value that is no number is written as Prometheus spells it") {
     CHECK(value_text(Limits::infinity()) == "+Inf");
     CHECK(value_text(-Limits::infinity()) == "-Inf");
 }
+
+}  // namespace fusebox::test

@@ -7,7 +7,8 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -391,3 +392,5 @@ TEST_CASE("R52: keeping, making, tripping and removing from many threads at once
     }
     for (int i = 0; i < 10; ++i) CHECK(store->kept["b" + std::to_string(i)].state == State::forced_open);
 }
+
+}  // namespace fusebox::test

@@ -8,7 +8,8 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -331,3 +332,5 @@ TEST_CASE("a service adds its own families to the scrape") {
     CHECK(lines_of(text, R"(# HELP app_queue Waiting\nnow \\ here.)").size() == 1);
     CHECK(lines_of(text, "app_queue 7").size() == 1);
 }
+
+}  // namespace fusebox::test

@@ -7,7 +7,7 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
 
 namespace {
 
@@ -63,3 +63,5 @@ TEST_CASE("promtool would complain") {
         {.name = "app_requests", .help = "x", .kind = MetricFamily::Kind::counter, .samples = {{{}, 1}}}};
     CHECK(promtool(prometheus_text(Registry{}, {}, wrong)).status != 0);
 }
+
+}  // namespace fusebox::test

@@ -10,7 +10,8 @@
 #include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -648,3 +649,5 @@ TEST_CASE("R61: readers and writers of one registry from many threads") {
     CHECK_FALSE(wrong);
     CHECK(registry.get("kept") == kept);
 }
+
+}  // namespace fusebox::test

@@ -8,7 +8,8 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
@@ -272,3 +273,5 @@ TEST_CASE("R52: the file is for its owner only, and a link left beside it is not
     CHECK(fs::status(path).permissions() == fs::perms{0600});
     CHECK(FileStateStore{path}.load_all() == two());
 }
+
+}  // namespace fusebox::test

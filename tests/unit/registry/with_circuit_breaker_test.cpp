@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
 
 namespace {
 const CircuitBreakerConfig one_failure{.consecutive_failure_threshold = 1};
@@ -61,3 +61,5 @@ TEST_CASE("R60: a bad name or configuration is thrown at once") {
     CHECK_THROWS_AS(with_circuit_breaker(local, "a", CircuitBreakerConfig{.success_threshold = 0}, op), InvalidConfig);
     CHECK(local.list_names().empty());
 }
+
+}  // namespace fusebox::test

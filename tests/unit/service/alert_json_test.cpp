@@ -2,8 +2,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::service;
+namespace fusebox::test {
+
+using namespace service;
 using namespace std::chrono_literals;
 using incidents::Labels;
 using incidents::Severity;
@@ -239,3 +240,5 @@ TEST_CASE("very many mistakes are counted, and the first are named") {
     CHECK(parsed.error().errors.size() == AlertLimits::errors);
     CHECK(parsed.error().detail.find("999 more") != std::string::npos);
 }
+
+}  // namespace fusebox::test

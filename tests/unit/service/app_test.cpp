@@ -7,8 +7,9 @@
 #include "config/config_loader.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::service;
+namespace fusebox::test {
+
+using namespace service;
 using namespace std::chrono_literals;
 using nlohmann::json;
 
@@ -169,3 +170,5 @@ TEST_CASE("a store that cannot be opened and a port that is taken are named") {
     REQUIRE_FALSE(bound);
     CHECK(bound.error().find("in use") != std::string::npos);
 }
+
+}  // namespace fusebox::test

@@ -4,7 +4,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox::service::cli;
+namespace fusebox::test {
+
+using namespace service::cli;
 using nlohmann::json;
 
 namespace {
@@ -136,3 +138,5 @@ TEST_CASE("names go into URLs encoded") {
     CHECK(percent_encode("notify:a/b é") == "notify%3Aa%2Fb%20%C3%A9");
     CHECK(percent_encode("a-b_c.d~9") == "a-b_c.d~9");
 }
+
+}  // namespace fusebox::test

@@ -13,8 +13,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::service;
+namespace fusebox::test {
+
+using namespace service;
 using namespace std::chrono_literals;
 
 namespace {
@@ -411,3 +412,5 @@ TEST_CASE("a file that cannot be read is a mistake of its own") {
     CHECK(contains(config.error().front().message, "cannot be read"));
     CHECK_FALSE(load_config_file("/tmp", environment()));
 }
+
+}  // namespace fusebox::test

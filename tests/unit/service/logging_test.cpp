@@ -4,8 +4,9 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
-using namespace fusebox::service;
+namespace fusebox::test {
+
+using namespace service;
 
 namespace {
 
@@ -33,3 +34,5 @@ TEST_CASE("as JSON, a line is one object") {
     CHECK(json.at("text") == "a\"\n\xEF\xBF\xBD");
     CHECK(json.at("count") == 7);
 }
+
+}  // namespace fusebox::test

@@ -9,10 +9,9 @@
 #include "samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox::storage;
-using namespace fusebox::storage::tests;
-using fusebox::CircuitBreaker;
-using fusebox::Outcome;
+namespace fusebox::test {
+
+using namespace storage;
 using Kind = StoreError::Kind;
 using SteadyClock = std::chrono::steady_clock;
 
@@ -243,3 +242,5 @@ TEST_CASE("a store or a breaker that is missing is refused at once") {
     CHECK_THROWS_AS((CircuitBreakerStore{nullptr, breaker}), std::invalid_argument);
     CHECK_THROWS_AS((CircuitBreakerStore{std::make_shared<ScriptedStore>(), nullptr}), std::invalid_argument);
 }
+
+}  // namespace fusebox::test

@@ -7,8 +7,9 @@
 #include "sqlite_file.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox::storage::sqlite;
-using namespace fusebox::storage::tests;
+namespace fusebox::test {
+
+using namespace storage::sqlite;
 using Kind = StoreError::Kind;
 
 namespace {
@@ -155,3 +156,5 @@ TEST_CASE("a request that is cancelled after its turn has the answer of what was
     for (const auto& failure : failures) CHECK_FALSE(failure);
     CHECK(meeting.names() == "a b c");
 }
+
+}  // namespace fusebox::test

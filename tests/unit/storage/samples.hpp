@@ -11,7 +11,7 @@
 
 #include <fusebox/incidents/ports.hpp>
 
-namespace fusebox::storage::tests {
+namespace fusebox::test {
 
 using namespace fusebox::incidents;
 using namespace std::chrono_literals;
@@ -94,4 +94,4 @@ private:
     std::filesystem::path path_;
 };
 
-}  // namespace fusebox::storage::tests
+}  // namespace fusebox::test

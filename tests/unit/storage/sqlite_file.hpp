@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace fusebox::storage::tests {
+namespace fusebox::test {
 
 /// A plain connection; throws what SQLite says.
 class Sqlite {
@@ -36,4 +36,4 @@ private:
     sqlite3* handle_{};
 };
 
-}  // namespace fusebox::storage::tests
+}  // namespace fusebox::test

@@ -16,8 +16,9 @@
 #include "sqlite_file.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox::storage;
-using namespace fusebox::storage::tests;
+namespace fusebox::test {
+
+using namespace storage;
 using Kind = StoreError::Kind;
 using SteadyClock = std::chrono::steady_clock;
 
@@ -605,3 +606,5 @@ TEST_CASE("options out of range are invalid") {
     CHECK(SqliteStore::open({.path = file.path(), .readers = 0}).error().kind == Kind::invalid);
     CHECK_FALSE(std::filesystem::exists(file.path()));
 }
+
+}  // namespace fusebox::test

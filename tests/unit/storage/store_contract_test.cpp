@@ -11,8 +11,9 @@
 #include "samples.hpp"
 #include "support/catch.hpp"
 
-using namespace fusebox::storage;
-using namespace fusebox::storage::tests;
+namespace fusebox::test {
+
+using namespace storage;
 using Kind = StoreError::Kind;
 
 namespace {
@@ -737,3 +738,5 @@ TEMPLATE_TEST_CASE("of many threads that lease no two get the same row", "", EVE
     CHECK(std::set<std::string>(seen.begin(), seen.end()).size() == rows);
     CHECK(subject.store.counts({}).value().at("hook").at(NotificationState::delivered) == rows);
 }
+
+}  // namespace fusebox::test

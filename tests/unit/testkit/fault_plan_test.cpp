@@ -6,12 +6,13 @@
 
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using fusebox::Duration;
-using fusebox::testkit::Fault;
-using fusebox::testkit::FaultPlan;
-using fusebox::testkit::FaultPlanConfig;
-using fusebox::testkit::Latency;
+using testkit::Fault;
+using testkit::FaultPlan;
+using testkit::FaultPlanConfig;
+using testkit::Latency;
 
 namespace {
 
@@ -191,3 +192,5 @@ TEST_CASE("a bad plan is refused with every bad field") {
     CHECK(bad_fields({.bursts = {{.every = 25h, .length = 1s}}}) == "bursts.every ");
     CHECK_THROWS_WITH((FaultPlan{{.failure_probability = 1.5}}), Catch::Contains("failure_probability is 1.5"));
 }
+
+}  // namespace fusebox::test

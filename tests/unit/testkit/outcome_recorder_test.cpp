@@ -3,8 +3,9 @@
 
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using namespace fusebox;
 using testkit::OutcomeRecorder;
 using Lines = std::vector<std::string>;
 
@@ -190,3 +191,5 @@ TEST_CASE("a recorder misses nothing that many threads do, and can be read meanw
     }
     CHECK(recorder.count(Outcome::ignored) == threads * calls);
 }
+
+}  // namespace fusebox::test

@@ -4,13 +4,12 @@
 
 #include "support/catch.hpp"
 
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using fusebox::CallContext;
-using fusebox::Duration;
-using fusebox::ManualClock;
-using fusebox::testkit::Fault;
-using fusebox::testkit::FaultPlan;
-using fusebox::testkit::ScriptedDependency;
+using testkit::Fault;
+using testkit::FaultPlan;
+using testkit::ScriptedDependency;
 
 namespace {
 
@@ -269,3 +268,5 @@ TEST_CASE("a breaker calls a scripted dependency as it calls any operation") {
     CHECK(breaker.call(dependency).error().is_circuit_protection());
     CHECK(dependency.calls() == 3);
 }
+
+}  // namespace fusebox::test

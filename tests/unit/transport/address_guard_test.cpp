@@ -8,8 +8,9 @@
 #include "support/http_test_server.hpp"
 #include "unit/transport/fake_dns.hpp"
 
-using namespace fusebox::testing;
-using namespace fusebox::transport;
+namespace fusebox::test {
+
+using namespace transport;
 
 namespace {
 
@@ -135,3 +136,5 @@ TEST_CASE("a guarded client judges the address that a name leads to, not the nam
     CHECK(response.error().kind == HttpError::Kind::blocked_address);
     CHECK(server.connections() == 1);
 }
+
+}  // namespace fusebox::test

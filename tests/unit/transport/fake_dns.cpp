@@ -49,7 +49,7 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     return real(node ? name.c_str() : nullptr, service, hints, result);
 }
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 FakeName::FakeName(std::string name, std::string address) : name_(std::move(name)) {
     const std::lock_guard lock{names().mutex};
@@ -80,4 +80,4 @@ void HangingName::wait_until_asked() const {
     names().changed.wait(lock, [&] { return names().hanging[name_].count > 0; });
 }
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

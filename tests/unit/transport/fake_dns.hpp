@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace fusebox::testing {
+namespace fusebox::test {
 
 /// While it lives, `name` resolves to `address` (numeric). Other names are left to the system.
 class FakeName {
@@ -32,4 +32,4 @@ private:
     std::string name_;
 };
 
-}  // namespace fusebox::testing
+}  // namespace fusebox::test

@@ -11,9 +11,9 @@
 #include "support/http_test_server.hpp"
 #include "unit/transport/fake_dns.hpp"
 
-using namespace fusebox;
-using namespace fusebox::testing;
-using namespace fusebox::transport;
+namespace fusebox::test {
+
+using namespace transport;
 using namespace std::chrono_literals;
 using Kind = HttpError::Kind;
 
@@ -346,3 +346,5 @@ TEST_CASE("a peer that goes away while it is being written to does not end the p
         }
     }
 }
+
+}  // namespace fusebox::test

@@ -7,9 +7,9 @@
 #include "support/catch.hpp"
 #include "support/http_test_server.hpp"
 
-using namespace fusebox;
-using namespace fusebox::testing;
-using namespace fusebox::transport;
+namespace fusebox::test {
+
+using namespace transport;
 using namespace std::chrono_literals;
 using Kind = HttpError::Kind;
 
@@ -392,3 +392,5 @@ TEST_CASE("a configuration is refused with all of its mistakes") {
     CHECK(invalid({.max_redirects = 21}).find("max_redirects") != std::string::npos);
     CHECK(invalid({}).empty());
 }
+
+}  // namespace fusebox::test

@@ -4,9 +4,9 @@
 #include "support/http_test_server.hpp"
 #include "unit/transport/fake_dns.hpp"
 
-using namespace fusebox;
-using namespace fusebox::testing;
-using namespace fusebox::transport;
+namespace fusebox::test {
+
+using namespace transport;
 using namespace std::chrono_literals;
 
 namespace {
@@ -141,3 +141,5 @@ TEST_CASE("a guarded client refuses the inside before the TLS handshake") {
     CHECK(to_string(refusal(client, server.url("/path")).kind) == "blocked_address");
     CHECK(server.connections() == 0);
 }
+
+}  // namespace fusebox::test

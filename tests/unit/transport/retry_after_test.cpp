@@ -2,10 +2,11 @@
 
 #include "support/catch.hpp"
 
-using namespace fusebox;
+namespace fusebox::test {
+
 using namespace std::chrono_literals;
-using fusebox::transport::max_retry_after;
-using fusebox::transport::parse_retry_after;
+using transport::max_retry_after;
+using transport::parse_retry_after;
 
 namespace {
 
@@ -50,3 +51,5 @@ TEST_CASE("what is not a Retry-After is not guessed at") {
     }
     CHECK(parse_retry_after(std::string_view("Sun, 06 Nov 1994 08:49:37 GMT\0", 30), now) == std::nullopt);
 }
+
+}  // namespace fusebox::test
