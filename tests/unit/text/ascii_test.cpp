@@ -4,7 +4,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 TEST_CASE("texts compare without the case of ASCII letters") {
     CHECK(equal_without_case("Content-Type", "content-TYPE"));
@@ -35,4 +37,4 @@ TEST_CASE("white space is trimmed at both ends and kept within") {
     CHECK(trimmed("\u00a0a\v") == "\u00a0a\v");
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test

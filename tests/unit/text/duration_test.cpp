@@ -9,7 +9,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 using namespace std::chrono_literals;
 using Duration = std::chrono::nanoseconds;
@@ -158,4 +160,4 @@ TEST_CASE("a rounded duration is read as a configuration's, is close to the exac
     });
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test

@@ -9,7 +9,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 TEST_CASE("a number is written as short as it can be read back") {
     CHECK(format_number(0) == "0");
@@ -38,4 +40,4 @@ TEST_CASE("a written number is read back as it was") {
     }
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test

@@ -8,7 +8,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 using namespace std::chrono;
 using WallTime = sys_time<microseconds>;
@@ -139,4 +141,4 @@ TEST_CASE("a leap second is read where UTC can have one, as the first instant of
     CHECK_FALSE(from_rfc3339("2016-12-31T22:59:60Z"));
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test

@@ -2,7 +2,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 TEST_CASE("the closest candidate is suggested") {
     CHECK(did_you_mean("open_timout", {"enabled", "open_timeout", "timeout"}) == "; did you mean 'open_timeout'?");
@@ -28,4 +30,4 @@ TEST_CASE("upper and lower case are different letters of a name") {
     CHECK(did_you_mean("LOG", {"log"}).empty());
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test

@@ -7,7 +7,9 @@
 
 #include "support/catch.hpp"
 
-namespace fusebox::text {
+namespace fusebox::test {
+
+using namespace text;
 
 using namespace std::string_view_literals;
 
@@ -134,4 +136,4 @@ TEST_CASE("a cut of any bytes keeps all that it may, and parts no code point") {
     }
 }
 
-}  // namespace fusebox::text
+}  // namespace fusebox::test
