@@ -1,11 +1,13 @@
 """No false sign: what stands in backticks exists.
 
 Looked at is each `…` in the pages (*.md but CHANGELOG.md and docs/roadmap.md) and in the comments of C++, Python,
-CMake and bash. Of its parts, which spaces separate,
+CMake and bash, and what can only be a name or a path without backticks too: a file, a folder of a room, a word with
+`::`, an underscore or a hump within. Code that is shown is left out: blocks of a page, indented lines of a comment. Of
+the parts of a sign, which spaces separate,
 
  1. a path (with a `/`, or with the ending of a file) is a tracked file or folder, as seen from the page's folder, from
     the root, or below any folder; a name in capitals stands for any; what is below `build/` ends in a name that the
-    sources have. A file that is named without backticks exists too;
+    sources have;
  2. every word of anything else occurs in a source as a whole word, outside of comments; `A::b` has its two words in
     one source. A word in capitals without an underscore stands for whatever the user puts there. A word that has `…`,
     `*`, capitals like these or nothing before its first or after its last underscore is a part of such a word;
@@ -28,8 +30,11 @@ FOREIGN_NAMESPACES = re.compile(r"\b(?:std|asio|boost|prometheus|nlohmann|httpli
 ENDING = re.compile(r"\.(?:cpp|hpp|h|py|md|txt|cmake|toml|yaml|yml|json|js|sh|expected|supp|in)$")
 WORD = re.compile(r"(?<!\w)[A-Za-z_]\w*")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*")
-BARE_FILE = re.compile(r"(?<![\w`/.<:-])(?:[\w-]+/)*[\w-]+\.(?:md|hpp|cpp|py|cmake|js)\b(?![\w`/-]|\.\w)")
+BARE_NAME = r"[A-Za-z_]\w*(?:::~?[A-Za-z_]\w*)+|[a-z]\w*_[a-z0-9_]*[a-z0-9]\b|\b[A-Z][a-z]+[A-Z]\w*"
+BARE_FILE = r"(?:[\w-]+/)*[\w-]+\.(?:md|hpp|cpp|py|cmake|js)\b(?![\w`/-]|\.\w)"
 SPAN = re.compile(r"(?<!`)(``?)(?!`)((?:(?!\n[ \t]*\n).)+?)(?<!`)\1(?!`)", re.S)
+SHOWN = re.compile(r"^ {4,}.*$", re.M)  # in a comment: code that is shown
+LINK = re.compile(r"\]\([^)]*\)|https?://\S+")  # docs_test follows the links
 FENCE = re.compile(r"^[ \t]*(```+)(?P<language>\w*)[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.M | re.S)
 # Its test has names that exist nowhere.
 NO_SOURCE = (FOREIGN, "tests/whole/house/check_house_test.py")
@@ -88,6 +93,8 @@ class Signs:
     def __init__(self, tree):
         self.tree, self.sources = tree, Sources(tree)
         self.foreign, self.used = {}, set()
+        rooms = "|".join(sorted({path.parts[0] for path in tree.paths if len(path.parts) > 1}))
+        self.bare = re.compile(rf"(?<![\w`/.<:${{@-])(?:{BARE_FILE}|(?:{rooms})/[\w./*-]*\w|{BARE_NAME})(?!\w|://)")
         if (ROOT / FOREIGN).is_file():
             for number, line in enumerate((ROOT / FOREIGN).read_text(encoding="utf-8").split("\n"), 1):
                 fields = line.split(None, 1)
@@ -162,7 +169,7 @@ class Signs:
                 continue
             return word
         for qualified in re.findall(r"\b(?:[A-Za-z_]\w*::)+[A-Za-z_]\w*", token):
-            words = set(qualified.split("::"))
+            words = {word for word in qualified.split("::") if not PLACEHOLDER.fullmatch(word)}
             if not words <= here and not any(map(self.is_foreign, words)) and not self.sources.together(words):
                 return qualified
         return None
@@ -172,10 +179,13 @@ class Signs:
         self.tree.problem(page, line, f"{what}: no such {kind}; {advice}")
 
     def check_text(self, page, first_line, text, here=frozenset()):
-        for match in BARE_FILE.finditer(SPAN.sub(lambda span: re.sub(r"[^\n]", "`", span.group()), text)):
-            if self.unknown_in(match.group(), page, here):
+        blank = lambda match: re.sub(r"[^\n]", "`", match.group())  # noqa: E731
+        without = LINK.sub(blank, SPAN.sub(blank, SHOWN.sub(blank, text) if page.suffix != ".md" else text))
+        for match in self.bare.finditer(without):
+            found = self.unknown_in(match.group(), page, here)
+            if found:
                 line = first_line + text.count("\n", 0, match.start())
-                self.report(page, line, match.group(), "path", match.group())
+                self.report(page, line, match.group(), found[1], found[0])
         for match in SPAN.finditer(text):
             sign = re.sub(r"\s+", " ", match.group(2)).strip()
             found = self.unknown_in(sign, page, here)

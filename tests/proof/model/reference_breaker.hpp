@@ -30,7 +30,7 @@ struct WindowBounds {
 /// One breaker, for one thread, that keeps every call and every outcome it ever saw and counts them anew for each
 /// question. Time is an argument of each step; nothing happens between two steps.
 ///
-/// Written from docs/breaker-contract.md and the public headers, not from the sources in core/src.
+/// Written from docs/breaker-contract.md and the public headers, not from the sources in core/breaker/src.
 class ReferenceBreaker {
 public:
     /// Number of a call: 0, 1, 2 … in the order of their admission.

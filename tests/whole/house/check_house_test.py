@@ -133,7 +133,16 @@ class SignsTest(HouseTest):
 
     def test_a_file_that_is_named_without_backticks(self):
         self.assertIn("candle.md: no such path", self.said_of_sign("see candle.md for more"))
-        self.assertEqual(self.said_of_sign("see lamp.hpp for more"), "")
+        self.assertIn("core/src: no such path", self.said_of_sign("as in core/src, which moved"))
+        self.assertEqual(self.said_of_sign("see lamp.hpp and core/breaker/src for more"), "")
+
+    def test_a_name_without_backticks_where_it_can_be_nothing_else(self):
+        for name in ("Fuse::melt", "melt_down", "CandleStick"):
+            with self.subTest(name=name):
+                self.assertIn("no such name", self.said_of("bench/a.cpp", f"// See {name}, which burns.\n"))
+        shown = "// See Fuse::blow_out, blow_out and MacBook:\n///\n///     melt_down(CandleStick);\n"
+        self.write("scripts/foreign_names.txt", "MacBook  a maker\n")
+        self.assertEqual(self.said_of("bench/a.cpp", shown), "")
 
     def test_comments_of_every_language(self):
         texts = {"bench/a.cpp": "int a;  // a\n/// `Candle` burns\n", "bench/a.py": "a = 1\n# `Candle`\n",
