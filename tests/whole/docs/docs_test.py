@@ -112,6 +112,24 @@ class DocsTest(unittest.TestCase):
         shown = [text.strip() for _, info, text in blocks(SOURCE / "README.md") if info == "bash"]
         self.assertEqual(shown[:2], ["./dev run", "./dev test"])
 
+    def test_every_folder_and_every_target_is_on_the_map(self):
+        page = (SOURCE / "docs/architecture.md").read_text(encoding="utf-8")
+        for target in re.findall(r"^ *fusebox_module\((\w+)", self.cmake(), flags=re.M):
+            with self.subTest(target=target):
+                self.assertRegex(page, rf"\|[^\n]*`fusebox::{target}`")
+        tracked = subprocess.run(["git", "ls-files"], cwd=SOURCE, capture_output=True, text=True, check=False).stdout
+        for folder in {name.split("/")[0] for name in tracked.splitlines() if "/" in name and name[0] != "."}:
+            with self.subTest(folder=folder):
+                self.assertRegex(page, rf"\[{folder}\]\(\.\./{folder}\)|`{folder}/`")
+
+    def test_every_page_is_in_the_list_of_pages(self):
+        listed = (SOURCE / "docs/README.md").read_text(encoding="utf-8")
+        for page in sorted((SOURCE / "docs").rglob("*.*")):
+            name = str(page.relative_to(SOURCE / "docs"))
+            if name != "README.md":
+                with self.subTest(page=name):
+                    self.assertIn(f"({name})", listed)
+
     def test_every_module_is_in_the_readme(self):
         table = (SOURCE / "README.md").read_text(encoding="utf-8")
         for module in SOURCE.glob("*/CMakeLists.txt"):
