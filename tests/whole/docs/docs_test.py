@@ -122,6 +122,23 @@ class DocsTest(unittest.TestCase):
             with self.subTest(folder=folder):
                 self.assertRegex(page, rf"\[{folder}\]\(\.\./{folder}\)|`{folder}/`")
 
+    def test_the_page_of_outcomes_says_what_the_code_says(self):
+        page = (SOURCE / "docs/outcomes.md").read_text(encoding="utf-8")
+        for heading, source in (("## HTTP requests", "transport/src/http_message.cpp"),
+                                ("## Stores", "storage/src/circuit_breaker_store.cpp")):
+            code = (SOURCE / source).read_text(encoding="utf-8")
+            body = re.search(r"^Outcome outcome_of\(.*?^}", code, flags=re.M | re.S).group()
+            judged, kinds = {}, []
+            for kind, outcome in re.findall(r"case [\w:]*Kind::(\w+):|return Outcome::(\w+);", body):
+                kinds += [kind] if kind else []
+                if outcome:
+                    judged.update(dict.fromkeys(kinds, outcome.replace("ignored", "neutral")))
+                    kinds = []
+            said = dict(re.findall(r"^\| `(\w+)` \|.*\| (\w+) \|$", page.split(heading)[1].split("\n## ")[0], flags=re.M))
+            with self.subTest(source=source):
+                self.assertGreater(len(judged), 5)
+                self.assertEqual(said, judged)
+
     def test_every_page_is_in_the_list_of_pages(self):
         listed = (SOURCE / "docs/README.md").read_text(encoding="utf-8")
         for page in sorted((SOURCE / "docs").rglob("*.*")):
