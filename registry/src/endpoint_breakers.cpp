@@ -1,23 +1,33 @@
+// E1. `Impl::mutex_` guards the table of endpoints, the shared breaker and the time of the next search for idle
+//     endpoints. get() holds it shared to find a breaker; whoever makes, evicts or forgets one holds it alone.
+// E2. The registry's lock is taken under `mutex_`, never the other way round: the registry tells of removals by an
+//     event, which it publishes with no lock held.
+// E3. `Use::last` is stored under `mutex_` held shared, by several threads at once, hence through std::atomic_ref. It
+//     is read under `mutex_` held alone only, and then every earlier store is seen (M6 in lookup/striped_mutex.hpp).
+// E4. The table's own copy is the one holder of an endpoint's breaker that `Registry::Impl::take_unused` allows beside
+//     the registry. A further copy can only be made by get(), hence not while an eviction holds `mutex_` alone.
+// E5. Under `mutex_` no breaker is destroyed, no subscription ended and no event published: each may call anybody.
 #include <fusebox/registry/endpoint_breakers.hpp>
 
 #include <atomic>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "name_table.hpp"
+#include "lookup/name_table.hpp"
+#include "lookup/striped_mutex.hpp"
 #include "registry_impl.hpp"
-#include "striped_mutex.hpp"
 
 namespace fusebox {
 namespace {
 
-constexpr std::size_t longest_name = 128;  // that CircuitBreaker takes
+constexpr std::size_t longest_name = 128;  // of a CircuitBreaker
 constexpr std::size_t longest_prefix = 64;
 constexpr std::size_t largest_cap = 1'000'000;
-constexpr int looks_per_timeout = 16;
+constexpr int searches_per_timeout = 16;
 
 EndpointBreakersOptions checked(EndpointBreakersOptions options) {
     std::string mistakes;
@@ -46,9 +56,9 @@ public:
     Impl(std::shared_ptr<Registry::Impl> registry, EndpointBreakersOptions options)
         : registry_(std::move(registry)), options_(checked(std::move(options))) {
         const auto now = registry_->clock().now();
-        next_look_ = now;
+        next_search_ = now;
         for (const auto& member : registry_->members()) {
-            if (member.name.starts_with(options_.prefix) && member.name != other_name()) {
+            if (member.name.starts_with(options_.prefix) && member.name != shared_name()) {
                 insert(member.breaker, now);
             }
         }
@@ -60,18 +70,19 @@ public:
         {
             const detail::StripedSharedMutex::Shared lock{mutex_};
             if (auto found = find(endpoint, now)) return found;
-            if (other_ && (!has_name || (is_full() && now < next_look_))) return other_;
+            if (shared_ && (!has_name || (is_full() && now < next_search_))) return shared_;
         }
         Registry::Impl::Events events;
-        Evicted evicted;  // destroyed with no lock held, as the events are published
+        Evicted evicted;  // E5: destroyed, and the events published, after the lock is released
         std::shared_ptr<CircuitBreaker> breaker;
+        std::shared_ptr<CircuitBreaker> displaced;  // E5
         try {
             const std::lock_guard lock{mutex_};
-            // Another thread may have been faster.
+            // Another thread may have made the breaker before this one had the lock.
             if (auto found = find(endpoint, now)) return found;
-            if (is_full() && now >= next_look_) {
+            if (is_full() && now >= next_search_) {
                 evict(now, evicted, events);
-                next_look_ = now + options_.idle_timeout / looks_per_timeout;
+                next_search_ = now + options_.idle_timeout / searches_per_timeout;
             }
             const auto make = [&](const std::string& name) {
                 return registry_->find_or_make(name, &options_.config, options_.criticality, events);
@@ -80,10 +91,11 @@ public:
                 breaker = make(fmt::format("{}{}", options_.prefix, endpoint));
                 insert(breaker, now);
             } else {
-                breaker = other_ = make(other_name());
+                breaker = make(shared_name());
+                displaced = std::exchange(shared_, breaker);  // another one, where somebody removed it meanwhile
             }
         } catch (...) {
-            // What was evicted is gone all the same.
+            // The breaker could not be made, but the evicted ones are gone.
             evicted.clear();
             registry_->publish(events);
             throw;
@@ -106,14 +118,15 @@ public:
         return count;
     }
 
-    /// Somebody else took `name` out of the registry: the endpoint gets a new breaker when it is used again.
+    /// The registry has removed its breaker `name`: the endpoint gets a new one when it is used again.
     void forget(const std::string& name) {
         if (!name.starts_with(options_.prefix)) return;
-        std::shared_ptr<CircuitBreaker> forgotten;  // destroyed with no lock held
+        std::shared_ptr<CircuitBreaker> forgotten;  // E5, and the next
+        std::shared_ptr<CircuitBreaker> present;
         const std::lock_guard lock{mutex_};
-        // By now the registry may have another breaker of that name, and so may this.
-        const auto present = registry_->get(name);
-        if (name == other_name() && other_ != present) other_.swap(forgotten);
+        // Since the removal the registry may have made another breaker of that name, and this table may have that one.
+        present = registry_->get(name);
+        if (name == shared_name() && shared_ != present) shared_.swap(forgotten);
         const auto at = endpoints_.find(std::string_view{name}.substr(options_.prefix.size()));
         if (at != Endpoints::nowhere && endpoints_.breaker(at) != present) forgotten = endpoints_.extract(at);
     }
@@ -127,22 +140,22 @@ public:
 private:
     using Evicted = std::vector<Registry::Impl::Removed>;
     struct Use {
-        TimePoint::rep last{};
+        TimePoint::rep last{};  // E3
     };
     using Endpoints = detail::NameTable<Use>;
 
-    [[nodiscard]] std::string other_name() const { return options_.prefix + "other"; }
+    [[nodiscard]] std::string shared_name() const { return options_.prefix + "other"; }
 
-    // ---- under the mutex ----
+    // ---- under mutex_, shared or alone ----
     [[nodiscard]] bool is_full() const noexcept { return endpoints_.size() >= options_.cap; }
-    /// Shared is enough.
     std::shared_ptr<CircuitBreaker> find(std::string_view endpoint, TimePoint now) {
         const auto at = endpoints_.find(endpoint);
         if (at == Endpoints::nowhere) return nullptr;
-        // relaxed: a time that orders nothing. Eviction reads it with the lock to itself.
-        std::atomic_ref{endpoints_.rest(at).last}.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        // relaxed: orders nothing; the lock makes the store visible to evictions (E3).
+        std::atomic_ref{endpoints_.record(at).last}.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         return endpoints_.breaker(at);
     }
+    // ---- under mutex_, held alone ----
     void insert(const std::shared_ptr<CircuitBreaker>& breaker, TimePoint now) {
         const auto endpoint = std::string_view{breaker->name()}.substr(options_.prefix.size());
         endpoints_.insert(endpoint, breaker, {.last = now.time_since_epoch().count()});
@@ -151,10 +164,11 @@ private:
         const auto idle_since = (now - options_.idle_timeout).time_since_epoch().count();
         std::vector<std::string_view> idle;
         endpoints_.for_each([&](std::size_t at) {
-            if (endpoints_.rest(at).last <= idle_since) idle.push_back(endpoints_.name(at));
+            if (endpoints_.record(at).last <= idle_since) idle.push_back(endpoints_.name(at));
         });
         for (const auto endpoint : idle) {
             const auto at = endpoints_.find(endpoint);
+            // E4
             if (auto taken = registry_->take_unused(endpoints_.breaker(at), events)) {
                 evicted.push_back(*std::move(taken));
                 endpoints_.extract(at);
@@ -163,12 +177,11 @@ private:
     }
 
     const std::shared_ptr<Registry::Impl> registry_;
-    const EndpointBreakersOptions options_;  // the prefix with its slash
-    // Guards all below. The registry's own lock is taken under it, never the other way round.
-    mutable detail::StripedSharedMutex mutex_;
+    const EndpointBreakersOptions options_;     // the prefix with its slash
+    mutable detail::StripedSharedMutex mutex_;  // guards all below (E1); taken before the registry's (E2)
     Endpoints endpoints_;
-    std::shared_ptr<CircuitBreaker> other_;  // null: not needed so far
-    TimePoint next_look_;                    // for idle ones; before that a full table stays full
+    std::shared_ptr<CircuitBreaker> shared_;  // of endpoints without a breaker of their own; null: not needed so far
+    TimePoint next_search_;                   // for idle endpoints; a full table stays full until then
 };
 
 EndpointBreakers::EndpointBreakers(Registry& registry, EndpointBreakersOptions options)

@@ -39,9 +39,9 @@ void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
 Registry::Impl::ScrapeList Registry::Impl::list_for_scrape() const {
     ScrapeList list;
     const Shared lock{mutex_};  // S2
-    list.present.reserve(entries_.size());
-    entries_.for_each([&](std::size_t at) {
-        list.present.push_back({entries_.rest(at).number, entries_.rest(at).in_sum, entries_.breaker(at)});
+    list.present.reserve(table_.size());
+    table_.for_each([&](std::size_t at) {
+        list.present.push_back({table_.record(at).number, table_.record(at).in_sum, table_.breaker(at)});
     });
     list.removed = removed_from_sum_;
     return list;
@@ -55,9 +55,9 @@ void Registry::Impl::forget_removed(std::size_t count) {
 void Registry::Impl::put_in_sum(const std::vector<std::shared_ptr<CircuitBreaker>>& breakers) {
     const Shared lock{mutex_};  // S5
     for (const auto& breaker : breakers) {
-        const auto at = entries_.find(breaker->name());
-        if (at != Entries::nowhere && entries_.breaker(at) == breaker) {
-            entries_.rest(at).in_sum = true;
+        const auto at = table_.find(breaker->name());
+        if (at != Table::nowhere && table_.breaker(at) == breaker) {
+            table_.record(at).in_sum = true;
         } else {
             removed_from_sum_.push_back(breaker);  // removed since this scrape copied the list
         }
@@ -66,10 +66,13 @@ void Registry::Impl::put_in_sum(const std::vector<std::shared_ptr<CircuitBreaker
 
 std::vector<BreakerSeries> SeriesCollector::collect(const Registry& registry, std::size_t max_names) {
     auto& impl = *registry.impl_;
+    Registry::Impl::ScrapeList list;  // destroyed without the mutex: it may be the last to hold a removed breaker
     const std::lock_guard one_at_a_time{impl.scrape_mutex};  // S1
-    auto [present, removed] = impl.list_for_scrape();
+    list = impl.list_for_scrape();
+    auto& [present, removed] = list;
 
-    // S4. Removed breakers are added once and for all. Where something throws before forget_removed, none was, and the next
+    // S4. Removed breakers are added once and for all. Where something throws before forget_removed, none was, and the
+    //     next
     // scrape adds them.
     auto sum = impl.sum_of_removed.value_or(CircuitBreakerMetrics{});
     for (const auto& breaker : removed) add(sum, breaker->metrics());

@@ -1,19 +1,21 @@
 // Which series a scrape shows, and the metrics in each of them (R42, R63).
 //
-// A scrape reads every breaker of a registry while callers look breakers up, make them, remove them and call through them.
+// A scrape reads every breaker of a registry while callers look breakers up, make them, remove them and call through
+// them.
 //
-// S1. Scrapes come one after the other: each holds `Impl::scrape_mutex` from its beginning to its end. Nobody else takes that
-//     mutex, so no caller waits for a scrape there.
-// S2. A scrape holds the registry's lock shared, and only while it copies the list of breakers, and again while it writes
-//     down which of them it has put into the sum. Look-ups go on meanwhile. A thread that makes or removes a breaker waits
-//     until the copy is made: one shared_ptr for each breaker.
-// S3. Metrics are read from the copied list, with no lock of the registry held. `CircuitBreaker::metrics` takes the mutex of
-//     that one breaker for a moment, which a call that succeeds quickly does not take.
+// S1. Scrapes come one after the other: each holds `Impl::scrape_mutex` from its beginning to its end. Nobody else
+//     takes that mutex, so no caller waits for a scrape there.
+// S2. A scrape holds the registry's lock shared, and only while it copies the list of breakers, and again while it
+//     writes down which of them it has put into the sum. Look-ups go on meanwhile. A thread that makes or removes a
+//     breaker waits until the copy is made: one shared_ptr for each breaker.
+// S3. Metrics are read from the copied list, with no lock of the registry held. `CircuitBreaker::metrics` takes the
+//     mutex of that one breaker for a moment, which a call that succeeds quickly does not take.
 // S4. A breaker that was once shown in the sum stays in it for good, so that no counter of the sum goes back. While the
-//     registry has the breaker, `Record::in_sum` says so. Once it is removed, `Impl::removed_from_sum_` holds it until the
-//     next scrape adds what it counted to the end to `Impl::sum_of_removed`.
-// S5. `Record::in_sum` and `Impl::removed_from_sum_` are written by scrapes under the registry's lock shared, and by removals
-//     under the same lock held alone. S1 keeps scrapes apart, the lock keeps scrapes and removals apart.
+//     registry has the breaker, `BreakerRecord::in_sum` says so. Once it is removed, `Impl::removed_from_sum_` holds it
+//     until the next scrape adds what it counted to the end to `Impl::sum_of_removed`.
+// S5. `BreakerRecord::in_sum` and `Impl::removed_from_sum_` are written by scrapes under the registry's lock shared,
+//     and by removals under the same lock held alone. S1 keeps scrapes apart, the lock keeps scrapes and removals
+//     apart.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +37,8 @@ struct BreakerSeries {
 /// Any thread; a second one waits until the first has what it asked for.
 class SeriesCollector {
 public:
-    /// At most `max_names` breakers by name, then the sum, where there is one. The oldest breakers have series of their own, so
-    /// that a new breaker never takes a series away (R63).
+    /// At most `max_names` breakers by name, then the sum, where there is one. The oldest breakers have series of their
+    /// own, so that a new breaker never takes a series away (R63).
     static std::vector<BreakerSeries> collect(const Registry& registry, std::size_t max_names);
 };
 

@@ -1,4 +1,4 @@
-#include "core_handles.hpp"
+#include "lookup/core_handles.hpp"
 
 #include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
@@ -62,61 +62,62 @@ struct Cores {
     StripedSharedMutex mutex;
     CoreHandles handles;
 
-    explicit Cores(std::size_t first) { CHECK(of(first) == nullptr); }
-    CoreHandles::OfCore* of(std::size_t core) { return handles.of_core(Shared{mutex, core}); }
+    explicit Cores(std::size_t first) { CHECK_FALSE(of(first)); }
+    CoreHandles::OfCore of(std::size_t core) { return handles.of_core(Shared{mutex, core}); }
 };
 
 TEST_CASE("R61: each core but the first has a count of its own for the breakers that it looks up") {
     Cores cores{3};
     const auto breaker = std::make_shared<CircuitBreaker>("payments");
-    CHECK(cores.of(3) == nullptr);
-    auto* const fifth = cores.of(5);
-    REQUIRE(fifth != nullptr);
-    CHECK(fifth->find("payments") == nullptr);
-    const auto& handle = fifth->find_or_add(breaker);
+    CHECK_FALSE(cores.of(3));
+    CHECK(&cores.of(3).handle_to(breaker) == &breaker);
+    const auto fifth = cores.of(5);
+    REQUIRE(fifth);
+    CHECK(fifth.find("payments") == nullptr);
+    const auto& handle = fifth.handle_to(breaker);
     CHECK(handle == breaker);
     CHECK(handle.use_count() == 1);
-    CHECK(fifth->find("payments") == &handle);
-    CHECK(&fifth->find_or_add(breaker) == &handle);
-    CHECK(fifth->find("mail") == nullptr);
-    CHECK(cores.of(6)->find("payments") == nullptr);
+    CHECK(fifth.find("payments") == &handle);
+    CHECK(&fifth.handle_to(breaker) == &handle);
+    CHECK(fifth.find("mail") == nullptr);
+    CHECK(cores.of(6).find("payments") == nullptr);
 }
 
 TEST_CASE("R61: of those that look up on a core at the same time one at most uses its handles") {
     Cores cores{0};
     std::optional<Shared> early(std::in_place, cores.mutex, 1);
-    CHECK(cores.handles.of_core(*early) != nullptr);
+    CHECK(cores.handles.of_core(*early));
     {
         const Shared late{cores.mutex, 1};
-        CHECK(cores.handles.of_core(late) == nullptr);
+        CHECK_FALSE(cores.handles.of_core(late));
         early.reset();
-        CHECK(cores.of(1) == nullptr);  // late is still there
-        CHECK(cores.of(2) != nullptr);
+        CHECK_FALSE(cores.of(1));  // late is still there
+        CHECK(cores.of(2));
     }
-    CHECK(cores.of(1) != nullptr);
+    CHECK(cores.of(1));
 }
 
 TEST_CASE("R61: a core without memory for a handle does without") {
     Cores cores{0};
-    auto& handles = *cores.of(1);
+    const auto handles = cores.of(1);
     const auto entry = std::make_shared<CircuitBreaker>("payments");
     if (allocations_are_counted()) {
         const std::shared_ptr<CircuitBreaker>* found = nullptr;
         {
             const NoMemory none;
-            found = &handles.find_or_add(entry);
+            found = &handles.handle_to(entry);
         }
         CHECK(found == &entry);
     }
-    CHECK(&handles.find_or_add(entry) != &entry);
+    CHECK(&handles.handle_to(entry) != &entry);
 }
 
 TEST_CASE("R63: a breaker is held by whoever holds a copy of any handle, and by no handle itself") {
     Cores cores{0};
     const auto entry = std::make_shared<CircuitBreaker>("payments");  // as the registry holds it
     CHECK(cores.handles.holders(entry) == 0);
-    const auto& first = cores.of(1)->find_or_add(entry);
-    const auto& second = cores.of(2)->find_or_add(entry);
+    const auto& first = cores.of(1).handle_to(entry);
+    const auto& second = cores.of(2).handle_to(entry);
     CHECK(cores.handles.holders(entry) == 0);
     auto plain = entry;
     auto of_first = first;
@@ -133,10 +134,10 @@ TEST_CASE("R65: a breaker whose handles are removed goes with the last copy of a
     Cores cores{0};
     auto entry = std::make_shared<CircuitBreaker>("payments");
     const std::weak_ptr<CircuitBreaker> watch = entry;
-    auto copy = cores.of(1)->find_or_add(entry);
+    auto copy = cores.of(1).handle_to(entry);
     const std::weak_ptr<CircuitBreaker> of_copy = copy;
     cores.handles.remove("payments");
-    CHECK(cores.of(1)->find("payments") == nullptr);
+    CHECK(cores.of(1).find("payments") == nullptr);
     entry.reset();
     CHECK(copy->name() == "payments");
     copy.reset();
@@ -146,11 +147,11 @@ TEST_CASE("R65: a breaker whose handles are removed goes with the last copy of a
 
 TEST_CASE("R61: a core keeps no more handles than its share, and does without the rest") {
     Cores cores{0};
-    auto& handles = *cores.of(1);
+    const auto handles = cores.of(1);
     std::vector<std::shared_ptr<CircuitBreaker>> breakers;
     const auto adds_another = [&] {
         breakers.push_back(std::make_shared<CircuitBreaker>("b" + std::to_string(breakers.size())));
-        return &handles.find_or_add(breakers.back()) != &breakers.back();
+        return &handles.handle_to(breakers.back()) != &breakers.back();
     };
     while (adds_another()) REQUIRE(breakers.size() < 20'000);
     CHECK(breakers.size() == 12'289);

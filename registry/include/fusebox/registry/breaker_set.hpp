@@ -17,8 +17,8 @@
 
 namespace fusebox {
 
-/// `[breakers.defaults]` and `[breakers."name"]` of a configuration. A value, cheap to copy; distinct objects may be used
-/// by different threads.
+/// `[breakers.defaults]` and `[breakers."name"]` of a configuration. A value, cheap to copy; distinct objects may be
+/// used by different threads.
 ///
 /// An entry may name a `preset`, another entry that it `inherits` from, a `criticality`, and any field of
 /// `CircuitBreakerConfig`. Some fields may be written under other names too; the module's README lists them.
@@ -32,8 +32,8 @@ public:
 
     /// No entries: every breaker gets what its caller asks for.
     BreakerSet();
-    /// The `breakers` table of `toml_text`; other tables are left alone. Any mistake rejects the whole, all are named in
-    /// the order of the text.
+    /// The `breakers` table of `toml_text`; other tables are left alone. Any mistake rejects the whole, all are named
+    /// in the order of the text.
     static std::expected<BreakerSet, Mistakes> from_toml(std::string_view toml_text);
     /// Adds the entry `name` from the one table at `path`, for tables that configure a breaker where it is used:
     /// `add_from_toml(text, "upstreams[0].circuit_breaker", "upstream-models")`. Nothing at `path` adds nothing; a

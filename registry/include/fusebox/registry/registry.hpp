@@ -70,9 +70,9 @@ struct RegistryHealth {
     std::vector<BreakerHealth> breakers;  ///< by name
 };
 
-/// Thread contract: any member from any thread; only calls of `keep_state` must not overlap. Listeners run on the thread that caused the event, with no lock held, and
-/// may call any member; what they throw is counted and swallowed (R37). Finding a breaker takes a shared lock; a caller
-/// on a hot path keeps the pointer.
+/// Thread contract: any member from any thread; only calls of `keep_state` must not overlap. Listeners run on the
+/// thread that caused the event, with no lock held, and may call any member; what they throw is counted and swallowed
+/// (R37). Finding a breaker takes a shared lock; a caller on a hot path keeps the pointer.
 ///
 ///     auto breaker = fusebox::registry().get_or_create("sentinel", *fusebox::preset("llm_service"));
 class Registry {
@@ -90,17 +90,17 @@ public:
     /// By the loaded `BreakerSet` (its defaults, its entry of this name). One breaker per name, however many ask (R61).
     /// Throws `std::invalid_argument` for a name that `CircuitBreaker` refuses.
     std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name);
-    /// `config` is the caller's base; an entry of this name in the loaded set overrides it (R62, `BreakerSet::resolve`).
-    /// An existing breaker is returned as it is; a different configuration raises `ConfigConflictEvent`, never silence.
-    /// `criticality` holds where the set does not say; the first caller's counts. Throws `InvalidConfig` when `config`
-    /// and the set come to a bad configuration.
+    /// `config` is the caller's base; an entry of this name in the loaded set overrides it (R62,
+    /// `BreakerSet::resolve`). An existing breaker is returned as it is; a different configuration raises
+    /// `ConfigConflictEvent`, never silence. `criticality` holds where the set does not say; the first caller's counts.
+    /// Throws `InvalidConfig` when `config` and the set come to a bad configuration.
     std::shared_ptr<CircuitBreaker> get_or_create(std::string_view name, const CircuitBreakerConfig& config,
                                                   Criticality criticality = Criticality::degraded);
     /// Null when there is none.
     ///
-    /// Here and in `get_or_create`: pointers to one breaker may come from different cores, which count their copies apart.
-    /// Compare them by `==`, not by `owner_before`; and hold the `shared_ptr` itself: a `weak_ptr` made from it may expire
-    /// once the breaker is removed, although somebody who looked it up elsewhere still holds it.
+    /// Here and in `get_or_create`: pointers to one breaker may come from different cores, which count their copies
+    /// apart. Compare them by `==`, not by `owner_before`; and hold the `shared_ptr` itself: a `weak_ptr` made from it
+    /// may expire once the breaker is removed, although somebody who looked it up elsewhere still holds it.
     [[nodiscard]] std::shared_ptr<CircuitBreaker> get(std::string_view name) const;
 
     /// Takes over `set`: existing breakers for which it comes to something else than the set before are reconfigured in
@@ -128,22 +128,23 @@ public:
         /// most 24 h
         Duration interval{std::chrono::seconds{1}};
     };
-    /// Keeps the states of the breakers in `store` (R52). It is read once, now; breakers that are made from now on go on
-    /// where it says they were. Those that are there and have never changed their state go on there only where it says
-    /// open, half_open or forced_open: one may trip during this call, and a saved `closed`, `disabled` or `metrics_only`
-    /// would let the calls through that the trip has just stopped. So call this before breakers are made. From then on a thread
-    /// of the registry's own saves what changes its state, soon after, and open breakers at every interval; no caller
-    /// ever waits for the store, and its failures are events. A removed breaker's state is dropped.
+    /// Keeps the states of the breakers in `store` (R52). It is read once, now; breakers that are made from now on go
+    /// on where it says they were. Those that are there and have never changed their state go on there only where it
+    /// says open, half_open or forced_open: one may trip during this call, and a saved `closed`, `disabled` or
+    /// `metrics_only` would let the calls through that the trip has just stopped. So call this before breakers are
+    /// made. From then on a thread of the registry's own saves what changes its state, soon after, and open breakers at
+    /// every interval; no caller ever waits for the store, and its failures are events. A removed breaker's state is
+    /// dropped.
     ///
-    /// Takes the place of the store before, if any; null: nothing is kept any longer. Throws `std::invalid_argument` for
-    /// an interval that is out of range, and then changes nothing; `std::system_error` when the thread cannot be started,
-    /// and then nothing is kept any longer.
+    /// Takes the place of the store before, if any; null: nothing is kept any longer. Throws `std::invalid_argument`
+    /// for an interval that is out of range, and then changes nothing; `std::system_error` when the thread cannot be
+    /// started, and then nothing is kept any longer.
     ///
     /// Calls must not overlap: not from two threads, nor from a listener while another call is under way.
     void keep_state(std::shared_ptr<StateStore> store, KeepStateOptions options);
     void keep_state(std::shared_ptr<StateStore> store) { keep_state(std::move(store), KeepStateOptions{}); }
-    /// Saves what is not saved yet, on the calling thread, and says whether all is saved. The destructor does so too; the
-    /// registry of the process, which is never destroyed, has to be asked. True without a store.
+    /// Saves what is not saved yet, on the calling thread, and says whether all is saved. The destructor does so too;
+    /// the registry of the process, which is never destroyed, has to be asked. True without a store.
     bool save_now();
 
     /// Every event of the registry itself.

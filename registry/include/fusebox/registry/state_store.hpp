@@ -25,8 +25,8 @@ struct StateStoreError {
     std::string message;
 };
 
-/// Keeps snapshots of breakers. `Registry::keep_state` drives it: one thread at a time, never on the path of a call, and as
-/// long as it takes. What an implementation throws is taken as its error.
+/// Keeps snapshots of breakers. `Registry::keep_state` drives it: one thread at a time, never on the path of a call,
+/// and as long as it takes. What an implementation throws is taken as its error.
 class StateStore {
 public:
     StateStore() = default;
@@ -54,15 +54,15 @@ private:
     SavedBreakers kept_;
 };
 
-/// Keeps them in one file of JSON, replaced as a whole (written beside it, synced, renamed), so that whatever happens there
-/// is the old file or the new one. Meant for some thousand breakers: each save writes all of them.
+/// Keeps them in one file of JSON, replaced as a whole (written beside it, synced, renamed), so that whatever happens
+/// there is the old file or the new one. Meant for some thousand breakers: each save writes all of them.
 ///
-/// A file that is damaged, truncated or of a newer version is refused by every operation, with path, line and field, and is
-/// never overwritten: mend it, or move it away, and the next save begins a new one. One process per file, and in it one
-/// thread at a time.
+/// A file that is damaged, truncated or of a newer version is refused by every operation, with path, line and field,
+/// and is never overwritten: mend it, or move it away, and the next save begins a new one. One process per file, and in
+/// it one thread at a time.
 ///
-/// The file holds the breakers' reports as they are: messages of errors, trace ids, actors and notes. Never put secrets in
-/// them. Every save makes it anew with mode 0600, readable by its owner only.
+/// The file holds the breakers' reports as they are: messages of errors, trace ids, actors and notes. Never put secrets
+/// in them. Every save makes it anew with mode 0600, readable by its owner only.
 ///
 ///     fusebox::registry().keep_state(std::make_shared<fusebox::FileStateStore>("/var/lib/shop/breakers.json"));
 class FileStateStore final : public StateStore {
@@ -81,8 +81,8 @@ private:
     std::optional<SavedBreakers> kept_;  // what the file holds; none: it was not read yet, or was refused
 };
 
-/// The text that `FileStateStore` writes: JSON with a version, one breaker after the other. Bytes that are not UTF-8 come
-/// back as they were.
+/// The text that `FileStateStore` writes: JSON with a version, one breaker after the other. Bytes that are not UTF-8
+/// come back as they were.
 [[nodiscard]] std::string format_state(const SavedBreakers& breakers);
 /// What `format_state` wrote. A mistake names the line (of a text that is no JSON) or the field
 /// (`breakers[2].reports[0].from`); whatever `CircuitBreaker::restore` would refuse is one.

@@ -8,9 +8,10 @@
 
 namespace fusebox {
 
-// Each finds the breaker of that name, makes it where there is none, and calls through it: `CircuitBreaker::call` says what
-// an operation is and what comes back, `Registry::get_or_create` what `config` means (the registry's file stands above it)
-// and what is thrown for a bad one or a bad name. Without a registry it is the process's own, `registry()` (R60). Any thread.
+// Each finds the breaker of that name, makes it where there is none, and calls through it: `CircuitBreaker::call` says
+// what an operation is and what comes back, `Registry::get_or_create` what `config` means (the registry's file stands
+// above it) and what is thrown for a bad one or a bad name. Without a registry it is the process's own, `registry()`
+// (R60). Any thread.
 //
 //     auto answer = fusebox::with_circuit_breaker("payments", [&] { return client.charge(card); });
 //
