@@ -15,20 +15,15 @@ the parts of a sign, which spaces separate,
     What is qualified with a foreign namespace is from elsewhere too.
 """
 
-import fnmatch
 import re
 
-from house.comments import part
+from house.sources import FOREIGN, WORD, Sources
 from house.tree import ROOT
 
-FOREIGN = "scripts/foreign_names.txt"
 PAGES_NOT_HELD = ("CHANGELOG.md", "docs/roadmap.md")
-CODE = (".cpp", ".hpp", ".h", ".cc", ".py", ".cmake", ".txt", ".js", ".sh", "dev", ".ci/run", ".in")
-DATA = (".json", ".yaml", ".yml", ".toml", ".clang-tidy", ".clang-format", ".expected", ".supp", ".gitignore")
 FOREIGN_NAMESPACES = re.compile(r"\b(?:std|asio|boost|prometheus|nlohmann|httplib|Catch|rc|pqxx|toml|benchmark)::[\w:]+")
 
 ENDING = re.compile(r"\.(?:cpp|hpp|h|py|md|txt|cmake|toml|yaml|yml|json|js|sh|expected|supp|in)$")
-WORD = re.compile(r"(?<!\w)[A-Za-z_]\w*")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*")
 BARE_NAME = r"[A-Za-z_]\w*(?:::~?[A-Za-z_]\w*)+|[a-z]\w*_[a-z0-9_]*[a-z0-9]\b|\b[A-Z][a-z]+[A-Z]\w*"
 BARE_FILE = r"(?:[\w-]+/)*[\w-]+\.(?:md|hpp|cpp|py|cmake|js)\b(?![\w`/-]|\.\w)"
@@ -36,57 +31,6 @@ SPAN = re.compile(r"(?<!`)(``?)(?!`)((?:(?!\n[ \t]*\n).)+?)(?<!`)\1(?!`)", re.S)
 SHOWN = re.compile(r"^ {4,}.*$", re.M)  # in a comment: code that is shown
 LINK = re.compile(r"\]\([^)]*\)|https?://\S+")  # docs_test follows the links
 FENCE = re.compile(r"^[ \t]*(```+)(?P<language>\w*)[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.M | re.S)
-# Its test has names that exist nowhere.
-NO_SOURCE = (FOREIGN, "tests/whole/house/check_house_test.py")
-
-
-class Sources:
-    """What the sources say, comments left out."""
-
-    def __init__(self, tree):
-        self.words, self.words_of, self.text, self.comments = set(), [], [], []
-        names = tree.files(*CODE, *DATA)
-        for path in names:
-            if str(path) in NO_SOURCE:
-                continue
-            text = "\n".join(tree.lines(path))
-            code = text
-            if path.name.endswith(CODE) or str(path) in CODE:
-                code, blocks = part(path.name, text)
-                self.comments += [(path, line, comment) for line, comment in blocks]
-            words = set(WORD.findall(code))
-            self.words |= words
-            self.words_of.append(words)
-            self.text.append(code)
-        self.text = "\n".join(self.text)
-        self.files = {str(path) for path in tree.paths}
-        self.folders = {str(folder) for path in tree.paths for folder in path.parents}
-        self.ends = set()
-        for name in self.files | self.folders:
-            parts = name.split("/")
-            self.ends |= {"/".join(parts[at:]) for at in range(len(parts))}
-        self.words |= {word for name in self.files for word in WORD.findall(name)}
-
-    def has_path(self, path, page):
-        path = path.rstrip("/")
-        beside = str((page.parent / path)) if not path.startswith("..") else ""
-        if path in self.ends or beside in self.ends or path in (".", ""):
-            return True
-        if path.startswith(".."):
-            return (ROOT / page.parent / path).exists()
-        if re.search(r"[*]|\b[A-Z_]+\b", path):
-            pattern = re.sub(r"\b[A-Z_]{2,}\b", "*", path)
-            return any(fnmatch.fnmatchcase(end, pattern) for end in self.ends)
-        return False
-
-    def has_word(self, word):
-        return word in self.words
-
-    def has_part_of_word(self, part, begins):
-        return any(word.startswith(part) if begins else word.endswith(part) for word in self.words)
-
-    def together(self, words):
-        return any(words <= of_one for of_one in self.words_of)
 
 
 class Signs:
