@@ -1,4 +1,4 @@
-// The steady clock as it was at the system's last tick: quicker to read, and late.
+// The steady clock as it was at the kernel's last tick.
 #pragma once
 
 #include <ctime>
@@ -7,10 +7,7 @@
 
 namespace fusebox::detail {
 
-/// A bound for how late it is: ten of the longest ticks in use (CONFIG_HZ=100), since a paused machine may miss some.
-inline constexpr Duration coarse_lag = std::chrono::milliseconds{100};
-
-/// Half the cost of a look at the processor's counter.
+/// At most `Clock::coarse_lag` late, at half the cost of a read of the processor's counter.
 [[nodiscard]] inline TimePoint coarse_steady_clock() noexcept {
 #ifdef CLOCK_MONOTONIC_COARSE
     timespec time;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled in by the next line

@@ -4,6 +4,7 @@
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "coarse_clock.hpp"
@@ -73,17 +74,20 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
     return std::nullopt;
 }
 
-// The coarse clock is late by coarse_lag at most, so it settles the question only where more time than that is left (R3).
-// The question is left to acquire() also where a listener waits for rejections (R36).
+// The coarse time is late by coarse_lag at most, so it settles the question only where more than that is left (R3). The
+// question is left to acquire() also where the clock has no coarse time, and where a listener waits for rejections (R36).
 Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
-    if (state_of(word) != State::open || !by_steady_clock_) [[unlikely]]
+    if (state_of(word) != State::open) [[unlikely]]
         return Duration::zero();
-    // acquire: both loads pair with the releases in transition() (I2).
+    // The clock of nearly all breakers is read without the virtual call.
+    const auto coarse = by_steady_clock_ ? std::optional{detail::coarse_steady_clock()} : clock_->coarse_now();
+    if (!coarse) [[unlikely]]
+        return Duration::zero();
+    // acquire: both loads pair with the releases in transition(). The second look at the word: I2.
     const TimePoint retry_at{Duration{retry_at_.load(std::memory_order_acquire)}};
-    // The coarse clock may stand before the moment at which the circuit opened: no more is left than the open time (R2).
-    const auto left =
-        std::min(retry_at - detail::coarse_steady_clock(), Duration{open_for_.load(std::memory_order_acquire)});
-    if (left <= detail::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))
+    // The coarse time may be before the moment at which the circuit opened: no more is left than the open time (R2).
+    const auto left = std::min(retry_at - *coarse, Duration{open_for_.load(std::memory_order_acquire)});
+    if (left <= Clock::coarse_lag || word_.load(std::memory_order_acquire) != word || impl_->wants(EventMask::calls))
         [[unlikely]] {
         return Duration::zero();
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 #include <fusebox/core/detail/tick_clock.hpp>
 
@@ -28,6 +29,12 @@ public:
     /// Monotonic: never goes back, whatever happens to the calendar.
     [[nodiscard]] virtual TimePoint now() const noexcept = 0;
     [[nodiscard]] virtual WallTime wall_now() const noexcept = 0;
+
+    /// A reading of `now` that is up to `coarse_lag` old, from a clock that has one which costs less; default: none. By it a
+    /// breaker rejects while its retry time is further away than that (R3).
+    [[nodiscard]] virtual std::optional<TimePoint> coarse_now() const noexcept { return std::nullopt; }
+    /// Ten of the longest ticks that kernels use (CONFIG_HZ=100), since a paused machine may miss some.
+    static constexpr Duration coarse_lag = std::chrono::milliseconds{100};
 };
 
 /// The real clocks of the machine. Stateless; `steady_clock()` hands out the one instance everybody shares.
@@ -44,6 +51,8 @@ public:
     [[nodiscard]] WallTime wall_now() const noexcept override {
         return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     }
+    /// The time of the kernel's last tick.
+    [[nodiscard]] std::optional<TimePoint> coarse_now() const noexcept override;
 };
 
 /// The process-wide `SteadyClock`; lives until exit.
