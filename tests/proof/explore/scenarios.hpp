@@ -1,34 +1,23 @@
-// The scenarios in which the breaker is explored: two or three threads, a few operations each.
+// All scenarios in which the breaker is explored. Each rule group has a file of its own in scenarios/.
 #pragma once
 
-#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "proof/explore/search.hpp"
-#include "proof/explore/world.hpp"
+#include "proof/explore/scenario.hpp"
 
 namespace fusebox::test::explore {
 
-using Operation = std::function<void(World&)>;
+[[nodiscard]] std::vector<Scenario> admission_scenarios();
+[[nodiscard]] std::vector<Scenario> settling_scenarios();
+[[nodiscard]] std::vector<Scenario> transitions_scenarios();
+[[nodiscard]] std::vector<Scenario> judging_scenarios();
+[[nodiscard]] std::vector<Scenario> window_scenarios();
+[[nodiscard]] std::vector<Scenario> hung_calls_scenarios();
+[[nodiscard]] std::vector<Scenario> recovery_scenarios();
+[[nodiscard]] std::vector<Scenario> reading_scenarios();
 
-struct Scenario {
-    std::string name;  ///< begins with the rules it is about
-    bool big{};        ///< takes more than a second or two, and is left out of explore_test
-    CircuitBreakerConfig config{};
-    std::function<void(World&)> prepare{};
-    std::vector<std::vector<Operation>> threads;
-    /// After all threads, and after what holds in every scenario. May be empty.
-    std::function<void(World&)> check{};
-    /// Every execution must look as one in which whole operations follow one another in some order.
-    bool explained{};
-    bool listening{};
-    unsigned cores{1};
-};
-
+/// The scenarios of every group, in the order above.
 [[nodiscard]] std::span<const Scenario> scenarios();
-/// Explores one to the end.
-[[nodiscard]] Result explore(const Scenario& scenario);
 
 }  // namespace fusebox::test::explore

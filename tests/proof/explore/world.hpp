@@ -1,4 +1,4 @@
-// A breaker on a clock that is itself a step, what the threads of a scenario did with it, and what must hold afterwards.
+// The world of one execution: a breaker, a clock whose uses are steps, a record of what the threads did, and the checks.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace fusebox::test::explore {
 
-/// Reading it and letting time pass are steps like any other.
+/// A clock for explored breakers: reading the clock and letting time pass are steps, as every use of an atomic is.
 class StepClock final : public Clock {
 public:
     [[nodiscard]] TimePoint now() const noexcept override { return TimePoint{Duration{now_.load()}}; }
@@ -31,14 +31,16 @@ public:
 
     World(const CircuitBreakerConfig& config, bool listening);
 
-    // ---- operations of a scenario: each is one, whatever it consists of inside ----
+    // ---- operations: a scenario's threads are made of them; `serializable` takes each as one whole ----
+    /// Asks the breaker for a permit and keeps the permit in the slot; counts a rejection.
     void acquire(std::size_t slot);
-    /// Nothing where the slot has no permit.
+    /// Settles the permit of the slot; does nothing where the slot has no permit.
     void settle(std::size_t slot, Outcome outcome);
+    /// Destroys the permit of the slot unsettled.
     void drop(std::size_t slot);
     void advance(Duration by) { clock.advance(by); }
 
-    // ---- moves for `prepare` ----
+    // ---- what `prepare` uses besides ----
     void call(Outcome outcome) {
         acquire(most_permits - 1);
         settle(most_permits - 1, outcome);
@@ -54,7 +56,7 @@ public:
     /// R24: time and good probes lead to closed, whatever has happened.
     void check_recovery();
 
-    /// What an operator sees, as far as every order of whole operations must be able to give the same.
+    /// What an operator sees at the end of an execution, as text; `serializable` compares these texts.
     [[nodiscard]] std::string picture();
 
     [[nodiscard]] unsigned held() const;
