@@ -32,7 +32,8 @@ def product_sources(build):
 def fingerprint(path, entry):
     """A hash of all that decides what clang-tidy would say, or None when the compiler cannot tell."""
     command = shlex.split(entry["command"])
-    compiler = next(i for i, word in enumerate(command) if word.rsplit("/", 1)[-1].startswith(("c++", "g++", "clang++")))
+    compilers = ("c++", "g++", "clang++")
+    compiler = next(i for i, word in enumerate(command) if word.rsplit("/", 1)[-1].startswith(compilers))
     flags = [word for word in command[compiler + 1 :] if word not in ("-c", "-MD", str(path))]
     for option in ("-o", "-MT", "-MF"):
         while option in flags:
@@ -67,7 +68,8 @@ def main():
         if mark and stamp.is_file() and stamp.read_text() == mark:
             return name, True, None
         # The database holds GCC's flags; clang need not know them all.
-        command = [TIDY, "-p", str(build), "--quiet", "--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-error", str(path)]
+        command = [TIDY, "-p", str(build), "--quiet", "--extra-arg=-Wno-unknown-warning-option",
+                   "--extra-arg=-Wno-error", str(path)]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if run.returncode == 0 and mark:
             stamp.write_text(mark)

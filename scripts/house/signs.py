@@ -21,7 +21,8 @@ from house.sources import FOREIGN, WORD, Sources
 from house.tree import ROOT
 
 PAGES_NOT_HELD = ("CHANGELOG.md", "docs/roadmap.md")
-FOREIGN_NAMESPACES = re.compile(r"\b(?:std|asio|boost|prometheus|nlohmann|httplib|Catch|rc|pqxx|toml|benchmark)::[\w:]+")
+NAMESPACES = "std|asio|boost|prometheus|nlohmann|httplib|Catch|rc|pqxx|toml|benchmark"
+FOREIGN_NAMESPACES = re.compile(rf"\b(?:{NAMESPACES})::[\w:]+")
 
 ENDING = re.compile(r"\.(?:cpp|hpp|h|py|md|txt|cmake|toml|yaml|yml|json|js|sh|expected|supp|in)$")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9]*")

@@ -148,7 +148,8 @@ class OpenApi:
             self.check_problem(response)
             return
         documented = operation['responses'].get(str(response.status))
-        assert documented, f'{method} {template} answers {response.status}, which the document does not name: {response}'
+        assert documented, (f'{method} {template} answers {response.status}, '
+                            f'which the document does not name: {response}')
         documented = self.resolve(documented)
         self.seen.add((template, method.upper(), str(response.status)))
         for name, header in documented.get('headers', {}).items():
@@ -251,7 +252,7 @@ class Incidentd:
 
 
 class Receiver:
-    """A webhook receiver whose behaviour can be changed while it runs: ok, hang, a status, or down (nothing listens)."""
+    """A webhook receiver that can be told while it runs: ok, hang, a status, or down (nothing listens)."""
 
     def __init__(self):
         self.port = free_port()
@@ -320,7 +321,8 @@ class Receiver:
     def set(self, *mode, **headers):
         """set('hang') or set(429, Retry_After='3')."""
         with self._changed:
-            self.mode = ('hang',) if mode[0] == 'hang' else ('status', mode[0], {k.replace('_', '-'): v for k, v in headers.items()})
+            named = {k.replace('_', '-'): v for k, v in headers.items()}
+            self.mode = ('hang',) if mode[0] == 'hang' else ('status', mode[0], named)
             self._changed.notify_all()
         return self
 
@@ -335,7 +337,8 @@ def header(record, name):
 def signature_is_valid(record, secret=WEBHOOK_SECRET):
     """Standard Webhooks, by the document; the npm package checks the same in verify_webhooks.js."""
     key = base64.b64decode(secret.removeprefix('whsec_'))
-    signed = b'.'.join([header(record, 'webhook-id').encode(), header(record, 'webhook-timestamp').encode(), record['body']])
+    signed = b'.'.join([header(record, 'webhook-id').encode(), header(record, 'webhook-timestamp').encode(),
+                        record['body']])
     want = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
     given = [s.removeprefix('v1,') for s in header(record, 'webhook-signature').split(' ') if s.startswith('v1,')]
     return any(hmac.compare_digest(want, g) for g in given)
@@ -372,7 +375,8 @@ class Case(unittest.TestCase):
         failed = result and any(test is self for test, _ in [*result.failures, *result.errors])
         if failed:
             for log in sorted(self.folder.glob('*.log')):
-                print(f'----- {log.name} (last 60 lines)', *log.read_text(errors='replace').splitlines()[-60:], sep='\n',
+                print(f'----- {log.name} (last 60 lines)', *log.read_text(errors='replace').splitlines()[-60:],
+                      sep='\n',
                       file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
 

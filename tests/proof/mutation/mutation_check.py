@@ -4,8 +4,8 @@
     mutation_check.py [--only REGEX] [--jobs N] [--list]
 
 For each mutant of mutants.py: make it in a copy of the tree (below build/mutation), build, and run core_test, then
-model_test, then explore_test, until one of them fails. Fails when a mutant survives, when its text is not in the source any
-more, when it does not compile, or when a test fails without any mutant.
+model_test, then explore_test, until one of them fails. Fails when a mutant survives, when its text is not in the source
+any more, when it does not compile, or when a test fails without any mutant.
 """
 
 import argparse
@@ -30,8 +30,8 @@ COPIED = ["CMakeLists.txt", "cmake", "core", "testkit",
 CONFIGURATION = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O0 -g0",
                  "-DFUSEBOX_ONLY_MODULES=core;testkit", "-DFUSEBOX_BUILD_EXAMPLES=OFF", "-DFUSEBOX_WERROR=OFF"]
 
-# Program, environment, and the seconds after which it hangs. Cheapest first. The model finds most of what it finds at all
-# within few sequences.
+# Program, environment, and the seconds after which it hangs. Cheapest first. The model finds most of what it finds at
+# all within few sequences.
 CHECKS = [
     ("core_test", {}, 120),
     ("model_test", {"FUSEBOX_SEQUENCES": "2000"}, 120),

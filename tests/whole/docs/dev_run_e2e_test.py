@@ -1,4 +1,5 @@
-"""`./dev run` does what README.md promises: it starts incidentd, says where it is, and its curl line makes an incident."""
+"""`./dev run` does what README.md promises: it starts incidentd, says where it is, and its curl line makes an
+incident."""
 
 import json
 import os
@@ -39,7 +40,8 @@ class DevRunTest(unittest.TestCase):
         self.addCleanup(stop)
         output = self.folder / "log"
         wait_until(
-            lambda: process.poll() is not None or "See it:" in output.read_text(errors="replace"), 200, "./dev run is up"
+            lambda: process.poll() is not None or "See it:" in output.read_text(errors="replace"), 200,
+            "./dev run is up"
         )
         text = output.read_text(errors="replace")
         self.assertIsNone(process.poll(), text)

@@ -23,7 +23,8 @@ class DocsConfigTest(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
 
     def said(self, *command, environment=()):
-        run = subprocess.run([str(word) for word in command], cwd=self.folder, capture_output=True, text=True, timeout=20,
+        run = subprocess.run([str(word) for word in command], cwd=self.folder, capture_output=True, text=True,
+                             timeout=20,
                              env={**os.environ, **dict(environment)})
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         return run.stdout
@@ -36,7 +37,8 @@ class DocsConfigTest(unittest.TestCase):
                 file = self.folder / "block.toml"
                 file.write_text(text, encoding="utf-8")
                 # What it takes from the environment is there; a secret is one that a webhook can sign with.
-                variables = {name: SECRET for name in re.findall(r'\$\{(\w+)\}|_env = "(\w+)"', text) for name in name if name}
+                variables = {name: SECRET for name in re.findall(r'\$\{(\w+)\}|_env = "(\w+)"', text) for name in name
+                             if name}
                 self.said(FUSEBOX, "check-config", file, environment=variables)
                 self.said(INCIDENTD, "--check", "--config", file, environment=variables)
 
@@ -54,7 +56,8 @@ class DocsConfigTest(unittest.TestCase):
         self.addCleanup(service.wait, 20)
         self.addCleanup(service.terminate)
         ask += ["--url", f"http://{address}"]
-        wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, 20, "incidentd answers")
+        wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, 20,
+                   "incidentd answers")
         self.assertIn("store", self.said(*ask))
 
 

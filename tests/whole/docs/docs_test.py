@@ -104,7 +104,8 @@ class DocsTest(unittest.TestCase):
 
     def cmake(self):
         """All that CMake reads of this tree, but for the tests' own pages."""
-        listed = [*SOURCE.glob("cmake/*.cmake"), *SOURCE.glob("*/CMakeLists.txt"), *SOURCE.glob("core/*/CMakeLists.txt"),
+        listed = [*SOURCE.glob("cmake/*.cmake"), *SOURCE.glob("*/CMakeLists.txt"),
+                  *SOURCE.glob("core/*/CMakeLists.txt"),
                   *SOURCE.glob("tests/*/*/CMakeLists.txt")]
         return "\n".join(path.read_text(encoding="utf-8") for path in listed)
 
@@ -134,7 +135,8 @@ class DocsTest(unittest.TestCase):
                 if outcome:
                     judged.update(dict.fromkeys(kinds, outcome.replace("ignored", "neutral")))
                     kinds = []
-            said = dict(re.findall(r"^\| `(\w+)` \|.*\| (\w+) \|$", page.split(heading)[1].split("\n## ")[0], flags=re.M))
+            said = dict(re.findall(r"^\| `(\w+)` \|.*\| (\w+) \|$", page.split(heading)[1].split("\n## ")[0],
+                                   flags=re.M))
             with self.subTest(source=source):
                 self.assertGreater(len(judged), 5)
                 self.assertEqual(said, judged)

@@ -1,4 +1,5 @@
-"""examples_test.py CMAKE FOLDER: every C++ block of the documentation compiles; those marked `run` also run and succeed."""
+"""examples_test.py CMAKE FOLDER: every C++ block of the documentation compiles; those marked `run` also run and
+succeed."""
 
 import os
 import pathlib
@@ -12,7 +13,8 @@ CMAKE, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
 class ExamplesTest(unittest.TestCase):
     def test_every_block_compiles_and_every_program_runs(self):
         build = subprocess.run(
-            [CMAKE, "--build", os.environ["FUSEBOX_BUILD_DIR"], "--target", "docs_examples"], capture_output=True, text=True
+            [CMAKE, "--build", os.environ["FUSEBOX_BUILD_DIR"], "--target", "docs_examples"], capture_output=True,
+            text=True
         )
         self.assertEqual(build.returncode, 0, build.stdout + build.stderr)
         for program in sorted(FOLDER.glob("docs_*")):

@@ -20,7 +20,8 @@ def pages(source):
         names = listed.stdout.split("\n")
     else:  # an unpacked archive
         names = [
-            str(path.relative_to(source)) for path in source.rglob("*.md") if not {"build", "node_modules"} & set(path.parts)
+            str(path.relative_to(source)) for path in source.rglob("*.md")
+            if not {"build", "node_modules"} & set(path.parts)
         ]
     return [source / name for name in sorted(set(names)) if name and (source / name).is_file()]
 

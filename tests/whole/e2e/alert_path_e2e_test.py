@@ -157,9 +157,11 @@ alerting:
             message = json.loads(record['body'])
             order.setdefault(message['data']['id'], []).append(message['type'])
         self.assertEqual(order, {i['id']: ['incident.triggered', 'incident.resolved'] for i in incidents})
-        self.assertEqual(sorted(header(r, 'webhook-id') for r in accepted), sorted(n['id'] for n in service.notifications()))
+        self.assertEqual(sorted(header(r, 'webhook-id') for r in accepted),
+                         sorted(n['id'] for n in service.notifications()))
         # Every try of one notification carried the same id, the refused ones included.
-        self.assertLessEqual({header(r, 'webhook-id') for r in receiver.requests}, {n['id'] for n in service.notifications()})
+        self.assertLessEqual({header(r, 'webhook-id') for r in receiver.requests},
+                             {n['id'] for n in service.notifications()})
         self.assertGreaterEqual(min(r['at'] for r in accepted) - rate_limited_at, 1.9, 'Retry-After was kept')
         self.verify_with_npm(accepted)
 
@@ -174,16 +176,16 @@ alerting:
         self.assertEqual(service.get('/health').json['status'], 'pass')
 
     def verify_with_npm(self, records):
-        messages = [{'headers': {k.lower(): v for k, v in r['headers'].items()}, 'body': r['body'].decode()} for r in records]
-        result = subprocess.run(['node', SOURCE / 'tests' / 'whole' / 'e2e' / 'verify_webhooks.js'], input=json.dumps(messages),
-                                capture_output=True, text=True, env={**os.environ, 'HOOK_SECRET': WEBHOOK_SECRET,
-                                                                     'NODE_PATH': str(SOURCE / 'tests' / 'node_modules')})
+        messages = [{'headers': {k.lower(): v for k, v in r['headers'].items()}, 'body': r['body'].decode()}
+                    for r in records]
+        command = ['node', SOURCE / 'tests' / 'whole' / 'e2e' / 'verify_webhooks.js']
+        modules = str(SOURCE / 'tests' / 'node_modules')
+        environment = {**os.environ, 'HOOK_SECRET': WEBHOOK_SECRET, 'NODE_PATH': modules}
+        result = subprocess.run(command, input=json.dumps(messages), capture_output=True, text=True, env=environment)
         self.assertEqual((result.returncode, result.stdout.strip()), (0, str(len(records))), result.stderr)
         # The check can fail: one changed byte does not verify.
         messages[0]['body'] = messages[0]['body'].replace('incident', 'Incident', 1)
-        result = subprocess.run(['node', SOURCE / 'tests' / 'whole' / 'e2e' / 'verify_webhooks.js'], input=json.dumps(messages),
-                                capture_output=True, text=True, env={**os.environ, 'HOOK_SECRET': WEBHOOK_SECRET,
-                                                                     'NODE_PATH': str(SOURCE / 'tests' / 'node_modules')})
+        result = subprocess.run(command, input=json.dumps(messages), capture_output=True, text=True, env=environment)
         self.assertNotEqual(result.returncode, 0)
 
 

@@ -35,7 +35,8 @@ class Inputs(Case):
         resolve = {**alert, 'status': 'resolved'}
         self.assertEqual(self.service.post('/v1/alerts', resolve).json['status'], 'resolved')
         self.assertEqual(self.service.post('/v1/alerts', resolve).json['status'], 'unchanged')
-        self.assertEqual(self.service.post('/v1/alerts', alert).json['status'], 'unchanged', 'a late repeat reopens nothing')
+        self.assertEqual(self.service.post('/v1/alerts', alert).json['status'], 'unchanged',
+                         'a late repeat reopens nothing')
         again = {**alert, 'starts_at': ago(0)}
         self.assertEqual(self.service.post('/v1/alerts', again).json, {**first, 'status': 'updated'})
         incident = self.one()
@@ -70,7 +71,8 @@ class Inputs(Case):
                  'groupLabels': {}, 'commonLabels': {}, 'commonAnnotations': {}, 'externalURL': 'http://am',
                  'alerts': [alert]}
         self.assertEqual(self.service.post('/v1/webhooks/alertmanager', whole).json['results'][0]['status'], 'created')
-        old = {'status': 'resolved', 'alerts': [{'labels': alert['labels'], 'startsAt': alert['startsAt'], 'endsAt': ago(1)}]}
+        old = {'status': 'resolved',
+               'alerts': [{'labels': alert['labels'], 'startsAt': alert['startsAt'], 'endsAt': ago(1)}]}
         self.assertEqual(self.service.post('/v1/webhooks/alertmanager', old).json['results'][0]['status'], 'resolved')
 
     def test_text_of_any_language_survives(self):
@@ -142,14 +144,16 @@ allow_private_addresses = true
 to = ["hook"]
 ''')
         service.post('/v1/alerts', {'title': 'x'})
-        dead = wait_until(lambda: service.get('/v1/notifications?state=dead').json['notifications'], 15, 'a dead letter')[0]
+        dead = wait_until(lambda: service.get('/v1/notifications?state=dead').json['notifications'], 15,
+                          'a dead letter')[0]
         self.assertEqual((dead['attempts'], dead['last_error']['status'], dead['next_attempt_at']), (1, 404, None))
         self.assertIn('404', dead['last_error']['message'])
         self.assertEqual(service.breaker('notify:hook')['state'], 'closed', 'a configuration error is neutral')
         receiver.set(200)
         back = service.post(f"/v1/notifications/{dead['id']}/replay", admin=True)
         self.assertEqual((back.status, back.json['state']), (200, 'pending'))
-        done = wait_until(lambda: service.get('/v1/notifications?state=delivered').json['notifications'], 15, 'delivered')[0]
+        done = wait_until(lambda: service.get('/v1/notifications?state=delivered').json['notifications'], 15,
+                          'delivered')[0]
         self.assertEqual((done['id'], done['attempts']), (dead['id'], 2))
         self.assertEqual([r['headers']['webhook-id'] for r in receiver.requests], [dead['id']] * 2)
         self.assertEqual(service.post(f"/v1/notifications/{dead['id']}/replay", admin=True).status, 409)

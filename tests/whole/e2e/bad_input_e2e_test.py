@@ -8,7 +8,8 @@ from e2e import ADMIN_TOKEN, API, Case, Response, main
 
 INPUTS = ['/api/v2/alerts', '/v1/webhooks/alertmanager', '/v1/alerts']
 GOOD = {'/api/v2/alerts': [{'labels': {'alertname': 'Good'}}],
-        '/v1/webhooks/alertmanager': {'version': '4', 'status': 'firing', 'alerts': [{'labels': {'alertname': 'Good'}}]},
+        '/v1/webhooks/alertmanager': {'version': '4', 'status': 'firing',
+                                      'alerts': [{'labels': {'alertname': 'Good'}}]},
         '/v1/alerts': {'title': 'Good'}}
 
 
@@ -76,7 +77,8 @@ class BadInput(Case):
             '/v1/alerts': [({'title': 'x', 'severity': 'P9'}, 'severity'), ({'title': 'x', 'severity': 3}, 'severity'),
                            ({'title': ''}, 'title'), ({}, 'title'), ({'title': 'x' * 2000}, 'title'),
                            ({'title': 'x', 'labels': {'a': 1}}, 'labels.a'), ({'title': 'x', 'labels': 'a'}, 'labels'),
-                           ({'title': 'x', 'starts_at': 'yesterday'}, 'starts_at'), ({'title': 'x', 'status': 'maybe'}, 'status'),
+                           ({'title': 'x', 'starts_at': 'yesterday'}, 'starts_at'),
+                           ({'title': 'x', 'status': 'maybe'}, 'status'),
                            ({'title': 'x', 'unknown_field': 1}, 'unknown_field')],
             '/api/v2/alerts': [([{'labels': {'a': 'b'}}, {'labels': {'a': 1}}], '[1].labels.a'),
                                ([{'labels': {'a': 'b'}, 'startsAt': 'no'}], '[0].startsAt'),
@@ -107,7 +109,8 @@ class BadInput(Case):
     def test_unknown_ids_and_paths_are_not_found(self):
         unknown = 'inc_00000000000000000000000000'
         admin = {'Authorization': f'Bearer {ADMIN_TOKEN}'}
-        for path in (f'/v1/incidents/{unknown}', f'/v1/incidents/{unknown}/notifications', '/v1/circuit-breakers/nobody',
+        for path in (f'/v1/incidents/{unknown}', f'/v1/incidents/{unknown}/notifications',
+                     '/v1/circuit-breakers/nobody',
                      '/v1/circuit-breakers/nobody/reports', '/nowhere', '/v1', '/v1/incidents/a%00b',
                      '/v1/incidents/%ff%fe', '/v1/incidents/' + 'x' * 3000, '/..%2f..%2fetc/passwd'):
             self.refused('GET', path, status=(400, 404, 414))
@@ -119,7 +122,8 @@ class BadInput(Case):
         self.refused('POST', '/v1/notifications/msg_unknown/replay', b'', admin, status=(404,))
 
     def test_wrong_methods_are_refused(self):
-        for method, path in (('GET', '/v1/alerts'), ('DELETE', '/v1/incidents'), ('PUT', f'/v1/incidents/{self.incident}'),
+        for method, path in (('GET', '/v1/alerts'), ('DELETE', '/v1/incidents'),
+                             ('PUT', f'/v1/incidents/{self.incident}'),
                              ('POST', '/metrics'), ('PATCH', '/v1/circuit-breakers')):
             self.refused(method, path, b'', status=(404, 405))
 
@@ -149,7 +153,8 @@ class BadInput(Case):
             self.refused('POST', '/v1/circuit-breakers/store/open', body, {'Authorization': f'Bearer {ADMIN_TOKEN}'})
 
     def test_requests_that_are_not_http_do_no_harm(self):
-        for data in (b'\x00\x01\x02\x03' * 100, b'GET\r\n\r\n', b'POST /v1/alerts HTTP/1.1\r\nContent-Length: -5\r\n\r\n',
+        for data in (b'\x00\x01\x02\x03' * 100, b'GET\r\n\r\n',
+                     b'POST /v1/alerts HTTP/1.1\r\nContent-Length: -5\r\n\r\n',
                      b'POST /v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{',
                      b'GET / HTTP/1.1\r\n' + b'X: ' + b'y' * 100000 + b'\r\n\r\n'):
             with socket.create_connection(('127.0.0.1', self.service.port), timeout=5) as s:

@@ -27,7 +27,8 @@ class BreakerState(Case):
         self.operate(service, 'notify:log', 'trip', 'a drill')
         self.operate(service, 'store', 'metrics-only', 'watching')
         # Saved, and since then once more, so that the time left is that of the crash and not that of the trip.
-        wait_until(lambda: self.saved().get('notify:log', {}).get('time_left_ns', 60e9) < 59.5e9 and 'store' in self.saved(),
+        wait_until(lambda: self.saved().get('notify:log', {}).get('time_left_ns', 60e9) < 59.5e9
+                   and 'store' in self.saved(),
                    15, 'the time left is saved again')
         service.kill()
         left = self.saved()['notify:log']['time_left_ns'] / 1e9

@@ -36,7 +36,8 @@ class Command(Case):
         self.assertEqual(self.service.breaker('notify:log')['state'], 'forced_open')
         self.assertIn('forced_open', self.fusebox('list', code=1).stdout)
         self.assertIn('notify:log', self.fusebox('health', code=1).stdout)
-        self.assertEqual(json.loads(self.fusebox('--json', 'show', 'notify:log', code=1).stdout)['state'], 'forced_open')
+        self.assertEqual(json.loads(self.fusebox('--json', 'show', 'notify:log', code=1).stdout)['state'],
+                         'forced_open')
         self.fusebox('reset', 'notify:log', 'store', token=True)
         self.fusebox('list')
         unknown = self.fusebox('show', 'nobody', code=2)

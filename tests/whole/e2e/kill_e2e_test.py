@@ -94,7 +94,8 @@ class Kill(Case):
         for record in receiver.accepted():
             got[json.loads(record['body'])['data']['id']].add(header(record, 'webhook-id'))
         self.assertEqual(got, {n['incident_id']: {n['id']} for n in notifications})
-        print(f'{ALERTS} alerts, {KILLS} kills, {len(receiver.accepted())} deliveries of {len(notifications)} notifications')
+        deliveries = len(receiver.accepted())
+        print(f'{ALERTS} alerts, {KILLS} kills, {deliveries} deliveries of {len(notifications)} notifications')
 
 
 if __name__ == '__main__':

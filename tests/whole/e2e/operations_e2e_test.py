@@ -31,7 +31,8 @@ class Operations(Case):
 
     def test_it_runs_with_no_configuration_at_all(self):
         where = self.folder / 'listen'
-        daemon = self.daemon('incidentd', [INCIDENTD, '--listen', '127.0.0.1:0', '--listen-file', where], cwd=self.folder)
+        daemon = self.daemon('incidentd', [INCIDENTD, '--listen', '127.0.0.1:0', '--listen-file', where],
+                             cwd=self.folder)
         address = wait_until(lambda: where.exists() and where.read_text().strip(), 15, 'it is ready')
         self.assertEqual(http('POST', f'http://{address}/v1/alerts', {'title': 'first'}).status, 200)
         self.assertTrue((self.folder / 'data' / 'incidentd.db').exists())
@@ -57,7 +58,8 @@ class Operations(Case):
         service = self.incidentd('[breakers."store"]\nopen_timeout = "7s"\n')
         service.config.write_text(HOOK.format(url=receiver.url))
         service.daemon.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: 'notify:hook' in service.get('/v1/circuit-breakers').body.decode(), 10, 'the new destination')
+        wait_until(lambda: 'notify:hook' in service.get('/v1/circuit-breakers').body.decode(), 10,
+                   'the new destination')
         service.post('/v1/alerts', {'title': 'after the reload'})
         wait_until(receiver.accepted, 10, 'it is delivered')
         service.config.write_text(HOOK.format(url=receiver.url) + '[server]\nlisten = 5\nlisen = "x"\n')
@@ -112,7 +114,8 @@ class Operations(Case):
         service.stop()  # all is written
         lines = service.daemon.output().splitlines()
         for notification, destination in delivered.items():
-            self.assertEqual([destination, len([line for line in lines if notification in line])], [destination, 1], lines)
+            self.assertEqual([destination, len([line for line in lines if notification in line])], [destination, 1],
+                             lines)
 
     def test_a_bad_configuration_exits_2_naming_every_line_and_field(self):
         result = self.run_incidentd('--check', config='''[server]
@@ -127,7 +130,8 @@ type = "webhok"
 open_timeout = "soon"
 ''')
         self.assertEqual(result.returncode, 2)
-        for line, field in ((2, 'server.listen'), (3, 'server.max_body_bytes'), (4, 'stor'), (8, 'type'), (10, 'open_timeout')):
+        for line, field in ((2, 'server.listen'), (3, 'server.max_body_bytes'), (4, 'stor'), (8, 'type'),
+                            (10, 'open_timeout')):
             self.assertRegex(result.stdout + result.stderr, rf'bad\.toml:{line}:.*{field}')
         self.assertEqual(self.run_incidentd('--config', 'missing.toml').returncode, 2)
         self.assertEqual(self.run_incidentd(config='this is not TOML').returncode, 2)
@@ -139,7 +143,8 @@ open_timeout = "soon"
         self.assertIn('ingest', result.stdout + result.stderr)
 
     def test_check_prints_the_effective_configuration_without_secrets(self):
-        result = self.run_incidentd('--check', config=HOOK.format(url='https://user:hunter2@hooks.example/T0/secret-path'),
+        result = self.run_incidentd('--check',
+                                    config=HOOK.format(url='https://user:hunter2@hooks.example/T0/secret-path'),
                                     env={'HOOK_SECRET': WEBHOOK_SECRET, 'INCIDENTD_ADMIN_TOKEN': 'the-admin-token'})
         self.assertEqual(result.returncode, 0, result.stderr)
         for word in ('listen', '127.0.0.1:8080', 'sqlite:data/incidentd.db', 'hook'):

@@ -58,7 +58,8 @@ class RulesOfTheHouseTest(HouseTest):
     def test_hidden_and_commented_tests(self):
         (self.tree / "tests/unit/core").mkdir(parents=True)
         (self.tree / "tests/unit/core/CMakeLists.txt").write_text("fusebox_test(core_test SOURCES a_test.cpp)\n")
-        for line in ('TEST_CASE("x", "[.slow]") {}', 'TEST_CASE("x", "[core][!mayfail]") {}', '    // TEST_CASE("x") {'):
+        for line in ('TEST_CASE("x", "[.slow]") {}', 'TEST_CASE("x", "[core][!mayfail]") {}',
+                     '    // TEST_CASE("x") {'):
             with self.subTest(line=line):
                 self.assertIn("a_test.cpp:1: no test is", self.said_of("tests/unit/core/a_test.cpp", line + "\n"))
         self.assertEqual(self.said_of("tests/unit/core/a_test.cpp", 'TEST_CASE("R2: open rejects", "[core]") {}\n'), "")

@@ -1,4 +1,5 @@
-"""Every rule of docs/breaker-contract.md stands in the name of at least one test. Prints how many tests each rule has."""
+"""Every rule of docs/breaker-contract.md stands in the name of at least one test. Prints how many tests each rule
+has."""
 
 import collections
 import os
