@@ -14,13 +14,17 @@ from house import arrows, layout, signs, tests
 from house.tree import Tree
 
 
-def main():
-    tree = Tree()
+def problems(tree):
     for rules in (arrows, tests, layout, signs):
         rules.check(tree)
-    for text in tree.problems:
+    return tree.problems
+
+
+def main():
+    found = problems(Tree())
+    for text in found:
         print(text)
-    return 1 if tree.problems else 0
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ the parts of a sign, which spaces separate,
 import re
 
 from house.sources import FOREIGN, WORD, Sources
-from house.tree import ROOT
 
 PAGES_NOT_HELD = ("CHANGELOG.md", "docs/roadmap.md")
 NAMESPACES = "std|asio|boost|prometheus|nlohmann|httplib|Catch|rc|pqxx|toml|benchmark"
@@ -40,8 +39,8 @@ class Signs:
         self.foreign, self.used = {}, set()
         rooms = "|".join(sorted({path.parts[0] for path in tree.paths if len(path.parts) > 1}))
         self.bare = re.compile(rf"(?<![\w`/.<:${{@-])(?:{BARE_FILE}|(?:{rooms})/[\w./*-]*\w|{BARE_NAME})(?!\w|://)")
-        if (ROOT / FOREIGN).is_file():
-            for number, line in enumerate((ROOT / FOREIGN).read_text(encoding="utf-8").split("\n"), 1):
+        if (tree.root / FOREIGN).is_file():
+            for number, line in enumerate((tree.root / FOREIGN).read_text(encoding="utf-8").split("\n"), 1):
                 fields = line.split(None, 1)
                 if not fields or line.startswith("#"):
                     continue

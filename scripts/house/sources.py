@@ -4,7 +4,6 @@ import fnmatch
 import re
 
 from house.comments import part
-from house.tree import ROOT
 
 FOREIGN = "scripts/foreign_names.txt"
 # The test of these rules has names that exist nowhere.
@@ -22,8 +21,8 @@ class Sources:
 
     def __init__(self, tree):
         self.words, self.words_of, self.text, self.comments = set(), [], [], []
-        names = tree.files(*CODE, *DATA)
-        for path in names:
+        self.root = tree.root
+        for path in tree.files(*CODE, *DATA):
             if str(path) in NO_SOURCE:
                 continue
             text = "\n".join(tree.lines(path))
@@ -50,7 +49,7 @@ class Sources:
         if path in self.ends or beside in self.ends or path in (".", ""):
             return True
         if path.startswith(".."):
-            return (ROOT / page.parent / path).exists()
+            return (self.root / page.parent / path).exists()
         if re.search(r"[*]|\b[A-Z_]+\b", path):
             pattern = re.sub(r"\b[A-Z_]{2,}\b", "*", path)
             return any(fnmatch.fnmatchcase(end, pattern) for end in self.ends)

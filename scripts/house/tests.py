@@ -7,7 +7,6 @@
 import re
 
 from house.modules import ARROWS, module_of
-from house.tree import ROOT
 
 HIDDEN = re.compile(
     r"\bTEST_CASE(?:_METHOD)?\s*\(.*\[(?:\.[^\]]*|!(?:hide|mayfail|shouldfail|throws))\]"
@@ -23,7 +22,7 @@ def check_built(tree, path):
     """The nearest CMakeLists.txt upwards must name the file, or collect it with a glob."""
     folder = path.parent
     while folder.parts:
-        cmake = ROOT / folder / "CMakeLists.txt"
+        cmake = tree.root / folder / "CMakeLists.txt"
         if cmake.is_file():
             text = re.sub(r"#.*", "", cmake.read_text(encoding="utf-8"))
             relative = path.relative_to(folder)

@@ -12,10 +12,11 @@ NOT_OURS = ("tests/proof/fuzz/corpus/", "LICENSE", "tests/package-lock.json")
 class Tree:
     """What git tracks, and what it would track. A path is a `PurePosixPath` relative to the root."""
 
-    def __init__(self):
+    def __init__(self, root=ROOT):
+        self.root = root
         command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
-        self.paths = [pathlib.PurePosixPath(name) for name in sorted(set(listed)) if name and (ROOT / name).is_file()]
+        listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.split("\n")
+        self.paths = [pathlib.PurePosixPath(name) for name in sorted(set(listed)) if name and (root / name).is_file()]
         self.problems = []
         self._lines = {}
 
@@ -28,5 +29,5 @@ class Tree:
 
     def lines(self, path):
         if path not in self._lines:
-            self._lines[path] = (ROOT / path).read_text(encoding="utf-8").split("\n")
+            self._lines[path] = (self.root / path).read_text(encoding="utf-8").split("\n")
         return self._lines[path]

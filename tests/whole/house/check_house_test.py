@@ -4,35 +4,46 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 SOURCE = pathlib.Path(os.environ["FUSEBOX_SOURCE_DIR"])
+sys.path.insert(0, str(SOURCE / "scripts"))
+import check_house  # noqa: E402
+from house.tree import Tree  # noqa: E402
+
 HEADER = "// One sentence.\n#pragma once\n"
 
 
 class HouseTest(unittest.TestCase):
-    """A tree of a test's own, with the script and an empty list of names from elsewhere."""
+    """A tree of a test's own."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="fusebox-house-")
         self.addCleanup(folder.cleanup)
         self.tree = pathlib.Path(folder.name)
         subprocess.run(["git", "init", "-q", self.tree], check=True)
-        shutil.copytree(SOURCE / "scripts", self.tree / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-        (self.tree / "scripts/foreign_names.txt").write_text("")
-        (self.tree / ".git/info/exclude").write_text("scripts\n")
 
     def said_of(self, name, text):
         path = self.tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        run = subprocess.run(["python3", self.tree / "scripts/check_house.py"], capture_output=True, text=True)
-        self.assertEqual(run.returncode, 1 if run.stdout else 0, run.stderr)
-        return run.stdout
+        return "".join(text + "\n" for text in check_house.problems(Tree(self.tree)))
 
 
 class RulesOfTheHouseTest(HouseTest):
+    def test_the_script_prints_what_it_finds_and_fails(self):
+        shutil.copytree(SOURCE / "scripts", self.tree / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        (self.tree / "scripts/foreign_names.txt").unlink()
+        (self.tree / ".git/info/exclude").write_text("scripts\n")
+        command = ["python3", self.tree / "scripts/check_house.py"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((run.returncode, run.stdout), (0, ""), run.stderr)
+        (self.tree / "a.hpp").write_text("#pragma once\n")
+        run = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual((run.returncode, run.stdout), (1, "a.hpp:1: a header opens with one sentence of purpose\n"))
+
     def test_a_module_that_keeps_the_rules_is_left_in_peace(self):
         self.assertEqual(self.said_of("core/breaker/include/fusebox/core/a.hpp", HEADER + "#include <vector>\n"), "")
         header = HEADER + "#include <fusebox/core/a.hpp>\n"
@@ -173,6 +184,7 @@ class SignsTest(HouseTest):
     def test_a_name_from_elsewhere_is_listed_with_its_origin_while_it_is_used(self):
         self.write("docs/b.md", "`Candle` burns.\n")
         foreign = self.tree / "scripts/foreign_names.txt"
+        foreign.parent.mkdir()
         foreign.write_text("# a heading\nCandle  a shop\n", encoding="utf-8")
         self.assertEqual(self.said_of_sign("`Candle`"), "")
         foreign.write_text("Candle\n", encoding="utf-8")
