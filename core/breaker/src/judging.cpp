@@ -40,7 +40,7 @@ void CircuitBreaker::Impl::record(const SettledCall& call, TimePoint now) noexce
 // call hangs.
 std::uint32_t CircuitBreaker::Impl::record_hung_calls(TimePoint now) noexcept {
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return 0;  // relaxed: stored under the mutex
-    const auto hung = watched_calls().take_overdue(generation(), now, [&](Duration in_flight) {
+    const auto hung = watched_calls().take_hung(generation(), now, [&](Duration in_flight) {
         outcome_log_.add([&](detail::KeptOutcome& kept) {
             kept.at = now;
             kept.duration = in_flight;

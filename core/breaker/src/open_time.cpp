@@ -7,7 +7,7 @@ namespace fusebox::detail {
 namespace {
 
 Duration capped(double nanoseconds, Duration cap) noexcept {
-    // Also what overflows: an infinity is not below the cap.
+    // An overflow is capped too, because infinity is not below the cap.
     if (!(nanoseconds < static_cast<double>(cap.count()))) return cap;
     return Duration{static_cast<Duration::rep>(nanoseconds)};
 }
@@ -28,7 +28,8 @@ Duration grown(const CircuitBreakerConfig& config, std::uint32_t attempt) noexce
     return config.open_timeout;
 }
 
-// Evenly between both ends. The upper end is cut before and not after, or what lies beyond would meet at the cap.
+// Evenly distributed between `low` and `high`. The cap cuts `high` and not the result: otherwise all results beyond the cap
+// would be the cap itself, and a fleet would probe in step.
 Duration between(double low, double high, Duration cap, JitterSource& jitter) noexcept {
     high = std::min(high, static_cast<double>(cap.count()));
     low = std::min(low, high);

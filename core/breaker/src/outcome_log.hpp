@@ -14,7 +14,7 @@
 
 namespace fusebox::detail {
 
-/// An outcome as it is kept: bounded, and copied without taking memory.
+/// An outcome of bounded size, which can be copied without taking memory.
 struct KeptOutcome {
     static constexpr std::size_t message_bytes = 96;
     static constexpr std::size_t trace_id_bytes = 32;
@@ -35,11 +35,11 @@ struct KeptOutcomes {
     std::size_t count{};
 };
 
-/// The last outcomes that came by. Takes no memory before the first one, and no more after it. Not thread-safe.
+/// The last outcomes that were added. Takes its memory with the first outcome. Not thread-safe.
 class OutcomeLog {
 public:
-    /// `fill(KeptOutcome&)` sets all of it, in place, where there may still be another one. Where there is no memory for it,
-    /// it is not kept.
+    /// `fill(KeptOutcome&)` writes the outcome in its place. It must set every member: an older outcome may be there. Without
+    /// memory for the log, the outcome is not kept.
     template <class Fill>
     void add(const Fill& fill) noexcept {
         if (!ring_) ring_.reset(new (std::nothrow) Ring);

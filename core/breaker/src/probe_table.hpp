@@ -1,4 +1,4 @@
-// The probes in flight of a half-open circuit, and until when each one may keep its slot (R4, R24).
+// The slots of a half-open circuit, and until when each probe may keep its slot (R4, R24).
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace fusebox::detail {
 
-/// Slots for `half_open_max_concurrent` probes; takes memory only when that number grows. Not thread-safe.
+/// Slots for `half_open_max_concurrent` probes. Takes memory only when reserve() raises their number. Not thread-safe.
 class ProbeTable {
 public:
     struct Probe {
@@ -34,14 +34,14 @@ public:
         ++in_flight_;
         return static_cast<std::uint32_t>(free - slots_.begin());
     }
-    /// Frees a slot if it is still held by `ticket`.
+    /// Frees the slot if the probe with that ticket still holds it.
     bool release(std::uint32_t slot, std::uint64_t ticket) noexcept {
         if (slots_[slot].ticket != ticket) return false;
         slots_[slot] = {};
         --in_flight_;
         return true;
     }
-    /// Frees the slot of a probe whose lease has run out, the one that ended first.
+    /// Frees the slot of the probe whose lease was the first to run out. Empty: no lease has run out at `now`.
     std::optional<Probe> take_expired(TimePoint now) noexcept {
         Probe* first = nullptr;
         for (auto& probe : slots_) {

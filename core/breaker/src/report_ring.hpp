@@ -15,12 +15,12 @@
 
 namespace fusebox::detail {
 
-/// A report as it is kept: bounded, and copied without taking memory.
+/// A report of bounded size, which can be copied without taking memory.
 struct KeptReport {
     static constexpr std::size_t actor_bytes = 64;
     static constexpr std::size_t note_bytes = 192;
 
-    TransitionReport numbers;  // and nothing of what follows
+    TransitionReport numbers;  // without texts and outcomes: the members below have them
     ShortText<actor_bytes> actor;
     ShortText<note_bytes> note;
     KeptOutcomes last_outcomes;
@@ -61,12 +61,12 @@ struct KeptReport {
     }
 };
 
-/// Keeps the last `capacity` reports and the last trip. Takes memory for each report when it first needs it, and no more
-/// once it is full. Not thread-safe.
+/// Keeps the last `capacity` reports and the last trip. Takes memory report by report until it is full, and none afterwards.
+/// Not thread-safe.
 class ReportRing {
 public:
     explicit ReportRing(std::size_t capacity) noexcept : capacity_(capacity) {}
-    /// With what another one held: `newest_first`, as far as it fits.
+    /// With the reports and the last trip of an earlier ring; the oldest reports are left out where they do not fit.
     ReportRing(std::size_t capacity, const std::vector<TransitionReport>& newest_first,
                const std::optional<TransitionReport>& last_trip)
         : capacity_(capacity) {
@@ -75,10 +75,10 @@ public:
         if (last_trip) last_trip_ = std::make_unique<KeptReport>(KeptReport::of(*last_trip));
     }
 
-    /// Where there is no memory for it, it is not kept.
+    /// Without memory for the report, the report is not kept.
     void add(const KeptReport& report) noexcept {
         try {
-            // That a trip was restored does not say why it opened.
+            // The report of a restored state does not say why the circuit opened: the last trip stays.
             const auto restored = report.numbers.reason == TransitionReason::restored;
             if (!allows_requests(report.numbers.to) && !(restored && last_trip_)) put(last_trip_, report);
             if (slots_.size() < capacity_) {

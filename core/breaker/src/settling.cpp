@@ -101,10 +101,10 @@ void CircuitBreaker::Impl::settle_in_generation(const detail::Admission& admissi
     auto another_hangs = false;
     if (admission.ticket != 0 && !is_probe(admission)) {
         const auto watched = watched_calls().end({admission.slot, admission.ticket}, now);
-        counted_as_hung = watched.counted;
-        another_hangs = watched.overdue;
+        counted_as_hung = watched.counted_as_hung;
+        another_hangs = watched.another_hangs;
     } else if (breaker_.watching_.load(std::memory_order_relaxed)) {  // relaxed: stored under the mutex
-        another_hangs = watched_calls().any_overdue(now);
+        another_hangs = watched_calls().any_hung(now);
     }
     if (generation() != generation_of(admission.word)) {
         ++totals_.stale;  // R8

@@ -1,4 +1,4 @@
-// Text that lies in place.
+// Text of bounded length that is stored in the object itself.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace fusebox::detail {
 
-/// At most `Bytes` bytes of a text; copying it takes no memory.
+/// The first `Bytes` bytes of a text, or fewer so that no code point is cut. Copying takes no memory.
 template <std::size_t Bytes>
 class ShortText {
 public:

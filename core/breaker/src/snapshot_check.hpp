@@ -1,11 +1,11 @@
-// What a snapshot must be to be restored (R52).
+// Which snapshots can be restored (R52).
 #pragma once
 
 #include <fusebox/core/breaker_snapshot.hpp>
 
 namespace fusebox::detail {
 
-/// Throws `InvalidSnapshot` at the first field that cannot be.
+/// Throws `InvalidSnapshot`, naming the first field whose value no breaker could have saved.
 void check_snapshot(const BreakerSnapshot& snapshot);
 
 }  // namespace fusebox::detail

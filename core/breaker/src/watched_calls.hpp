@@ -1,4 +1,4 @@
-// The calls in flight, so that those that hang are seen before they return (R17).
+// The calls in flight, so that a call that hangs is seen before it returns (R17).
 #pragma once
 
 #include <array>
@@ -12,8 +12,9 @@
 
 namespace fusebox::detail {
 
-/// Up to 1024 calls in flight, oldest first. Calls beyond that are not watched: by then the breaker has long had the
-/// chance to see that the dependency hangs. Takes 40 KiB, so it is made for the first threshold. Thread-safe.
+/// Up to 1024 calls in flight, oldest first. A call hangs when it has been in flight for the threshold or longer. Further
+/// calls are not watched: with so many in flight the breaker has long had the chance to see that the dependency hangs.
+/// Takes 40 KiB, so a breaker makes one for its first threshold. Thread-safe.
 class WatchedCalls {
 public:
     static constexpr std::uint32_t capacity = 1024;
@@ -23,24 +24,24 @@ public:
         std::uint64_t ticket{};  // 0: not watched
     };
     struct Settled {
-        bool counted{};  // the call was counted as hung already
-        bool overdue{};  // another one has been in flight for too long
+        bool counted_as_hung{};  // take_hung() has returned this call
+        bool another_hangs{};
     };
 
     WatchedCalls() {
         for (std::uint32_t slot = 0; slot < capacity; ++slot) calls_[slot].next = slot + 1 < capacity ? slot + 1 : none;
     }
 
-    /// Empty: no call is overdue any more.
+    /// Empty: no call hangs any more, however long it takes.
     void set_threshold(std::optional<Duration> threshold) noexcept {
         const std::scoped_lock lock{mutex_};
         threshold_ = threshold;
     }
 
-    /// Empty, with nothing done: a call is overdue and has to be judged first.
+    /// Watches a call that is admitted at `now`. Empty, with nothing done: a call hangs and has to be judged first.
     [[nodiscard]] std::optional<Place> begin(std::uint64_t generation, TimePoint now) noexcept {
         const std::scoped_lock lock{mutex_};
-        if (is_overdue(now)) return std::nullopt;
+        if (any_hangs(now)) return std::nullopt;
         if (!threshold_ || free_ == none) return Place{};
         const auto slot = free_;
         auto& call = calls_[slot];
@@ -58,27 +59,27 @@ public:
     Settled end(const Place& place, TimePoint now) noexcept {
         const std::scoped_lock lock{mutex_};
         auto& call = calls_[place.slot];
-        const auto counted = call.counted;
+        const auto counted = call.counted_as_hung;
         if (!counted) unlink(place.slot);
         call = {.next = std::exchange(free_, place.slot)};
-        return {counted, is_overdue(now)};
+        return {counted, any_hangs(now)};
     }
 
-    [[nodiscard]] bool any_overdue(TimePoint now) noexcept {
+    [[nodiscard]] bool any_hung(TimePoint now) noexcept {
         const std::scoped_lock lock{mutex_};
-        return is_overdue(now);
+        return any_hangs(now);
     }
 
-    /// Marks every overdue call as counted; how many of them belong to `generation`. Each of those is told: `each(in_flight)`
-    /// gets how long it has been in flight.
+    /// Marks every call that hangs as counted. Returns how many of these calls belong to `generation`, and calls
+    /// `each(in_flight)` for each call that does, with the time since its admission.
     template <class Each>
-    std::uint32_t take_overdue(std::uint64_t generation, TimePoint now, const Each& each) noexcept {
+    std::uint32_t take_hung(std::uint64_t generation, TimePoint now, const Each& each) noexcept {
         const std::scoped_lock lock{mutex_};
         std::uint32_t count = 0;
-        while (is_overdue(now)) {
+        while (any_hangs(now)) {
             auto& call = calls_[oldest_];
             unlink(oldest_);
-            call.counted = true;
+            call.counted_as_hung = true;
             if (call.generation != generation) continue;
             ++count;
             each(now - call.started);
@@ -95,10 +96,10 @@ private:
         TimePoint started{};
         std::uint32_t previous{none};
         std::uint32_t next{none};  // younger call, or next free slot
-        bool counted{};
+        bool counted_as_hung{};
     };
 
-    [[nodiscard]] bool is_overdue(TimePoint now) const noexcept {
+    [[nodiscard]] bool any_hangs(TimePoint now) const noexcept {
         return threshold_ && oldest_ != none && now - calls_[oldest_].started >= *threshold_;
     }
     void unlink(std::uint32_t slot) noexcept {

@@ -192,7 +192,7 @@ MUTANTS = [
     mutant("R17 a hung call is counted again when it settles", SETTLING,
            "    } else if (counted_as_hung) {\n        return;", "} else if (state_of(admission.word) == State::disabled) {"),
     mutant("R17 admission does not look for hung calls", WATCHED,
-           "        if (is_overdue(now)) return std::nullopt;\n", ""),
+           "        if (any_hangs(now)) return std::nullopt;\n", ""),
     mutant("R17 a call hangs only after its threshold", WATCHED,
            "now - calls_[oldest_].started >= *threshold_", "now - calls_[oldest_].started > *threshold_"),
     mutant("R17 hung calls of an older generation count", WATCHED,
