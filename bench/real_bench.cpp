@@ -1,5 +1,6 @@
-// What a breaker adds to real work: `real_bench redis PORT`, `real_bench postgres CONNECTION`, `real_bench http URL` make the
-// same request with and without one, `real_bench serve` is the HTTP server. Prints JSON; run.py starts the peers.
+// What a breaker adds to real work: `real_bench redis PORT`, `real_bench postgres CONNECTION`, `real_bench http URL`
+// make the same request with and without one, `real_bench serve` is the HTTP server. Prints JSON; run.py starts the
+// peers.
 #include <hiredis/hiredis.h>
 #include <httplib.h>
 

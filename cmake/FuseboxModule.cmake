@@ -10,7 +10,8 @@ function(_fusebox_require_dependencies who)
                 message(FATAL_ERROR "${who} needs '${dependency}' (Debian package: ${FUSEBOX_DEB_${dependency}})")
             endif()
         elseif(link MATCHES "^fusebox::(.+)$" AND NOT TARGET ${link})
-            message(FATAL_ERROR "${who} links ${link}, which this build does not have (FUSEBOX_ONLY_MODULES, FUSEBOX_WITH_…)")
+            message(FATAL_ERROR
+                "${who} links ${link}, which this build does not have (FUSEBOX_ONLY_MODULES, FUSEBOX_WITH_…)")
         endif()
     endforeach()
 endfunction()
@@ -23,8 +24,8 @@ endfunction()
 #   PRIVATE_LINKS  what only its sources include
 #   HEADERS        public headers; by default everything below include/
 # include/ is public, src/ is private. Whoever does not link the target does not see its headers.
-# With BUILD_SHARED_LIBS a shared library. Much of it is inline in headers, so a program runs with the minor version that it was
-# built with only; the name of the file has it.
+# With BUILD_SHARED_LIBS a shared library. Much of it is inline in headers, so a program runs with the minor version
+# that it was built with only; the name of the file has it.
 function(fusebox_module name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;HEADERS;LINKS;PRIVATE_LINKS")
     if(arg_UNPARSED_ARGUMENTS)

@@ -56,7 +56,8 @@ endfunction()
 
 # fusebox_test(NAME SOURCES file… [LINKS target…] [INTERNALS_OF folder…] [PROGRAMS program…] [TIMEOUT seconds] [SERIAL])
 #
-# A Catch2 executable in build/PRESET/bin. Sources include "support/catch.hpp"; main and the precompiled header are shared.
+# A Catch2 executable in build/PRESET/bin. Sources include "support/catch.hpp"; main and the precompiled header are
+# shared.
 #   LINKS         fusebox::MODULE, fusebox_dep::LIBRARY
 #   INTERNALS_OF  folders of modules whose src/ (private headers) this test may include
 #   PROGRAMS      programs that must be built before this test, found in $FUSEBOX_BIN_DIR
@@ -88,9 +89,9 @@ endfunction()
 
 # fusebox_script_test(NAME COMMAND program argument… [TIMEOUT seconds] [SERIAL])
 #
-# A test in another language, usually `COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/NAME_e2e_test.py`. In its environment:
-# FUSEBOX_BIN_DIR, FUSEBOX_SOURCE_DIR, FUSEBOX_BUILD_DIR; tests/support is on PYTHONPATH, tests/node_modules on NODE_PATH.
-# `python3` is the system's.
+# A test in another language, usually `COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/NAME_e2e_test.py`. In its
+# environment: FUSEBOX_BIN_DIR, FUSEBOX_SOURCE_DIR, FUSEBOX_BUILD_DIR; tests/support is on PYTHONPATH,
+# tests/node_modules on NODE_PATH. `python3` is the system's.
 function(fusebox_script_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND")
     if(arg_UNPARSED_ARGUMENTS)

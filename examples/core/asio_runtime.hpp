@@ -14,9 +14,9 @@
 
 #include <fusebox/policies/coroutine.hpp>
 
-/// For standalone asio 1.22 or newer (with Clang an old asio needs ASIO_HAS_CO_AWAIT=1). The race ends when both have ended:
-/// where the timer is first asio cancels the call, and an operation that does not listen to that is waited for all the
-/// same.
+/// For standalone asio 1.22 or newer (with Clang an old asio needs ASIO_HAS_CO_AWAIT=1). The race ends when both have
+/// ended: where the timer is first asio cancels the call, and an operation that does not listen to that is waited for
+/// all the same.
 struct AsioRuntime {
     template <class T>
     asio::awaitable<fusebox::RaceResult<T>> race(asio::awaitable<T> call, fusebox::Duration time) const {

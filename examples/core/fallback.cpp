@@ -25,7 +25,8 @@ void show(const Answer& price) {
 int main() {
     fusebox::CircuitBreaker breaker{"shop", {.consecutive_failure_threshold = 2}};
 
-    // By default a fallback stands in for calls that the breaker refuses; the dependency's own errors stay what they are.
+    // By default a fallback stands in for calls that the breaker refuses; the dependency's own errors stay what they
+    // are.
     for (int i = 0; i < 3; ++i) show(breaker.call_with_fallback(fetch_price, last_known_price));
 
     // It can stand in for every failure as well, and it is told what went wrong.

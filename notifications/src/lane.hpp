@@ -51,8 +51,8 @@ struct LaneSurroundings {
     std::function<void(std::string_view destination)> notify;
 };
 
-/// Leader and followers: one idle thread at a time waits and looks at the store, and hands out what it leased; the others
-/// wait for that. Life: constructed → retire → (cancel) → join. Thread-safe.
+/// Leader and followers: one idle thread at a time waits and looks at the store, and hands out what it leased; the
+/// others wait for that. Life: constructed → retire → (cancel) → join. Thread-safe.
 class Lane {
 public:
     Lane(DestinationSettings settings, const LaneSurroundings& surroundings,

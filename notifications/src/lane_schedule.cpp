@@ -6,7 +6,8 @@ namespace fusebox::notifications {
 
 namespace {
 
-// A row that is due but waits for an earlier one: its turn is told by `look_now`, or comes with the end of a foreign lease.
+// A row that is due but waits for an earlier one: its turn is told by `look_now`, or comes with the end of a foreign
+// lease.
 constexpr Duration blocked_row_pause = std::chrono::milliseconds{200};
 constexpr Duration first_store_pause = std::chrono::milliseconds{200};
 constexpr Duration longest_store_pause = std::chrono::seconds{10};

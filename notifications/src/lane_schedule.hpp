@@ -1,4 +1,5 @@
-// When a destination's threads look at the store, and for how many rows: the rules, without threads and without a store.
+// When a destination's threads look at the store, and for how many rows: the rules, without threads and without a
+// store.
 #pragma once
 
 #include <cstddef>

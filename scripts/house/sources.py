@@ -14,7 +14,8 @@ WORD = re.compile(r"(?<!\w)[A-Za-z_]\w*")
 
 
 class Sources:
-    """`words` are those of all sources, `words_of` those of each; `text` is all of it; `comments` are (path, line, block).
+    """`words` are those of all sources, `words_of` those of each; `text` is all of it; `comments` are (path, line,
+    block).
 
     `ends` are all paths of files and folders, and what is left of each when folders are taken off its beginning.
     """

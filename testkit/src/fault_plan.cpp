@@ -72,8 +72,8 @@ Duration draw_latency(const Latency& latency, std::uint64_t seed, std::uint64_t 
     const std::array edges{latency.min, latency.p50, latency.p90, latency.p99, latency.max};
     const auto percent = random(seed, Draw::latency_segment, call) % 100;
     const std::size_t segment = percent < 50 ? 0 : percent < 90 ? 1 : percent < 99 ? 2 : 3;
-    // Whole numbers only, for floating point may be contracted differently elsewhere. 1 h in nanoseconds has 42 bits, so the
-    // product has 62 at most.
+    // Whole numbers only, for floating point may be contracted differently elsewhere. 1 h in nanoseconds has 42 bits,
+    // so the product has 62 at most.
     const auto position = static_cast<std::int64_t>(random(seed, Draw::latency_position, call) >> 44U);
     const auto span = (edges[segment + 1] - edges[segment]).count();
     return edges[segment] + Duration{(span * position) >> 20U};

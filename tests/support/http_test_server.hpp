@@ -1,4 +1,5 @@
-// A scripted HTTP/1.1 server on a free loopback port, for tests of whatever sends HTTP: it answers, or misbehaves, on cue.
+// A scripted HTTP/1.1 server on a free loopback port, for tests of whatever sends HTTP: it answers, or misbehaves, on
+// cue.
 #pragma once
 
 #include <chrono>

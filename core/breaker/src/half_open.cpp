@@ -1,5 +1,5 @@
-// Half-open: the retry time has come, a probe is admitted, a probe ends (R3, R4, R20–R25). What the probes decide is said in
-// Recovery; the transition is made here.
+// Half-open: the retry time has come, a probe is admitted, a probe ends (R3, R4, R20–R25). What the probes decide is
+// said in Recovery; the transition is made here.
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>

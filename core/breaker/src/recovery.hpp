@@ -2,11 +2,11 @@
 //
 // P1. The probes are changed under the breaker's mutex only. Rejections do not take that mutex: they read copies of two
 //     numbers. publish() renews both copies after every change of the probes, before the mutex is released.
-// P2. publish() stores `earliest_deadline_` before `in_flight_`, and surely_full() loads them in the opposite order. So a
-//     caller that reads a number of probes reads the deadline that goes with it, or a newer one: no caller is rejected
-//     because of a lease that had run out when the number was published.
-// P3. A copy may be of an earlier half-open generation by the time it is used. Whoever rejects by the copies looks at the
-//     breaker's word again afterwards (I2 in circuit_breaker_impl.hpp).
+// P2. publish() stores `earliest_deadline_` before `in_flight_`, and surely_full() loads them in the opposite order. So
+//     a caller that reads a number of probes reads the deadline that goes with it, or a newer one: no caller is
+//     rejected because of a lease that had run out when the number was published.
+// P3. A copy may be of an earlier half-open generation by the time it is used. Whoever rejects by the copies looks at
+//     the breaker's word again afterwards (I2 in circuit_breaker_impl.hpp).
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@
 
 namespace fusebox::detail {
 
-/// The probes of a breaker, in one half-open generation after the other. It decides what their outcomes mean; the breaker
-/// makes the transition. Takes memory when it admits its first probe.
+/// The probes of a breaker, in one half-open generation after the other. It decides what their outcomes mean; the
+/// breaker makes the transition. Takes memory when it admits its first probe.
 ///
 /// Thread contract: `surely_full` from any thread; everything else under the breaker's mutex.
 class Recovery {

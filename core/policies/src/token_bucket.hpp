@@ -16,8 +16,8 @@ public:
     TokenBucket(Duration interval, std::uint32_t burst, TimePoint now) noexcept
         : interval_(interval), slack_(interval * (static_cast<Duration::rep>(burst) - 1)), full_at_(ticks(now)) {}
 
-    /// Takes the next token if its time comes within `patience`, and gives the time until then; if it does not, gives that
-    /// time all the same and takes nothing.
+    /// Takes the next token if its time comes within `patience`, and gives the time until then; if it does not, gives
+    /// that time all the same and takes nothing.
     Duration take(TimePoint now, Duration patience) noexcept {
         // relaxed throughout: the word is all there is, nothing else is published through it.
         auto full_at = full_at_.load(std::memory_order_relaxed);

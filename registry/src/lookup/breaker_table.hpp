@@ -20,7 +20,8 @@ struct BreakerRecord {
     std::uint64_t number{};                              // grows with every breaker made
     std::shared_ptr<const CircuitBreakerConfig> base{};  // what the first caller asked for; null: nothing in particular
     Criticality asked{};                                 // by the first caller; the set may say otherwise
-    // A scrape has shown the breaker in the sum. Scrapes write it with the lock held shared (S5 in series_collector.hpp).
+    // A scrape has shown the breaker in the sum. Scrapes write it with the lock held shared (S5 in
+    // series_collector.hpp).
     bool in_sum{};
 };
 

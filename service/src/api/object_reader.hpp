@@ -22,8 +22,8 @@ struct TextRule {
     bool required{false};
 };
 
-/// A getter reports a value of the wrong type or size, and then answers as if the field were not there. A null counts as
-/// not there.
+/// A getter reports a value of the wrong type or size, and then answers as if the field were not there. A null counts
+/// as not there.
 class ObjectReader {
 public:
     /// `path` is what precedes the fields in messages: "", "alerts[3].".

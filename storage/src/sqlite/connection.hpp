@@ -93,8 +93,8 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// Until destroyed, the connection obeys `context`; where that has no deadline, waiting for locks ends after the busy
-    /// timeout. Throws `Failure` when the time is up already.
+    /// Until destroyed, the connection obeys `context`; where that has no deadline, waiting for locks ends after the
+    /// busy timeout. Throws `Failure` when the time is up already.
     class Within {
     public:
         Within(Connection& connection, const incidents::RequestContext& context, Interrupt interrupt);

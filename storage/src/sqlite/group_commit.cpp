@@ -55,7 +55,8 @@ void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& req
 void GroupCommit::lead(std::unique_lock<std::mutex>& lock, Request& request) {
     has_leader_ = true;
     lock.unlock();
-    // The wait for other processes ends with the leader's patience. Those behind it may have more and then try themselves.
+    // The wait for other processes ends with the leader's patience. Those behind it may have more and then try
+    // themselves.
     try {
         begin(request.context);
     } catch (...) {

@@ -47,7 +47,8 @@ void create_folders(const std::filesystem::path& folder) {
 /// With access for the owner only; SQLite gives its companion files the same.
 void create_file(const std::filesystem::path& path) {
     create_folders(path.parent_path());
-    // One at a time: closing a file drops every lock that this process has on it, those of SQLite in another thread too.
+    // One at a time: closing a file drops every lock that this process has on it, those of SQLite in another thread
+    // too.
     static std::mutex mutex;
     const std::lock_guard lock{mutex};
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);

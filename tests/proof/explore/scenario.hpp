@@ -1,4 +1,5 @@
-// One scenario: two or three threads that do a few operations each on a prepared breaker, and what must hold afterwards.
+// One scenario: two or three threads that do a few operations each on a prepared breaker, and what must hold
+// afterwards.
 #pragma once
 
 #include <functional>

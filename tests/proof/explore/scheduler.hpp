@@ -63,8 +63,8 @@ public:
     Scheduler(const Scheduler&) = delete;
     Scheduler& operator=(const Scheduler&) = delete;
 
-    /// Runs the bodies to their end. `choose` is asked at each step and gives an enabled thread. After a deadlock, or an
-    /// execution that is too long, what the threads hold is leaked.
+    /// Runs the bodies to their end. `choose` is asked at each step and gives an enabled thread. After a deadlock, or
+    /// an execution that is too long, what the threads hold is leaked.
     Ending run(const std::vector<std::function<void()>>& bodies, const Choose& choose);
     /// At the end of the last run: what the threads that did not come to their end wait for.
     [[nodiscard]] const Standing& standing() const noexcept { return standing_; }

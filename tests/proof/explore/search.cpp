@@ -186,7 +186,8 @@ private:
         return one.clock[one.thread] <= taken_[static_cast<std::size_t>(later)].clock[one.thread];
     }
 
-    // Gives each step its clock. For the new steps: finds the races, and asks for the order that would turn each one round.
+    // Gives each step its clock. For the new steps: finds the races, and asks for the order that would turn each one
+    // round.
     void analyse() {
         for (auto& accesses : accesses_) accesses.clear();
         std::array<Clock, most_threads> clocks{};

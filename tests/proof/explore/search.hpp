@@ -14,7 +14,8 @@
 
 namespace fusebox::test::explore {
 
-/// What one execution consists of. Built anew for each, by the same function, which therefore must do the same each time.
+/// What one execution consists of. Built anew for each, by the same function, which therefore must do the same each
+/// time.
 class Program {
 public:
     /// A logical thread. It may only wait for mutexes of the scheduler, and must end by itself; it must not throw.

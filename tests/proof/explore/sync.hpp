@@ -1,4 +1,5 @@
-// What stands in for core/breaker/include/fusebox/core/detail/sync.hpp where the breaker is explored: each use is a step.
+// What stands in for core/breaker/include/fusebox/core/detail/sync.hpp where the breaker is explored: each use is a
+// step.
 //
 // Sequentially consistent only: orders that a weaker memory_order allows are not explored (see docs/proof.md). A weak
 // compare-and-swap never fails without cause.

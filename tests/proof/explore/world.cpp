@@ -113,7 +113,8 @@ void World::check_listener() const {
 void World::check_recovery() {
     const auto state = breaker.state();
     if (state == State::forced_open || state == State::disabled || state == State::metrics_only) return;
-    // Whatever lease is out has run out after this, and whatever hangs is seen; the circuit then opens, for the last time.
+    // Whatever lease is out has run out after this, and whatever hangs is seen; the circuit then opens, for the last
+    // time.
     clock.advance(config.probe_lease + config.open_timeout);
     auto called = false;
     for (unsigned round = 0; round < config.success_threshold + 3 && !called; ++round) {

@@ -1,4 +1,5 @@
-// The world of one execution: a breaker, a clock whose uses are steps, a record of what the threads did, and the checks.
+// The world of one execution: a breaker, a clock whose uses are steps, a record of what the threads did, and the
+// checks.
 #pragma once
 
 #include <array>

@@ -211,9 +211,9 @@ Step random_step(Dice& dice, CircuitBreakerConfig& config, std::uint32_t success
     return Restart{random_stretch(dice, config)};
 }
 
-/// Successes, later failures; then time passes until (more or less) only the successes are forgotten, and something happens
-/// that may look at the window without judging it. The next success is one too many failures in the window. Single steps
-/// hardly ever come to this.
+/// Successes, later failures; then time passes until (more or less) only the successes are forgotten, and something
+/// happens that may look at the window without judging it. The next success is one too many failures in the window.
+/// Single steps hardly ever come to this.
 void add_moving_window(Dice& dice, const CircuitBreakerConfig& config, std::vector<Step>& steps) {
     const auto* time = std::get_if<TimeWindow>(&config.window);
     const auto window = time ? time->duration : Duration{5s};

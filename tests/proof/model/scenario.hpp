@@ -37,7 +37,8 @@ struct Drop {
 struct Advance {
     Duration by{};
 };
-/// To (a little before, a little after) the moment at which something is due. Nothing if that has passed or is not known.
+/// To (a little before, a little after) the moment at which something is due. Nothing if that has passed or is not
+/// known.
 struct AdvanceTo {
     enum class Moment : std::uint8_t { next_attempt, lease_end } moment{};
     Duration offset{};
@@ -60,7 +61,8 @@ struct Restore {
     std::uint64_t trip_count{};
     std::uint64_t generation{};
 };
-/// The process ends and a new one begins: the permits in flight are gone, a new breaker restores what the old one saved.
+/// The process ends and a new one begins: the permits in flight are gone, a new breaker restores what the old one
+/// saved.
 struct Restart {
     Duration downtime{};
 };

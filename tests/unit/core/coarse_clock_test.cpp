@@ -1,5 +1,5 @@
-// Rejections by a coarse clock that the tests set by hand: late by as much as a clock may be, and by more time than passes
-// between any two ticks of a kernel.
+// Rejections by a coarse clock that the tests set by hand: late by as much as a clock may be, and by more time than
+// passes between any two ticks of a kernel.
 #include <atomic>
 #include <functional>
 

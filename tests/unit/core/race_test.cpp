@@ -148,7 +148,8 @@ TEST_CASE("R8: outcomes of generations that are over never reach the window of t
 TEST_CASE("R12: the call that reaches the minimum trips, whichever thread makes it") {
     Rig rig{rates_only(0.25, 64, GENERATE(Window{TimeWindow{}}, Window{CountWindow{100}}))};
     for (int round = 0; round < 200; ++round) {
-        // 8 threads × 8 calls, 16 of them failures, are exactly the minimum and exactly the rate: only the last one trips.
+        // 8 threads × 8 calls, 16 of them failures, are exactly the minimum and exactly the rate: only the last one
+        // trips.
         std::vector<Permit> permits;
         for (int i = 0; i < threads * 8; ++i) permits.push_back(rig.admit());
         race([&](int thread) {

@@ -15,7 +15,8 @@ namespace fusebox::test {
 
 using namespace incidents;
 
-/// Keeps the promises of `IncidentStore::commit` (all or nothing, versions, one open incident per fingerprint). Thread-safe.
+/// Keeps the promises of `IncidentStore::commit` (all or nothing, versions, one open incident per fingerprint).
+/// Thread-safe.
 class FakeStore final : public IncidentStore {
 public:
     /// Runs before the next commit, without the lock: for a writer who comes between read and commit.

@@ -104,16 +104,16 @@ std::string error_of(std::string_view text) {
 }  // namespace
 
 TEST_CASE("an incident has one JSON shape, in one order") {
-    CHECK(
-        to_json(sample()) ==
-        R"({"id":"inc_01KDVDNA000000000000000000","title":"The model server answers slowly","state":"resolved",)"
-        R"("severity":"P1","labels":{"alertname":"SlowModel","team":"llm"},)"
-        R"("annotations":{"runbook":"https://runbooks.example/slow"},"source":"prometheus",)"
-        R"("fingerprint":"a3c06edcafa55b1727d6ae3ad83a69f3480d1564668a819c5021fd856a8a68db",)"
-        R"("created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:05:00Z",)"
-        R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z","alert_count":7,)"
-        R"("version":9,"notified":["ops-hook","log"],"timeline":[{"at":"2026-01-01T00:00:00Z","kind":"created","actor":"alert:prometheus",)"
-        R"("detail":"P1"},{"at":"2026-01-01T00:05:00Z","kind":"resolved","actor":"ada","detail":"done"}]})");
+    CHECK(to_json(sample()) ==
+          R"({"id":"inc_01KDVDNA000000000000000000","title":"The model server answers slowly","state":"resolved",)"
+          R"("severity":"P1","labels":{"alertname":"SlowModel","team":"llm"},)"
+          R"("annotations":{"runbook":"https://runbooks.example/slow"},"source":"prometheus",)"
+          R"("fingerprint":"a3c06edcafa55b1727d6ae3ad83a69f3480d1564668a819c5021fd856a8a68db",)"
+          R"("created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:05:00Z",)"
+          R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z","alert_count":7,)"
+          R"("version":9,"notified":["ops-hook","log"],"timeline":[{"at":"2026-01-01T00:00:00Z",)"
+          R"("kind":"created","actor":"alert:prometheus",)"
+          R"("detail":"P1"},{"at":"2026-01-01T00:05:00Z","kind":"resolved","actor":"ada","detail":"done"}]})");
 }
 
 TEST_CASE("an empty incident has every field of the shape") {

@@ -1,4 +1,5 @@
-// What the tests of the policies share: an error type with an opinion, and executors and sleepers under the test's control.
+// What the tests of the policies share: an error type with an opinion, and executors and sleepers under the test's
+// control.
 #pragma once
 
 #include <cstddef>

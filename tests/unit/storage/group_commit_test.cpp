@@ -28,8 +28,8 @@ public:
     Connection connection{path_, Connection::Mode::write, 60s};
     GroupCommit commits{connection};
 
-    /// Starts each of `works` in a thread of its own, in this order, while nobody can begin a transaction; then lets them.
-    /// Gives what each threw.
+    /// Starts each of `works` in a thread of its own, in this order, while nobody can begin a transaction; then lets
+    /// them. Gives what each threw.
     std::vector<std::exception_ptr> run(const std::vector<GroupCommit::Work>& works,
                                         const std::vector<RequestContext>& contexts = {}) {
         std::vector<std::exception_ptr> failures(works.size());

@@ -20,8 +20,8 @@ struct Alert {
     std::string generator_url;
 };
 
-/// SHA-256 (hex) over the sorted labels, each name and each value as "LENGTH:BYTES", so that no two label sets collide by
-/// concatenation.
+/// SHA-256 (hex) over the sorted labels, each name and each value as "LENGTH:BYTES", so that no two label sets collide
+/// by concatenation.
 [[nodiscard]] std::string fingerprint(const Labels& labels);
 /// `alert.severity`, else by the `severity` label; none when the alert says nothing that is understood.
 [[nodiscard]] std::optional<Severity> stated_severity(const Alert& alert);

@@ -67,8 +67,8 @@ struct Change {
 struct IncidentRules {
     /// A new firing that begins this soon after resolution reopens the incident; later it makes a new one. ≥ 0.
     std::chrono::seconds flap_window{std::chrono::minutes{10}};
-    /// A timeline keeps its first event and its latest, at most this many in all; those between are dropped and an event
-    /// `truncated` stands for them. ≥ 3, and taken as 3 below that.
+    /// A timeline keeps its first event and its latest, at most this many in all; those between are dropped and an
+    /// event `truncated` stands for them. ≥ 3, and taken as 3 below that.
     std::size_t max_timeline{500};
 };
 /// A longer note is cut to this many bytes (at a code point, and ends in "…"), so that an incident stays bounded.
@@ -76,7 +76,8 @@ inline constexpr std::size_t max_note_bytes{16'384};
 /// Cuts the middle of `timeline` as `IncidentRules::max_timeline` says.
 void truncate_timeline(std::vector<TimelineEvent>& timeline, std::size_t max_events);
 
-/// What an alert does. Pure: `current` is the newest incident of this fingerprint, if any; a created incident has no id yet.
+/// What an alert does. Pure: `current` is the newest incident of this fingerprint, if any; a created incident has no id
+/// yet.
 ///
 /// An alert belongs to the firing that began at its `starts_at`, which is what tells a repeat from news:
 /// - A firing with no incident, or newer than the last firing of a resolved or closed one, creates an incident; begun
@@ -84,9 +85,9 @@ void truncate_timeline(std::vector<TimelineEvent>& timeline, std::size_t max_eve
 /// - A firing on an open incident updates its counts, its annotations (if it brings any) and its severity (if it states
 ///   one). Only a change of severity enters the timeline, and only a rise notifies.
 /// - A resolve of an open incident resolves it, as of `ends_at` if that lies between the start and now.
-/// - Nothing changes (`none`, `current` as it was) by a resolve of nothing, of an older firing or of what is not open, or
-///   by a firing older than the one an open incident is about, or not newer than one that was resolved: late and repeated
-///   messages come in any order and by several paths, and do not undo what an operator resolved.
+/// - Nothing changes (`none`, `current` as it was) by a resolve of nothing, of an older firing or of what is not open,
+///   or by a firing older than the one an open incident is about, or not newer than one that was resolved: late and
+///   repeated messages come in any order and by several paths, and do not undo what an operator resolved.
 /// A `starts_at` ahead of `now` comes from a wrong clock and is taken as `now`.
 [[nodiscard]] Change apply_alert(const Alert& alert, const std::optional<Incident>& current, const IncidentRules& rules,
                                  WallTime now);
@@ -95,8 +96,8 @@ void truncate_timeline(std::vector<TimelineEvent>& timeline, std::size_t max_eve
 struct TransitionRefused {
     std::string message;  ///< "an incident that is closed cannot be acknowledged"
 };
-/// An operator's change of state: forward along the life cycle, where open states may be skipped but only what is resolved
-/// can be closed. Acknowledge is detected → triaged. `note` may be empty.
+/// An operator's change of state: forward along the life cycle, where open states may be skipped but only what is
+/// resolved can be closed. Acknowledge is detected → triaged. `note` may be empty.
 [[nodiscard]] std::expected<Change, TransitionRefused> move_to(const Incident& incident, IncidentState to,
                                                                std::string_view actor, std::string_view note,
                                                                const IncidentRules& rules, WallTime now);

@@ -34,14 +34,14 @@ using ChangeError = std::variant<StoreError, TransitionRefused>;
 /// were told of the incident before (`RoutingTable::destinations_for`).
 class IncidentService {
 public:
-    /// `now` gives calendar time. `on_change` is called once per change after its commit, in order, without locks, by the
-    /// thread that made it (wakes dispatchers, feeds event streams); it must not throw.
+    /// `now` gives calendar time. `on_change` is called once per change after its commit, in order, without locks, by
+    /// the thread that made it (wakes dispatchers, feeds event streams); it must not throw.
     IncidentService(IncidentStore& store, RoutingTable routing, IncidentRules rules, std::function<WallTime()> now,
                     std::function<void(const Change&)> on_change = {});
 
     /// The whole batch in one transaction, in order; several alerts of one fingerprint in a batch are folded into one
-    /// write, which still notifies of each step. One result per alert. A batch that changes nothing commits nothing. When
-    /// this returns a value, everything is durable.
+    /// write, which still notifies of each step. One result per alert. A batch that changes nothing commits nothing.
+    /// When this returns a value, everything is durable.
     StoreResult<std::vector<IntakeResult>> ingest(std::span<const Alert> alerts, const RequestContext& context = {});
 
     std::expected<Incident, ChangeError> acknowledge(std::string_view id, std::string_view actor, std::string_view note,

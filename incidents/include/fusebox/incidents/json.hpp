@@ -16,8 +16,8 @@ namespace fusebox::incidents {
 [[nodiscard]] std::string to_json(const Incident& incident);
 /// The inverse; the error names the field.
 [[nodiscard]] std::expected<Incident, std::string> incident_from_json(std::string_view text);
-/// {"id", "incident_id", "destination", "kind", "state", "created_at", "next_attempt_at", "attempts": n, "deferrals": n,
-///  "last_error": {"class","message","status"}|null, "delivered_at", "attempt_log": [...]}
+/// {"id", "incident_id", "destination", "kind", "state", "created_at", "next_attempt_at", "attempts": n,
+///  "deferrals": n, "last_error": {"class","message","status"}|null, "delivered_at", "attempt_log": [...]}
 [[nodiscard]] std::string to_json(const Notification& notification);
 
 }  // namespace fusebox::incidents

@@ -61,9 +61,9 @@ struct Page {
 class IncidentStore {
 public:
     virtual ~IncidentStore() = default;
-    /// All writes in one transaction, durable when this returns (a power cut included). `conflict` if any version is not
-    /// current or a second open incident of one fingerprint would arise; then nothing is stored. Returns the incidents
-    /// as stored, with their new version.
+    /// All writes in one transaction, durable when this returns (a power cut included). `conflict` if any version is
+    /// not current or a second open incident of one fingerprint would arise; then nothing is stored. Returns the
+    /// incidents as stored, with their new version.
     virtual StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes,
                                                       const RequestContext& context) = 0;
     virtual StoreResult<Incident> get(std::string_view id, const RequestContext& context) = 0;
@@ -100,14 +100,14 @@ struct DeliveryResult {
 class Outbox {
 public:
     virtual ~Outbox() = default;
-    /// Takes up to `limit` due rows of `destination`: pending and due at `now`, or leased with an expired lease; never a
-    /// row while an earlier row of the same incident and destination is pending or leased (a resolve never overtakes its
-    /// trigger). Oldest first. The lease and its token are durable.
+    /// Takes up to `limit` due rows of `destination`: pending and due at `now`, or leased with an expired lease; never
+    /// a row while an earlier row of the same incident and destination is pending or leased (a resolve never overtakes
+    /// its trigger). Oldest first. The lease and its token are durable.
     virtual StoreResult<std::vector<Notification>> lease(std::string_view destination, WallTime now,
                                                          std::chrono::milliseconds lease_for, std::size_t limit,
                                                          const RequestContext& context) = 0;
-    /// `conflict` when `lease_token` is not the current lease: someone else has taken the row over. delivered, retry and
-    /// dead append to the attempt log and count an attempt; defer counts a deferral only.
+    /// `conflict` when `lease_token` is not the current lease: someone else has taken the row over. delivered, retry
+    /// and dead append to the attempt log and count an attempt; defer counts a deferral only.
     virtual StoreResult<void> settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
                                      const RequestContext& context) = 0;
     /// Earliest time at which a row of `destination` is due or a lease ends; none when nothing waits.

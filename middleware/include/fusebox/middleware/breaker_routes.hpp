@@ -8,8 +8,8 @@
 
 namespace fusebox::middleware {
 
-/// GET the list, one, its reports and the health summary; POST reset, open, trip, disable, metrics-only and reset of all
-/// behind `admin`, with the optional body {"reason", "actor"}. `registry` must outlive the router.
+/// GET the list, one, its reports and the health summary; POST reset, open, trip, disable, metrics-only and reset of
+/// all behind `admin`, with the optional body {"reason", "actor"}. `registry` must outlive the router.
 ///
 ///     Router router;
 ///     add_breaker_routes(router, fusebox::registry(), require_token(token, "set ADMIN_TOKEN"));

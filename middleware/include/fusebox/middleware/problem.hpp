@@ -27,7 +27,8 @@ struct Problem {
 
 /// The standard's phrase: "Not Found". "Error" for a status that has none.
 [[nodiscard]] std::string_view status_phrase(int status) noexcept;
-/// `type` is about:blank and `title` the status phrase, as RFC 9457 §4.2.1 has it. Invalid UTF-8 is replaced, never thrown at.
+/// `type` is about:blank and `title` the status phrase, as RFC 9457 §4.2.1 has it. Invalid UTF-8 is replaced, never
+/// thrown at.
 [[nodiscard]] Response problem_response(const Problem& problem);
 [[nodiscard]] Response problem_response(int status, std::string detail);
 

@@ -26,12 +26,13 @@ struct Route {
 /// Filled once, then only read: `find` may be called from any thread.
 class Router {
 public:
-    /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a pattern without a leading
-    /// slash and for a route that is already there.
+    /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a pattern without a
+    /// leading slash and for a route that is already there.
     void add(std::string method, std::string pattern, Handler handler, Guard guard = {});
 
     /// The route for `request.method` and `target` (path and query as sent); fills the request's path, parameters and
-    /// query. Else the response to give: 400 for bad encoding, 404, 405 with Allow; OPTIONS is answered with 204 and Allow.
+    /// query. Else the response to give: 400 for bad encoding, 404, 405 with Allow; OPTIONS is answered with 204 and
+    /// Allow.
     [[nodiscard]] std::expected<const Route*, Response> find(Request& request, std::string_view target) const;
 
     /// Runs guard and handler; an exception becomes a 500 that says nothing about the inside, `on_exception` gets the

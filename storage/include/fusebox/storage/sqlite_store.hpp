@@ -18,9 +18,10 @@ struct SqliteOptions {
     std::uint64_t max_bytes{0};  ///< size that the file may reach; 0 = what the disk holds
 };
 
-/// Write-ahead log, `synchronous=FULL`: what a call has acknowledged survives a power cut. Several threads that write at
-/// the same time share one transaction, hence one sync to disk, and each gets its own answer. Several processes may use
-/// one file. Deadlines and stop tokens are obeyed while waiting and while reading; a write that has begun is finished.
+/// Write-ahead log, `synchronous=FULL`: what a call has acknowledged survives a power cut. Several threads that write
+/// at the same time share one transaction, hence one sync to disk, and each gets its own answer. Several processes may
+/// use one file. Deadlines and stop tokens are obeyed while waiting and while reading; a write that has begun is
+/// finished.
 class SqliteStore final : public Store {
 public:
     /// Creates the file, or checks it and upgrades its schema. `corrupt`: not a database; `invalid`: a newer schema or

@@ -40,8 +40,8 @@ public:
 
     /// Listens to one more breaker. Watched twice, a breaker is heard twice.
     void watch(CircuitBreaker& breaker, EventMask mask = EventMask::all);
-    /// For whoever subscribes by himself, to a registry say: `registry.subscribe_breakers(recorder.listener())`. May outlive
-    /// the recorder.
+    /// For whoever subscribes by himself, to a registry say: `registry.subscribe_breakers(recorder.listener())`. May
+    /// outlive the recorder.
     [[nodiscard]] BreakerListener listener() const;
 
     // Where a breaker's name is given, only its events count; without a name those of all.

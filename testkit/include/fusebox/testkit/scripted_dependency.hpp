@@ -33,11 +33,12 @@ struct CallRecord {
 ///
 /// With an error type `E` a call gives `std::expected<T, E>`; without one it gives `T` and throws.
 ///
-/// The script is a list of steps, each for one call unless `times` says otherwise. The last step answers for ever, until
-/// another one is added. `times`, `taking`, `giving_up_with` and `held` say more about the step that was added last.
+/// The script is a list of steps, each for one call unless `times` says otherwise. The last step answers for ever,
+/// until another one is added. `times`, `taking`, `giving_up_with` and `held` say more about the step that was added
+/// last.
 ///
-/// A handle: copies share script and records, so it can be handed to a policy by value. Thread contract: any thread at any
-/// time. Calls that overlap take their times on the clock one after the other.
+/// A handle: copies share script and records, so it can be handed to a policy by value. Thread contract: any thread at
+/// any time. Calls that overlap take their times on the clock one after the other.
 ///
 ///     fusebox::ManualClock clock;
 ///     fusebox::testkit::ScriptedDependency<std::string, std::string> rates{clock};
@@ -52,7 +53,8 @@ public:
     using Result = std::expected<T, E>;
     using Returned = std::conditional_t<throws_errors, T, Result>;
 
-    /// `clock` must outlive the dependency and its copies. A call before the first step is added throws `std::logic_error`.
+    /// `clock` must outlive the dependency and its copies. A call before the first step is added throws
+    /// `std::logic_error`.
     explicit ScriptedDependency(ManualClock& clock) : state_(std::make_shared<State>(clock)) {}
     /// Begins with one step for each of `results`.
     ScriptedDependency(ManualClock& clock, std::vector<Result> results) : ScriptedDependency(clock) {
@@ -78,8 +80,8 @@ public:
     ScriptedDependency& throws(Exception exception) {
         return add({.thrown = std::make_exception_ptr(std::move(exception))});
     }
-    /// Follows `plan`, whose time starts now: each call takes the plan's latency, then gives `good` or, where the plan says
-    /// that it fails, `error`. For all calls to come, since the plan has an answer for each.
+    /// Follows `plan`, whose time starts now: each call takes the plan's latency, then gives `good` or, where the plan
+    /// says that it fails, `error`. For all calls to come, since the plan has an answer for each.
     ScriptedDependency& follow(FaultPlan plan, Result good, E error) {
         return add({.result = std::move(good),
                     .faults = std::make_shared<const Faults>(std::move(plan), std::move(error), state_->clock->now())});
@@ -98,12 +100,14 @@ public:
         return change([&](Step& step) { step.taking = time; });
     }
     /// Keeps the deadline of its context (R32), as a good client does: where that comes before the answer, time passes
-    /// until the deadline and the answer is `error`; so it is when a stop was requested. A deadline must be on the script's clock.
+    /// until the deadline and the answer is `error`; so it is when a stop was requested. A deadline must be on the
+    /// script's clock.
     ScriptedDependency& giving_up_with(E error) {
         return change([&](Step& step) { step.gives_up = std::move(error); });
     }
-    /// Hangs: blocks the calling thread until `release`; with `giving_up_with` no longer than until the deadline has come
-    /// on the clock or a stop was requested. A call that nobody released for 20 seconds of real time throws `std::logic_error`.
+    /// Hangs: blocks the calling thread until `release`; with `giving_up_with` no longer than until the deadline has
+    /// come on the clock or a stop was requested. A call that nobody released for 20 seconds of real time throws
+    /// `std::logic_error`.
     ScriptedDependency& held() {
         return change([](Step& step) { step.held = true; });
     }

@@ -1,4 +1,5 @@
-// Who is admitted while the circuit is open or half-open: no probe too many, no rejection with a wrong time (R2, R3, R4).
+// Who is admitted while the circuit is open or half-open: no probe too many, no rejection with a wrong time (R2, R3,
+// R4).
 #include "proof/explore/scenarios.hpp"
 #include "proof/explore/scenarios/parts.hpp"
 

@@ -97,8 +97,8 @@ public:
     HttpClient& operator=(HttpClient&&) noexcept;
     ~HttpClient();
 
-    /// Any status is a response; only a request that got none is an error. Ends by the earlier of the configured timeout
-    /// and the context's deadline, and soon (< 100 ms) after the context's stop token is triggered.
+    /// Any status is a response; only a request that got none is an error. Ends by the earlier of the configured
+    /// timeout and the context's deadline, and soon (< 100 ms) after the context's stop token is triggered.
     std::expected<HttpResponse, HttpError> send(const HttpRequest& request, const CallContext& context = {});
 
 private:

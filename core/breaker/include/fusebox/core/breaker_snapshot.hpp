@@ -14,10 +14,10 @@
 
 namespace fusebox {
 
-/// What `CircuitBreaker::snapshot` gives and `CircuitBreaker::restore` takes, to be kept anywhere in between. A value. No
-/// point of the monotonic clock is in it, since that clock means nothing to another process: open is saved as the time
-/// that was left, and time does not go on while nobody runs. Lifetime totals, the window and the configuration are not
-/// part of it.
+/// What `CircuitBreaker::snapshot` gives and `CircuitBreaker::restore` takes, to be kept anywhere in between. A value.
+/// No point of the monotonic clock is in it, since that clock means nothing to another process: open is saved as the
+/// time that was left, and time does not go on while nobody runs. Lifetime totals, the window and the configuration are
+/// not part of it.
 ///
 ///     fusebox::CircuitBreaker before{"payments"};
 ///     before.trip("ada", "a drill");

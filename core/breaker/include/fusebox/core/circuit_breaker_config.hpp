@@ -18,8 +18,8 @@ namespace fusebox {
 
 /// Judge the outcomes of the last `duration`, forgotten a slice at a time (R13).
 ///
-/// Slices are `duration / slices` long, rounded up, and follow one another from the breaker's construction on. The window
-/// holds the running slice and the `slices` before it.
+/// Slices are `duration / slices` long, rounded up, and follow one another from the breaker's construction on. The
+/// window holds the running slice and the `slices` before it.
 struct TimeWindow {
     Duration duration{std::chrono::seconds{60}};  ///< 1 ms … 1 day; default 60 s
     std::uint32_t slices{10};  ///< 1 … 60; default 10. More slices forget more evenly and cost memory
@@ -84,8 +84,8 @@ struct CircuitBreakerConfig {
         std::chrono::seconds{10}};        ///< deadline handed to the operation; > 0, none = off
     bool count_timeout_as_failure{true};  ///< off: a timeout is neutral
     /// A call in flight this long counts as a slow failure, also where the slow rule is off otherwise; > 0, none = off.
-    /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17). Up to 1024 calls in
-    /// flight are watched: a threshold above that is not reached by hung calls alone.
+    /// Looked for at each admission and each settlement; a probe's lease ends no later than that (R17). Up to 1024
+    /// calls in flight are watched: a threshold above that is not reached by hung calls alone.
     std::optional<Duration> hung_call_threshold{};
     /// off: no call is timed, which is most of what an admitted call costs. Then a count window is needed, and none of
     /// operation_timeout, slow_call_duration_threshold, hung_call_threshold; the duration histogram stays empty.
@@ -114,8 +114,8 @@ private:
     std::vector<ConfigError> errors_;
 };
 
-/// A good configuration that many breakers share, so that each of them is smaller by its size. Immutable, copied cheaply,
-/// and used by any number of threads.
+/// A good configuration that many breakers share, so that each of them is smaller by its size. Immutable, copied
+/// cheaply, and used by any number of threads.
 ///
 ///     const fusebox::SharedConfig config{fusebox::presets::http_api()};
 ///     fusebox::CircuitBreaker users{"users", config};
@@ -131,8 +131,8 @@ private:
     std::shared_ptr<const CircuitBreakerConfig> config_;
 };
 
-/// Fluent form of `CircuitBreakerConfig`: each function sets the field or the fields of its name, `build` validates them
-/// all. One thread at a time.
+/// Fluent form of `CircuitBreakerConfig`: each function sets the field or the fields of its name, `build` validates
+/// them all. One thread at a time.
 ///
 ///     auto config = fusebox::CircuitBreakerConfigBuilder{}
 ///                       .consecutive_failures(3)

@@ -47,12 +47,14 @@ struct LifetimeTotals {
     std::uint64_t listener_errors{};  ///< listeners that threw, events that were dropped (R37)
 };
 
-/// A snapshot: a value that nobody changes any more. R41: exact when no call is in flight, and never self-contradicting: no part above its whole, no counter going back.
+/// A snapshot: a value that nobody changes any more. R41: exact when no call is in flight, and never
+/// self-contradicting: no part above its whole, no counter going back.
 struct CircuitBreakerMetrics {
     State state{};
     std::uint64_t generation{};
     LifetimeTotals totals{};
-    /// Of the closed circuit (or metrics_only). While it is open, and until it closes, what was there can still be read.
+    /// Of the closed circuit (or metrics_only). While it is open, and until it closes, what was there can still be
+    /// read.
     WindowCounts window{};
     std::uint32_t consecutive_failures{};   ///< likewise
     std::uint32_t consecutive_successes{};  ///< of probes, in half-open

@@ -16,7 +16,8 @@ namespace fusebox {
 /// The wall clock follows `advance`; `step_wall` moves it alone, as an operator or NTP would (R30).
 class ManualClock final : public Clock {
 public:
-    /// Starts one hour after the monotonic epoch, so that a test can look back, and at 2026-01-01T00:00:00Z on the wall.
+    /// Starts one hour after the monotonic epoch, so that a test can look back, and at 2026-01-01T00:00:00Z on the
+    /// wall.
     ManualClock() = default;
 
     [[nodiscard]] TimePoint now() const noexcept override {

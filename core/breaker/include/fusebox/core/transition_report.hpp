@@ -61,9 +61,9 @@ struct TransitionReport {
     Duration open_for{};      ///< to == open: time until the first probe may be admitted
     std::uint32_t attempt{};  ///< R26: failed recoveries since the circuit was last closed
     std::uint64_t config_version{};
-    /// The last outcomes that took the lock, newest first, at most 8: failures, timeouts, slow calls, calls that were given
-    /// up (they hung, or a probe's lease ran out), and neutral ones that came with a message and were probes or had a hint.
-    /// Plain successes are only counted. Closing forgets them, after the report of the closing.
+    /// The last outcomes that took the lock, newest first, at most 8: failures, timeouts, slow calls, calls that were
+    /// given up (they hung, or a probe's lease ran out), and neutral ones that came with a message and were probes or
+    /// had a hint. Plain successes are only counted. Closing forgets them, after the report of the closing.
     std::vector<OutcomeRecord> last_outcomes{};
     TimePoint at{};        ///< the epoch in a report that was restored: the clock it was read from is gone
     WallTime wall_time{};  ///< for display only

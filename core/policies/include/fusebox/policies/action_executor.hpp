@@ -13,8 +13,8 @@ namespace fusebox {
 
 /// Executes an action in answer to an event. Implementations must be safe to call from any thread.
 ///
-/// An implementation gives its own errors as `OperationFailed<Error>`; the other cases of `CallError` come from the decorators
-/// around it.
+/// An implementation gives its own errors as `OperationFailed<Error>`; the other cases of `CallError` come from the
+/// decorators around it.
 template <class Event, class Action, class Result, class Error = std::exception_ptr>
 class ActionExecutor {
 public:
@@ -34,7 +34,8 @@ public:
 
 /// An `ActionExecutor` around another one, with a policy or a pipeline between. As safe to call as the executor inside.
 ///
-///     auto guarded = fusebox::with_policy(executor, fusebox::Pipeline{fusebox::Retry{}, fusebox::BreakerPolicy{breaker}});
+///     const fusebox::Pipeline pipeline{fusebox::Retry{}, fusebox::BreakerPolicy{breaker}};
+///     auto guarded = fusebox::with_policy(executor, pipeline);
 ///     auto result = guarded->execute(event, action);
 template <Policy P, class Event, class Action, class Result, class Error>
 class ProtectedActionExecutor final : public ActionExecutor<Event, Action, Result, Error> {

@@ -36,8 +36,8 @@ struct BulkheadMetrics {
 /// Slots for concurrent calls: a dependency that turns slow holds `max_concurrent` callers and not the whole program. A
 /// call without a slot waits in a bounded first-come queue, or is rejected with `bulkhead_full`.
 ///
-/// A handle: copies share the slots. Thread contract: any thread at any time. Taking and freeing a slot is lock-free while
-/// nobody waits; a call that waits takes a short lock and allocates.
+/// A handle: copies share the slots. Thread contract: any thread at any time. Taking and freeing a slot is lock-free
+/// while nobody waits; a call that waits takes a short lock and allocates.
 ///
 ///     fusebox::Bulkhead bulkhead{{.max_concurrent = 8, .max_waiting = 20, .max_wait = 100ms}};
 ///     auto answer = fusebox::call_with(bulkhead, [&] { return client.fetch(key); });
@@ -71,8 +71,8 @@ public:
 
     /// Never waits, and never overtakes who waits.
     [[nodiscard]] std::expected<Slot, Rejection> try_enter() const noexcept;
-    /// Waits for a slot where the queue has room: at most `max_wait`, and no longer than the context's deadline and stop
-    /// token allow.
+    /// Waits for a slot where the queue has room: at most `max_wait`, and no longer than the context's deadline and
+    /// stop token allow.
     [[nodiscard]] std::expected<Slot, Rejection> enter(const CallContext& context) const;
 
     template <class Next>

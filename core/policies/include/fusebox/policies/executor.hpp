@@ -13,8 +13,8 @@ public:
     Executor& operator=(const Executor&) = delete;
     virtual ~Executor() = default;
 
-    /// Never waits: false, and the task destroyed unrun, where there is no room. A task that was accepted is run once, or
-    /// destroyed unrun when the executor ends. It should not throw.
+    /// Never waits: false, and the task destroyed unrun, where there is no room. A task that was accepted is run once,
+    /// or destroyed unrun when the executor ends. It should not throw.
     [[nodiscard]] virtual bool try_submit(std::move_only_function<void()> task) = 0;
 };
 

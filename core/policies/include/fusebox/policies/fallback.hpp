@@ -13,8 +13,9 @@
 
 namespace fusebox {
 
-/// Where the call inside gives an error that `on` covers, answers with `handler(const CallError<E>&)` or `handler()`, which
-/// returns a `T` (nothing, for calls without a value). A handler that throws gives `InternalError` naming both errors.
+/// Where the call inside gives an error that `on` covers, answers with `handler(const CallError<E>&)` or `handler()`,
+/// which returns a `T` (nothing, for calls without a value). A handler that throws gives `InternalError` naming both
+/// errors.
 ///
 /// Usually the outermost policy: what it hides, nobody outside sees.
 /// Given a breaker, that one counts and reports each fallback (R36), as `CircuitBreaker::call_with_fallback` does.

@@ -27,7 +27,8 @@ struct DegradationConfig {
     double degraded_failure_rate{
         0.25};  ///< share of failures in the breaker's window from which on; (0, 1]; default 0.25
     std::uint32_t minimum_requests{10};  ///< outcomes in the window before the rate is judged; ≥ 1; default 10
-    /// How long a judged rate is taken for good; 0 … 1 minute; default 100 ms. Reading it costs a snapshot of the metrics.
+    /// How long a judged rate is taken for good; 0 … 1 minute; default 100 ms. Reading it costs a snapshot of the
+    /// metrics.
     Duration refresh{std::chrono::milliseconds{100}};
     bool operator==(const DegradationConfig&) const = default;
 };
@@ -46,8 +47,8 @@ public:
     /// Throws `InvalidConfig`.
     explicit GracefulDegradation(std::shared_ptr<CircuitBreaker> breaker, const DegradationConfig& config = {});
 
-    /// The level now. An open breaker stays critical until a call has probed it, also when its retry time has come: reading
-    /// changes no state (R5). Normal while switched off.
+    /// The level now. An open breaker stays critical until a call has probed it, also when its retry time has come:
+    /// reading changes no state (R5). Normal while switched off.
     [[nodiscard]] DegradationLevel level() const;
     [[nodiscard]] bool is_degraded() const { return level() != DegradationLevel::normal; }
 
@@ -57,8 +58,9 @@ public:
 
     /// Runs `op(DegradationLevel, const CallContext&)` or `op(DegradationLevel)`: `std::expected<T, CallError<E>>`.
     ///
-    /// With the breaker's leave the level is normal or degraded, and the outcome counts. Where the breaker refuses, `op` runs
-    /// with critical, outside the breaker: it must not touch the dependency then, and what it gives is the answer.
+    /// With the breaker's leave the level is normal or degraded, and the outcome counts. Where the breaker refuses,
+    /// `op` runs with critical, outside the breaker: it must not touch the dependency then, and what it gives is the
+    /// answer.
     template <class Op>
     auto call(Op&& op, const CallContext& context = {}) const;
 

@@ -24,8 +24,8 @@
 namespace fusebox {
 
 struct HedgeConfig {
-    /// Without an answer for this long another attempt starts; above 0, at most 1 day; default 100 ms. A good value is the
-    /// 95th percentile of the dependency's response time.
+    /// Without an answer for this long another attempt starts; above 0, at most 1 day; default 100 ms. A good value is
+    /// the 95th percentile of the dependency's response time.
     Duration delay{std::chrono::milliseconds{100}};
     std::uint32_t max_hedges{1};  ///< attempts beside the first; 1 … 10; default 1
     bool operator==(const HedgeConfig&) const = default;
@@ -152,24 +152,27 @@ private:
 }  // namespace detail
 
 /// Cuts the slowest calls short: without an answer after `delay`, calls a second time beside the first, as long as the
-/// budget allows, and gives the first value. An error is given only when no attempt is left: that of the earliest one. Only
-/// for operations that may be made twice.
+/// budget allows, and gives the first value. An error is given only when no attempt is left: that of the earliest one.
+/// Only for operations that may be made twice.
 ///
 /// Every attempt runs on the executor. The operation is shared by them: it must be safe to call from several threads at
-/// once, and what it refers to must live until the last attempt has ended, which can be after the call has returned. Losers
-/// are told to stop through the stop token of their context; their answers are dropped. A `BreakerPolicy` inside
-/// sees each attempt: a loser that ends with an error once it was told to stop is neutral, one that brings a value is a success.
+/// once, and what it refers to must live until the last attempt has ended, which can be after the call has returned.
+/// Losers are told to stop through the stop token of their context; their answers are dropped. A `BreakerPolicy` inside
+/// sees each attempt: a loser that ends with an error once it was told to stop is neutral, one that brings a value is a
+/// success.
 ///
-/// Gives `bulkhead_full` where the executor has no room for the first attempt, `TimeoutError` at the context's deadline, and
-/// `InternalError` where the caller's stop token ended the wait, without waiting for attempts that go on. Where no attempt
-/// got a thread until the deadline (`began` is false) none ever runs, and a breaker outside takes it as neutral.
+/// Gives `bulkhead_full` where the executor has no room for the first attempt, `TimeoutError` at the context's
+/// deadline, and `InternalError` where the caller's stop token ended the wait, without waiting for attempts that go on.
+/// Where no attempt got a thread until the deadline (`began` is false) none ever runs, and a breaker outside takes it
+/// as neutral.
 ///
-/// A handle. Thread contract: any thread at any time, but for a thread of the executor: waiting there for an attempt that
-/// needs a thread can wait for ever.
+/// A handle. Thread contract: any thread at any time, but for a thread of the executor: waiting there for an attempt
+/// that needs a thread can wait for ever.
 ///
 ///     fusebox::ThreadPool pool{{.threads = 8}};
 ///     fusebox::Hedge hedge{pool, {.delay = 50ms}};
-///     auto answer = fusebox::call_with(hedge, [client, key](const fusebox::CallContext& c) { return client->get(key, c); });
+///     auto answer = fusebox::call_with(hedge, [client, key](const fusebox::CallContext& c) { return client->get(key,
+///     c); });
 class Hedge {
 public:
     static constexpr bool detaches_calls = true;

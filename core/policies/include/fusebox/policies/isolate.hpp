@@ -39,30 +39,31 @@ struct IsolateMetrics {
     std::uint64_t dropped_errors{};  ///< errors and exceptions likewise
 };
 
-/// The isolated form of a call (R34; elsewhere: thread isolation, pessimistic timeout): the operation runs on an executor,
-/// and the caller leaves at the deadline, whatever the operation does. The executor's size bounds how many threads a
-/// dependency that hangs can hold. For code that keeps the deadline of its context, `Timeout` costs less.
+/// The isolated form of a call (R34; elsewhere: thread isolation, pessimistic timeout): the operation runs on an
+/// executor, and the caller leaves at the deadline, whatever the operation does. The executor's size bounds how many
+/// threads a dependency that hangs can hold. For code that keeps the deadline of its context, `Timeout` costs less.
 ///
 /// The deadline is `limit` from now or that of the context, whichever is earlier; without either the call is waited
 /// for without end. Gives
 ///
-/// - `bulkhead_full` at once where the executor has no room: the operation does not run. An executor that ends refuses what
-///   it has not begun likewise;
-/// - `TimeoutError` at the deadline. While the operation runs, a breaker outside records a timeout then and there. Where no
-///   thread came free until then (`began` is false) the operation never runs, and a breaker outside takes it as neutral:
-///   who hangs is another one, perhaps another dependency's;
+/// - `bulkhead_full` at once where the executor has no room: the operation does not run. An executor that ends refuses
+///   what it has not begun likewise;
+/// - `TimeoutError` at the deadline. While the operation runs, a breaker outside records a timeout then and there.
+///   Where no thread came free until then (`began` is false) the operation never runs, and a breaker outside takes it
+///   as neutral: who hangs is another one, perhaps another dependency's;
 /// - `InternalError` where the caller's stop token ended the wait: neutral for a breaker outside.
 ///
-/// Once the caller has left, the stop token of the operation's own context is triggered, so that code that looks at it can
-/// end. What it still returns or throws is counted and dropped: a value that matters even when it is late belongs in a
-/// call that is not isolated (R33). An answer that comes after the deadline but before the caller has left is treated as
-/// `Timeout` does.
+/// Once the caller has left, the stop token of the operation's own context is triggered, so that code that looks at it
+/// can end. What it still returns or throws is counted and dropped: a value that matters even when it is late belongs
+/// in a call that is not isolated (R33). An answer that comes after the deadline but before the caller has left is
+/// treated as `Timeout` does.
 ///
 /// The operation is moved into shared ownership and may run on after the call has returned: what it refers to must live
 /// until then. Where the caller got an answer, nothing of the operation is left on the executor.
 ///
-/// A handle. Thread contract: any thread at any time, but for a thread of the executor: waiting there for a call that needs
-/// a thread can wait for ever. The policy may be destroyed while calls run on; the executor must outlive the calls that wait.
+/// A handle. Thread contract: any thread at any time, but for a thread of the executor: waiting there for a call that
+/// needs a thread can wait for ever. The policy may be destroyed while calls run on; the executor must outlive the
+/// calls that wait.
 ///
 ///     fusebox::ThreadPool pool{{.threads = 8, .queue_capacity = 0}};
 ///     fusebox::Isolate isolate{pool, 2s};
@@ -237,9 +238,10 @@ AnswerOf<Next> Isolate::execute(const CallContext& context, Next&& next) const {
     return Answer{std::unexpect, TimeoutError{state.clock->now() - begun, phase != Phase::queued}};
 }
 
-/// `CircuitBreaker::call` in the isolated form: `std::expected<T, CallError<E>>`. The breaker's `operation_timeout` is the
-/// deadline, unless `isolate` or `options` have an earlier one. The permit is settled when the caller gets its answer:
-/// a timeout at the deadline, whatever the operation does later; neutral where it never ran or the caller stopped it.
+/// `CircuitBreaker::call` in the isolated form: `std::expected<T, CallError<E>>`. The breaker's `operation_timeout` is
+/// the deadline, unless `isolate` or `options` have an earlier one. The permit is settled when the caller gets its
+/// answer: a timeout at the deadline, whatever the operation does later; neutral where it never ran or the caller
+/// stopped it.
 ///
 ///     auto answer = fusebox::call_isolated(breaker, isolate, [library, key] { return library->look_up(key); });
 template <class Op>

@@ -10,8 +10,8 @@
 
 namespace fusebox {
 
-/// A `Sleeper` for tests. A wait calls the hook, which stands for what others do meanwhile; when that neither fulfils the
-/// wait nor stops it, the whole time passes at once on the clock. Safe to use from any thread.
+/// A `Sleeper` for tests. A wait calls the hook, which stands for what others do meanwhile; when that neither fulfils
+/// the wait nor stops it, the whole time passes at once on the clock. Safe to use from any thread.
 ///
 ///     fusebox::ManualClock clock;
 ///     fusebox::ManualSleeper sleeper{clock};

@@ -47,9 +47,9 @@ private:
 
 }  // namespace detail
 
-/// Policies in a stated order: the first is the outermost, the operation is innermost (docs/policies.md says which order is
-/// right and why). A policy itself, so pipelines nest. Building one allocates; a call through it does not, unless a
-/// policy detaches calls.
+/// Policies in a stated order: the first is the outermost, the operation is innermost (docs/policies.md says which
+/// order is right and why). A policy itself, so pipelines nest. Building one allocates; a call through it does not,
+/// unless a policy detaches calls.
 ///
 /// A handle: copies share the policies. Thread contract: any thread at any time.
 ///

@@ -23,9 +23,9 @@ struct SampleCall {
 /// A policy wraps a call: `execute(context, next)` calls `next(inner context)` never, once or several times, and gives
 /// an answer of the same type, `std::expected<T, CallError<E>>`. What a policy refuses by itself is a `Rejection`.
 ///
-/// Policies are siblings and know nothing of each other: breaker, retry, timeout, bulkhead, rate limiter, hedge and fallback
-/// are used alone with `call_with` or stacked in a `Pipeline`, which is a policy itself. Each is a handle: copies are
-/// cheap and share one state (slots, permits, budget). Any thread may call any of them at any time.
+/// Policies are siblings and know nothing of each other: breaker, retry, timeout, bulkhead, rate limiter, hedge and
+/// fallback are used alone with `call_with` or stacked in a `Pipeline`, which is a policy itself. Each is a handle:
+/// copies are cheap and share one state (slots, permits, budget). Any thread may call any of them at any time.
 ///
 /// A context and the policies that it passes through must read the same clock.
 template <class P>
@@ -53,9 +53,10 @@ using AnswerOf = std::remove_cvref_t<std::invoke_result_t<Next&, const CallConte
 /// Calls `op` under one policy: `std::expected<T, CallError<E>>`.
 ///
 /// `op` is what `CircuitBreaker::call` takes: called as `op(const CallContext&)` or `op()`, it returns
-/// `std::expected<T, E>`, or `T` and throws (then `E` is `std::exception_ptr`), or already `std::expected<T, CallError<E>>`. An
-/// operation that returns `expected` and throws all the same: the exception passes through every policy, which settle and
-/// release what they hold. Nothing is allocated unless the policy detaches calls.
+/// `std::expected<T, E>`, or `T` and throws (then `E` is `std::exception_ptr`), or already
+/// `std::expected<T, CallError<E>>`. An operation that returns `expected` and throws all the same: the exception passes
+/// through every policy, which settle and release what they hold. Nothing is allocated unless the policy detaches
+/// calls.
 ///
 ///     fusebox::Bulkhead bulkhead{{.max_concurrent = 8}};
 ///     auto answer = fusebox::call_with(bulkhead, [&] { return client.fetch(key); });

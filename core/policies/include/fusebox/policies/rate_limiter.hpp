@@ -28,10 +28,11 @@ struct RateLimiterOptions {
     Sleeper* sleeper{&system_sleeper()};  ///< must outlive the policy
 };
 
-/// A token bucket that starts full. Who finds no permit waits for the next one in order of arrival, where `max_wait` and
-/// its deadline allow, or is rejected with `rate_limited` and the time until the next permit in `retry_after`.
+/// A token bucket that starts full. Who finds no permit waits for the next one in order of arrival, where `max_wait`
+/// and its deadline allow, or is rejected with `rate_limited` and the time until the next permit in `retry_after`.
 ///
-/// A handle: copies share the permits. Thread contract: any thread at any time; lock-free, but for the sleep of who waits.
+/// A handle: copies share the permits. Thread contract: any thread at any time; lock-free, but for the sleep of who
+/// waits.
 ///
 ///     fusebox::RateLimiter limiter{{.permits = 50, .burst = 10}};   // 50 calls a second, 10 of them at once
 ///     auto answer = fusebox::call_with(limiter, [&] { return client.fetch(key); });

@@ -55,7 +55,8 @@ private:
 template <class T>
 class ResilientExecutor {
 public:
-    /// Throws `InvalidConfig` where the strategy's retry is badly configured. `retry` is used by `retry_with_breaker` alone.
+    /// Throws `InvalidConfig` where the strategy's retry is badly configured. `retry` is used by `retry_with_breaker`
+    /// alone.
     ResilientExecutor(std::shared_ptr<CircuitBreaker> breaker, ResilienceStrategy<T> strategy, RetryOptions retry = {})
         : plan_(make_plan(BreakerPolicy{std::move(breaker)}, std::move(strategy.kind_), std::move(retry))) {}
 

@@ -17,8 +17,8 @@
 
 namespace fusebox {
 
-/// The pause before attempt n + 1 is `delay` × `multiplier`^(n−1), spread by ± `jitter` and never above `max_delay`; or the
-/// dependency's own hint (`retry_after_of`) where that is longer.
+/// The pause before attempt n + 1 is `delay` × `multiplier`^(n−1), spread by ± `jitter` and never above `max_delay`; or
+/// the dependency's own hint (`retry_after_of`) where that is longer.
 struct RetryConfig {
     std::uint32_t max_attempts{3};                       ///< with the first; 1 … 100; default 3
     Duration delay{std::chrono::milliseconds{100}};      ///< before the second attempt; 0 … 1 day; default 100 ms
@@ -77,20 +77,23 @@ private:
 
 }  // namespace detail
 
-/// Calls again after a failure, up to `max_attempts` times, until an answer is a value or not worth another attempt. Gives
-/// the last answer.
+/// Calls again after a failure, up to `max_attempts` times, until an answer is a value or not worth another attempt.
+/// Gives the last answer.
 ///
 /// - Never retries a rejection, of whatever policy: who protects a dependency must not be argued with.
-/// - Never sleeps past the context's deadline: where the pause would, it gives up at once. A stop request ends the pause.
+/// - Never sleeps past the context's deadline: where the pause would, it gives up at once. A stop request ends the
+///   pause.
 /// - Never exceeds the budget (`RetryBudget`).
 /// - `InternalError` and exceptions of operations that return `expected` are not retried.
 ///
-/// `predicate(const CallError<E>&)` or `predicate(const E&)` says which errors are worth another attempt; the second form
-/// is asked about the operation's own errors, and timeouts are retried. It may be called from several threads at once.
+/// `predicate(const CallError<E>&)` or `predicate(const E&)` says which errors are worth another attempt; the second
+/// form is asked about the operation's own errors, and timeouts are retried. It may be called from several threads at
+/// once.
 ///
 /// A handle: copies share budget, jitter and metrics. Thread contract: any thread at any time.
 ///
-///     fusebox::Retry retry{{.max_attempts = 4}, {.budget = budget}, [](const HttpError& e) { return e.status >= 500; }};
+///     const auto passing = [](const HttpError& error) { return error.status >= 500; };
+///     fusebox::Retry retry{{.max_attempts = 4}, {.budget = budget}, passing};
 template <class Predicate = RetryFailures>
 class Retry {
 public:

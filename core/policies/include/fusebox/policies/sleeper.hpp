@@ -10,8 +10,8 @@
 
 namespace fusebox {
 
-/// Where every policy waits. Implementations must be safe to use from any thread. Use `system_sleeper()` in programs and
-/// `ManualSleeper` in tests.
+/// Where every policy waits. Implementations must be safe to use from any thread. Use `system_sleeper()` in programs
+/// and `ManualSleeper` in tests.
 class Sleeper {
 public:
     Sleeper() = default;
@@ -22,8 +22,8 @@ public:
     /// Sleeps for `time`. False when `stop` was requested before.
     bool sleep(Duration time, const std::stop_token& stop = {});
 
-    /// Waits until `ready()`, for no longer than `time` (`Duration::max()`: without end) and no longer than `stop` allows.
-    /// Gives `ready()`, which is called with `lock` held; who makes it true notifies `changed`.
+    /// Waits until `ready()`, for no longer than `time` (`Duration::max()`: without end) and no longer than `stop`
+    /// allows. Gives `ready()`, which is called with `lock` held; who makes it true notifies `changed`.
     template <class Ready>
     bool wait(std::unique_lock<std::mutex>& lock, std::condition_variable_any& changed, Duration time,
               const std::stop_token& stop, Ready&& ready) {

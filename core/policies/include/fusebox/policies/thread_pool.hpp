@@ -28,8 +28,8 @@ struct ThreadPoolMetrics {
     std::uint64_t task_errors{};  ///< tasks that threw
 };
 
-/// An `Executor` with its own threads, all started at construction. Thread contract: any thread at any time, but for the
-/// destructor: it refuses new tasks, destroys those that wait, and waits for those that run, so it must not run on
+/// An `Executor` with its own threads, all started at construction. Thread contract: any thread at any time, but for
+/// the destructor: it refuses new tasks, destroys those that wait, and waits for those that run, so it must not run on
 /// a thread of the pool.
 ///
 ///     fusebox::ThreadPool pool{{.threads = 8, .queue_capacity = 0}};   // nobody waits for a thread

@@ -9,11 +9,11 @@
 namespace fusebox {
 
 /// Tightens the context's deadline for the call inside (R32) and judges its answer by that deadline (R33): a late value
-/// still reaches the caller, flagged through the context's late flag, and a breaker outside records a timeout; a late error
-/// of the operation becomes `TimeoutError`. A late refusal stays a refusal: the operation never ran.
+/// still reaches the caller, flagged through the context's late flag, and a breaker outside records a timeout; a late
+/// error of the operation becomes `TimeoutError`. A late refusal stays a refusal: the operation never ran.
 ///
-/// It does not interrupt: the operation is expected to keep the deadline of its context. For code that ignores deadlines
-/// there is the isolated form (R34, `Isolate`).
+/// It does not interrupt: the operation is expected to keep the deadline of its context. For code that ignores
+/// deadlines there is the isolated form (R34, `Isolate`).
 ///
 /// A value. Thread contract: any thread at any time.
 ///

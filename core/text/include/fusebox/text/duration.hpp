@@ -1,4 +1,5 @@
-// How durations read: in configuration files, in messages and on the screen, always in the one wording "250ms", "12.5s".
+// How durations read: in configuration files, in messages and on the screen, always in the one wording "250ms",
+// "12.5s".
 #pragma once
 
 #include <chrono>
@@ -8,18 +9,18 @@
 
 namespace fusebox::text {
 
-/// A whole or decimal number directly followed by one unit (ns us ms s m h d): "250ms", "30s", "2m", "1.5h". No sign, no
-/// blank, no second unit. Empty for anything else and for what nanoseconds in 64 bits cannot hold (more than 292 years);
-/// parts of a nanosecond are dropped.
+/// A whole or decimal number directly followed by one unit (ns us ms s m h d): "250ms", "30s", "2m", "1.5h". No sign,
+/// no blank, no second unit. Empty for anything else and for what nanoseconds in 64 bits cannot hold (more than 292
+/// years); parts of a nanosecond are dropped.
 [[nodiscard]] std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) noexcept;
 
 /// The shortest exact form, for what is set: "1.5s", "90s", "2m". `parse_duration` reads it back as the same duration,
 /// unless it is negative: "-1.5s".
 [[nodiscard]] std::string format_duration(std::chrono::nanoseconds duration);
 
-/// Three significant digits, in the unit that makes the shortest text, for what is measured: "12.3s" for 12.345 s, "191m"
-/// for 11461 s. At most 0.5 % away from `duration`. 1000 days and more are whole days, rounded down. `parse_duration` reads
-/// this form too.
+/// Three significant digits, in the unit that makes the shortest text, for what is measured: "12.3s" for 12.345 s,
+/// "191m" for 11461 s. At most 0.5 % away from `duration`. 1000 days and more are whole days, rounded down.
+/// `parse_duration` reads this form too.
 [[nodiscard]] std::string format_rounded_duration(std::chrono::nanoseconds duration);
 
 }  // namespace fusebox::text

@@ -12,9 +12,9 @@ namespace fusebox::text {
 /// outside the years 0001 … 9999, which RFC 3339 cannot write, is brought to the nearest end.
 [[nodiscard]] std::string to_rfc3339(std::chrono::sys_time<std::chrono::microseconds> time);
 
-/// Any RFC 3339 time with zone: "2026-01-01T05:30:00.5+05:30". Up to nine digits of a second are read, and those below the
-/// microsecond cut off. A leap second is the first instant of the next day, as in POSIX. Empty if `text` is no such time,
-/// or lies outside the years 0001 … 9999 in UTC.
+/// Any RFC 3339 time with zone: "2026-01-01T05:30:00.5+05:30". Up to nine digits of a second are read, and those below
+/// the microsecond cut off. A leap second is the first instant of the next day, as in POSIX. Empty if `text` is no such
+/// time, or lies outside the years 0001 … 9999 in UTC.
 [[nodiscard]] std::optional<std::chrono::sys_time<std::chrono::microseconds>> from_rfc3339(std::string_view text);
 
 }  // namespace fusebox::text

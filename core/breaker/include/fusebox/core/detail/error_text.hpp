@@ -11,7 +11,8 @@ namespace fusebox::detail {
 /// `what()` of the exception, or "unknown exception".
 [[nodiscard]] std::string exception_text(const std::exception_ptr& error);
 
-/// As good as the type allows: its text, `what()`, `message()`, `message`, `to_string`, `describe`; else "operation failed".
+/// As good as the type allows: its text, `what()`, `message()`, `message`, `to_string`, `describe`; else "operation
+/// failed".
 template <class E>
 [[nodiscard]] std::string error_text(const E& error) {
     if constexpr (std::is_same_v<E, std::exception_ptr>) {
@@ -57,7 +58,8 @@ template <class Text>
 }
 
 /// The words of an error for a report, taken without taking memory: what `message_of` says where there is one, else its
-/// text, `what()`, `message()`, `message` or `to_string` where that lies in place; else nothing. Lives as long as `error`.
+/// text, `what()`, `message()`, `message` or `to_string` where that lies in place; else nothing. Lives as long as
+/// `error`.
 template <class E>
 [[nodiscard]] std::string_view error_view(const E& error) {
     if constexpr (HasMessageOf<E>) {

@@ -1,4 +1,5 @@
-// Brings an operation, whatever it returns, into the one shape that policies compose: CallContext → expected<T, CallError<E>>.
+// Brings an operation, whatever it returns, into the one shape that policies compose: CallContext → expected<T,
+// CallError<E>>.
 #pragma once
 
 #include <exception>
