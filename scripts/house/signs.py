@@ -73,7 +73,8 @@ class Signs:
                 if unknown is None:
                     continue
                 # Not every slash makes a path: names of benchmarks, media types and the like are texts of a source.
-                if not ENDING.search(name) and not name.endswith("/") and name.strip("…*") in self.sources.text:
+                literal = re.sub(r"[A-Z]{2,}$", "", name).strip("…*")
+                if not ENDING.search(name) and not name.endswith("/") and literal in self.sources.text:
                     continue
                 if "/" in name or name not in self.sources.text:
                     return unknown, "path"

@@ -121,7 +121,7 @@ class SignsTest(HouseTest):
 
     def test_what_exists_may_be_named(self):
         signs = ("Fuse", "Fuse::blow_out", "fuse.blow_out()", "FUSE_BOX", "-DFUSEBOX_WITH_FUSES=ON", "blow_…", "_bench",
-                 "fuse_NAME", "FILE:LINE", "std::stop_callback", "call/timed", "call/…", "40 / 2",
+                 "fuse_NAME", "FILE:LINE", "std::stop_callback", "call/timed", "call/…", "call/NAME", "40 / 2",
                  "core/breaker/src/lamp.hpp", "core/", "lamp.hpp", "<fusebox/core/fuse.hpp>", "src/*.hpp", "../core",
                  "build/dev/bin/fuse_bench", "https://example.com/x", "core/breaker/src/NAME.hpp")
         self.assertEqual(self.said_of("docs/a.md", "".join(f"- `{sign}`\n" for sign in signs)), "")
