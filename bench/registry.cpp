@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/registry/prometheus.hpp>
 #include <fusebox/registry/registry.hpp>
 
 #include "rows.hpp"
@@ -42,6 +42,9 @@ void add_registry_rows() {
         [](Named& named, std::size_t step) { benchmark::DoNotOptimize(named.registry.get(named.name(step))); });
     add_rows(
         "scrape/1000", [] { return std::make_unique<Named>(std::size_t{1'000}); },
+        [](Named& named, std::size_t) { benchmark::DoNotOptimize(RegistryCollectable{named.registry}.Collect()); });
+    add_rows(
+        "scrape_text/1000", [] { return std::make_unique<Named>(std::size_t{1'000}); },
         [](Named& named, std::size_t) { benchmark::DoNotOptimize(prometheus_text(named.registry)); });
 }
 

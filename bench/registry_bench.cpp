@@ -24,7 +24,7 @@
 #include <vector>
 
 #include <fusebox/core/manual_clock.hpp>
-#include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/registry/prometheus.hpp>
 #include <fusebox/registry/registry.hpp>
 
 #include "pin.hpp"
@@ -122,10 +122,10 @@ Phase run_phase(Registry& registry, int scrapes, std::vector<std::uint32_t>& dur
         bench::pin_to_core(0);
         for (int i = 0; i < scrapes && !done; ++i) {
             const auto began = std::chrono::steady_clock::now();
-            const auto text = prometheus_text(registry);
+            const auto families = RegistryCollectable{registry}.Collect();
             const auto took = std::chrono::steady_clock::now() - began;
             phase.scrape_ms.push_back(std::chrono::duration<double, std::milli>{took}.count());
-            if (text.size() < breakers.size()) std::abort();
+            if (families.front().metric.size() != breakers.size()) std::abort();
         }
     }};
     time_calls(breakers, 100ms, durations);

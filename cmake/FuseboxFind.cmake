@@ -2,8 +2,8 @@
 #
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
-# Names: threads httplib curl json toml spdlog fmt cli11 sqlite openssl catch2 rapidcheck benchmark hiredis
-#        pqxx
+# Names: threads httplib curl json toml spdlog fmt cli11 sqlite openssl catch2 rapidcheck asio benchmark hiredis
+#        pqxx prometheus prometheus_pull
 
 # The Debian package that brings each one, for the message when it is missing.
 set(FUSEBOX_DEB_threads libc6-dev)
@@ -22,6 +22,8 @@ set(FUSEBOX_DEB_asio libasio-dev)
 set(FUSEBOX_DEB_benchmark libbenchmark-dev)
 set(FUSEBOX_DEB_hiredis libhiredis-dev)
 set(FUSEBOX_DEB_pqxx libpqxx-dev)
+set(FUSEBOX_DEB_prometheus prometheus-cpp-dev)
+set(FUSEBOX_DEB_prometheus_pull prometheus-cpp-dev)
 
 # Sets `target` in the caller to the imported target of a pkg-config module, or to nothing.
 macro(_fusebox_pkg_config module)
@@ -107,6 +109,17 @@ function(fusebox_find name found)
         _fusebox_pkg_config(hiredis)
     elseif(name STREQUAL "pqxx")
         _fusebox_pkg_config(libpqxx)
+    elseif(name STREQUAL "prometheus")
+        _fusebox_package(prometheus-cpp prometheus-cpp::core CONFIG)
+        if(NOT target)
+            _fusebox_pkg_config(prometheus-cpp-core)
+        endif()
+    elseif(name STREQUAL "prometheus_pull")
+        # The library's own HTTP server, for who has nothing else that serves.
+        _fusebox_package(prometheus-cpp prometheus-cpp::pull CONFIG)
+        if(NOT target)
+            _fusebox_pkg_config(prometheus-cpp-pull)
+        endif()
     else()
         message(FATAL_ERROR "fusebox_find: nobody has said how to find '${name}' (cmake/FuseboxFind.cmake)")
     endif()

@@ -91,11 +91,9 @@ void add_health_routes(Router& router, const Registry& registry, HealthOptions c
                [&registry, options](const Request& request) { return health(registry, *options, request); });
 }
 
-void add_metrics_route(Router& router, const Registry& registry, std::function<std::vector<MetricFamily>()> more) {
-    router.add("GET", "/metrics", [&registry, more = std::move(more)](const Request&) {
-        return Response{.status = 200,
-                        .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                        .body = prometheus_text(registry, {}, more ? more() : std::vector<MetricFamily>{})};
+void add_metrics_route(Router& router, std::function<std::string()> text) {
+    router.add("GET", "/metrics", [text = std::move(text)](const Request&) {
+        return Response{.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = text()};
     });
 }
 

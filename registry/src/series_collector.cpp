@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
-#include "exposition_text.hpp"
+#include <fmt/format.h>
+
+#include <fusebox/text/utf8.hpp>
+
 #include "registry_impl.hpp"
 
 namespace fusebox {
@@ -32,6 +36,22 @@ void add(CircuitBreakerMetrics& sum, const CircuitBreakerMetrics& part) {
     for (std::size_t from = 0; from < sum.transitions.size(); ++from) {
         add_all(sum.transitions[from], part.transitions[from]);
     }
+}
+
+/// A scrape with one byte that is not UTF-8 is refused as a whole, so such bytes are spelled out: `\xff`.
+std::string readable(std::string_view name) {
+    if (text::is_utf8(name)) return std::string{name};
+    std::string result;
+    while (!name.empty()) {
+        const auto length = text::code_point_length(name);
+        if (length != 0) {
+            result += name.substr(0, length);
+        } else {
+            fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(name[0]));
+        }
+        name.remove_prefix(std::max<std::size_t>(length, 1));
+    }
+    return result;
 }
 
 }  // namespace
@@ -89,7 +109,7 @@ std::vector<BreakerSeries> SeriesCollector::collect(const Registry& registry, st
     std::vector<std::pair<std::string, std::shared_ptr<CircuitBreaker>>> own;
     std::vector<std::shared_ptr<CircuitBreaker>> newly_in_sum;
     for (const auto& [number, in_sum, breaker] : present) {
-        auto name = detail::readable(breaker->name());
+        auto name = readable(breaker->name());
         // A breaker that is named like the sum would double its series.
         if (in_sum || own.size() == max_names || (has_sum && name == sum_name)) {
             add(sum, breaker->metrics());

@@ -29,7 +29,7 @@ namespace fusebox {
 
 /// One value of the label `name`: a breaker, or the sum of those beyond the cap.
 struct BreakerSeries {
-    std::string name;  ///< as UTF-8
+    std::string name;  ///< as UTF-8; bytes that are not are spelled out: `\xff`
     CircuitBreakerMetrics metrics;
     bool is_sum{};  ///< named `other`; its gauges (state, rates, time of the last change) mean nothing
 };

@@ -170,7 +170,7 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
 }
 
 void App::on_change(const incidents::Change& change) {
-    ++counters_.incident_changes[static_cast<std::size_t>(change.kind)];
+    metrics_.count_change(change.kind);
     const auto& incident = change.incident;
     const bool is_repeat = change.kind == incidents::ChangeKind::updated;
     log(is_repeat ? Level::debug : Level::info, "incident",
@@ -216,7 +216,7 @@ middleware::Router App::routes() {
         .store = *store_,
         .outbox = *store_,
         .dispatcher = *dispatcher_,
-        .counters = counters_.intake,
+        .counters = metrics_.intake(),
         .now = wall_now,
         .ingest =
             [this](const middleware::Request& request) { return check_token(request, &ServerConfig::ingest_token); },
@@ -239,8 +239,7 @@ middleware::Router App::routes() {
              [this](const middleware::Request& request) {
                  return middleware::is_local_caller(request) || has_token(request, &ServerConfig::admin_token);
              }});
-    middleware::add_metrics_route(router, registry_,
-                                  [this] { return service_metrics(counters_, *store_, *dispatcher_); });
+    middleware::add_metrics_route(router, [this] { return metrics_.text(registry_, *store_, *dispatcher_); });
     return router;
 }
 
@@ -275,8 +274,7 @@ std::expected<ListenAddress, std::string> App::start() {
     server.tls_key_file = config_.server.tls_key;
     server.on_exchange = [this](const middleware::Request& request, const middleware::Response& response,
                                 Duration took) {
-        const auto status_class = static_cast<std::size_t>(response.status / 100);
-        if (status_class < counters_.http_responses.size()) ++counters_.http_responses[status_class];
+        metrics_.count_response(response.status);
         const auto level = response.status >= 500 ? Level::warning : Level::debug;
         if (!log_enabled(level)) return;
         log(level, "request",

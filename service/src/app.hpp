@@ -36,7 +36,7 @@ public:
     /// kept as it was; the answer names those fields. An error: nothing was changed.
     std::expected<std::vector<std::string>, std::string> reload(ServiceConfig config);
 
-    [[nodiscard]] ServiceCounters& counters() noexcept { return counters_; }
+    [[nodiscard]] ServiceMetrics& metrics() noexcept { return metrics_; }
 
     /// Accepts nothing new, finishes requests and sends within `grace`, and returns when all threads have ended.
     void stop(std::chrono::seconds grace);
@@ -53,7 +53,7 @@ private:
     std::mutex
         mutex_;  // guards config_ against other threads, which read tokens and destinations; only reload writes it
     ServiceConfig config_;
-    ServiceCounters counters_;
+    ServiceMetrics metrics_;
     Registry registry_;
     std::vector<Subscription> subscriptions_;
     std::shared_ptr<storage::Store> store_;

@@ -75,11 +75,11 @@ A first incident:
     std::fflush(stdout);
 }
 
-void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
-            ServiceCounters& counters) {
+void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen) {
+    auto& metrics = app.metrics();
     auto config = load(arguments, listen);
     if (!config) {
-        ++counters.failed_reloads;
+        metrics.count_reload(false);
         for (const auto& mistake : config.error()) {
             log(Level::error, "reload_mistake", {{"where", describe(mistake, file_name(arguments))}});
         }
@@ -88,11 +88,11 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
     }
     const auto kept = app.reload(std::move(*config));
     if (!kept) {
-        ++counters.failed_reloads;
+        metrics.count_reload(false);
         log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"reason", kept.error()}});
         return;
     }
-    ++counters.reloads;
+    metrics.count_reload(true);
     for (const auto& field : *kept) {
         log(Level::warning, "reload_needs_restart",
             {{"field", field}, {"reason", "it cannot change while incidentd runs"}});
@@ -148,7 +148,7 @@ int run(const Arguments& arguments) {
         {{"address", to_string(*address)}, {"store", server.store_url}, {"version", FUSEBOX_VERSION}});
     greet(server, *address);
     if (!arguments.listen_file.empty()) write_listen_file(arguments.listen_file, to_string(*address));
-    while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen, app.counters());
+    while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen);
     stop(app, signals);
     return ok;
 }

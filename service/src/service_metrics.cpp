@@ -1,127 +1,130 @@
 #include "service_metrics.hpp"
 
-#include <string>
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include <prometheus/gauge.h>
+
+#include <fusebox/registry/prometheus.hpp>
 
 namespace fusebox::service {
 namespace {
 
-using Kind = MetricFamily::Kind;
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
 
-MetricFamily family(const char* name, const char* help, Kind kind) {
-    return {.name = std::string{"llm_incident_manager_"} + name, .help = help, .kind = kind, .samples = {}};
+std::string full(const char* name) { return std::string{"llm_incident_manager_"} + name; }
+
+Family<Counter>& counters(prometheus::Registry& registry, const char* name, const char* help) {
+    return prometheus::BuildCounter().Name(full(name)).Help(help).Register(registry);
 }
 
-void add(MetricFamily& to, std::vector<std::pair<std::string, std::string>> labels, std::uint64_t value) {
-    to.samples.push_back({.labels = std::move(labels), .value = static_cast<double>(value)});
+Family<Gauge>& gauges(prometheus::Registry& registry, const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(full(name)).Help(help).Register(registry);
 }
 
-void add_intake(std::vector<MetricFamily>& families, const IntakeCounters& intake) {
-    auto alerts = family("alerts_received_total", "Alerts that were stored, by input.", Kind::counter);
-    auto refused = family("alert_requests_refused_total",
-                          "Requests with alerts that were refused as bad input, by input.", Kind::counter);
-    auto failed = family("alert_requests_failed_total", "Requests with alerts that the store could not take, by input.",
-                         Kind::counter);
-    for (const auto& [name, input] :
-         {std::pair<const char*, const IntakeCounters::Input&>{"alertmanager", intake.alertmanager},
-          {"webhook", intake.webhook},
-          {"native", intake.native}}) {
-        add(alerts, {{"input", name}}, input.accepted);
-        add(refused, {{"input", name}}, input.refused);
-        add(failed, {{"input", name}}, input.failed);
-    }
-    families.push_back(std::move(alerts));
-    families.push_back(std::move(refused));
-    families.push_back(std::move(failed));
+IntakeCounters add_intake(prometheus::Registry& registry) {
+    auto& alerts = counters(registry, "alerts_received_total", "Alerts that were stored, by input.");
+    auto& refused = counters(registry, "alert_requests_refused_total",
+                             "Requests with alerts that were refused as bad input, by input.");
+    auto& failed = counters(registry, "alert_requests_failed_total",
+                            "Requests with alerts that the store could not take, by input.");
+    const auto input = [&](const char* name) {
+        const prometheus::Labels labels{{"input", name}};
+        return IntakeCounters::Input{
+            .accepted = alerts.Add(labels), .refused = refused.Add(labels), .failed = failed.Add(labels)};
+    };
+    return {.alertmanager = input("alertmanager"), .webhook = input("webhook"), .native = input("native")};
 }
 
-void add_incident_changes(std::vector<MetricFamily>& families, const ServiceCounters& counters) {
-    auto changes = family("incident_changes_total", "Stored changes of incidents, by what happened.", Kind::counter);
-    for (std::size_t i = 1; i < counters.incident_changes.size(); ++i) {  // 0 is none
-        add(changes, {{"change", std::string{to_string(static_cast<incidents::ChangeKind>(i))}}},
-            counters.incident_changes[i]);
-    }
-    families.push_back(std::move(changes));
-}
-
-void add_incidents(std::vector<MetricFamily>& families, incidents::IncidentStore& store) {
+void add_incidents(prometheus::Registry& registry, incidents::IncidentStore& store) {
     auto counts = store.incident_counts(request_context());
     if (!counts) return;
-    auto states = family("incidents", "Incidents in the store, by state.", Kind::gauge);
+    auto& states = gauges(registry, "incidents", "Incidents in the store, by state.");
     for (const auto state : {incidents::IncidentState::detected, incidents::IncidentState::triaged,
                              incidents::IncidentState::investigating, incidents::IncidentState::remediating,
                              incidents::IncidentState::resolved, incidents::IncidentState::closed}) {
-        add(states, {{"state", std::string{to_string(state)}}}, (*counts)[state]);
+        states.Add({{"state", std::string{to_string(state)}}}).Set(static_cast<double>((*counts)[state]));
     }
-    families.push_back(std::move(states));
 }
 
-void add_notifications(std::vector<MetricFamily>& families, incidents::Outbox& outbox) {
+void add_notifications(prometheus::Registry& registry, incidents::Outbox& outbox) {
     const auto counts = outbox.counts(request_context());
     if (!counts) return;
-    auto rows = family("notifications", "Notifications in the outbox, by destination and state.", Kind::gauge);
+    auto& rows = gauges(registry, "notifications", "Notifications in the outbox, by destination and state.");
     for (const auto& [destination, states] : *counts) {
         for (const auto& [state, count] : states) {
-            add(rows, {{"destination", destination}, {"state", std::string{to_string(state)}}}, count);
+            rows.Add({{"destination", destination}, {"state", std::string{to_string(state)}}})
+                .Set(static_cast<double>(count));
         }
     }
-    families.push_back(std::move(rows));
 }
 
-void add_deliveries(std::vector<MetricFamily>& families, const notifications::Dispatcher& dispatcher) {
-    auto outcomes =
-        family("deliveries_total", "What became of deliveries that were begun, by destination.", Kind::counter);
-    auto fallbacks =
-        family("delivery_fallbacks_total", "Notifications that were handed to the fallback as well.", Kind::counter);
-    auto in_flight = family("deliveries_in_flight", "Sends under way now, by destination.", Kind::gauge);
-    auto disabled =
-        family("destination_disabled", "1 where the destination has said that it wants no more (410).", Kind::gauge);
+void add_deliveries(prometheus::Registry& registry, const notifications::Dispatcher& dispatcher) {
+    auto& outcomes =
+        counters(registry, "deliveries_total", "What became of deliveries that were begun, by destination.");
+    auto& fallbacks =
+        counters(registry, "delivery_fallbacks_total", "Notifications that were handed to the fallback as well.");
+    auto& in_flight = gauges(registry, "deliveries_in_flight", "Sends under way now, by destination.");
+    auto& disabled =
+        gauges(registry, "destination_disabled", "1 where the destination has said that it wants no more (410).");
     for (const auto& [name, stats] : dispatcher.stats()) {
         for (const auto& [outcome, count] : {std::pair<const char*, std::uint64_t>{"delivered", stats.delivered},
                                              {"retried", stats.retries},
                                              {"deferred", stats.deferrals},
                                              {"dead", stats.dead},
                                              {"lost_lease", stats.lost_leases}}) {
-            add(outcomes, {{"destination", name}, {"outcome", outcome}}, count);
+            outcomes.Add({{"destination", name}, {"outcome", outcome}}).Increment(static_cast<double>(count));
         }
-        add(fallbacks, {{"destination", name}}, stats.fallbacks);
-        add(in_flight, {{"destination", name}}, stats.in_flight);
-        add(disabled, {{"destination", name}}, stats.disabled ? 1 : 0);
+        fallbacks.Add({{"destination", name}}).Increment(static_cast<double>(stats.fallbacks));
+        in_flight.Add({{"destination", name}}).Set(static_cast<double>(stats.in_flight));
+        disabled.Add({{"destination", name}}).Set(stats.disabled ? 1 : 0);
     }
-    families.push_back(std::move(outcomes));
-    families.push_back(std::move(fallbacks));
-    families.push_back(std::move(in_flight));
-    families.push_back(std::move(disabled));
-}
-
-void add_service(std::vector<MetricFamily>& families, const ServiceCounters& counters) {
-    auto responses = family("http_responses_total", "Answered HTTP requests, by class of status.", Kind::counter);
-    for (std::size_t i = 2; i < counters.http_responses.size(); ++i) {
-        add(responses, {{"code", std::to_string(i) + "xx"}}, counters.http_responses[i]);
-    }
-    families.push_back(std::move(responses));
-    auto reloads =
-        family("configuration_reloads_total", "Reloads of the configuration (SIGHUP), by result.", Kind::counter);
-    add(reloads, {{"result", "applied"}}, counters.reloads);
-    add(reloads, {{"result", "refused"}}, counters.failed_reloads);
-    families.push_back(std::move(reloads));
-    auto build = family("build_info", "1; its label says which version runs.", Kind::gauge);
-    add(build, {{"version", FUSEBOX_VERSION}}, 1);
-    families.push_back(std::move(build));
 }
 
 }  // namespace
 
-std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, storage::Store& store,
-                                          const notifications::Dispatcher& dispatcher) {
-    std::vector<MetricFamily> families;
-    add_intake(families, counters.intake);
-    add_incident_changes(families, counters);
-    add_incidents(families, store);
-    add_notifications(families, store);
-    add_deliveries(families, dispatcher);
-    add_service(families, counters);
-    return families;
+ServiceMetrics::ServiceMetrics() : intake_(add_intake(own_)) {
+    auto& changes = counters(own_, "incident_changes_total", "Stored changes of incidents, by what happened.");
+    for (std::size_t i = 1; i < changes_.size(); ++i) {  // 0 is none
+        changes_[i] = &changes.Add({{"change", std::string{to_string(static_cast<incidents::ChangeKind>(i))}}});
+    }
+    auto& responses = counters(own_, "http_responses_total", "Answered HTTP requests, by class of status.");
+    for (std::size_t i = 2; i < responses_.size(); ++i) {
+        responses_[i] = &responses.Add({{"code", std::to_string(i) + "xx"}});
+    }
+    auto& reloads = counters(own_, "configuration_reloads_total", "Reloads of the configuration (SIGHUP), by result.");
+    reloads_applied_ = &reloads.Add({{"result", "applied"}});
+    reloads_refused_ = &reloads.Add({{"result", "refused"}});
+    gauges(own_, "build_info", "1; its label says which version runs.").Add({{"version", FUSEBOX_VERSION}}).Set(1);
+}
+
+void ServiceMetrics::count_change(incidents::ChangeKind kind) {
+    if (auto* const counter = changes_[static_cast<std::size_t>(kind)]) counter->Increment();
+}
+
+void ServiceMetrics::count_response(int status) {
+    const auto status_class = static_cast<std::size_t>(status / 100);
+    if (status_class >= responses_.size()) return;
+    if (auto* const counter = responses_[status_class]) counter->Increment();
+}
+
+void ServiceMetrics::count_reload(bool applied) { (applied ? reloads_applied_ : reloads_refused_)->Increment(); }
+
+std::string ServiceMetrics::text(const Registry& breakers, storage::Store& store,
+                                 const notifications::Dispatcher& dispatcher) const {
+    // What others count is read for this scrape alone: a destination or a state that is gone leaves no series behind.
+    prometheus::Registry now;
+    add_incidents(now, store);
+    add_notifications(now, store);
+    add_deliveries(now, dispatcher);
+
+    auto families = RegistryCollectable{breakers}.Collect();
+    std::ranges::move(own_.Collect(), std::back_inserter(families));
+    std::ranges::move(now.Collect(), std::back_inserter(families));
+    return prometheus_text(families);
 }
 
 }  // namespace fusebox::service

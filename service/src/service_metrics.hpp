@@ -1,31 +1,48 @@
-// The service's own Prometheus families, beside those of the breakers.
+// What /metrics says: the breakers, what incidentd counts itself, and what its store and its deliveries look like now.
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <cstdint>
-#include <vector>
+#include <cstddef>
+#include <string>
+
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
 
 #include <fusebox/incidents/incident.hpp>
 #include <fusebox/notifications/dispatcher.hpp>
-#include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/registry/registry.hpp>
 #include <fusebox/storage/store.hpp>
 
 #include "api/api.hpp"
 
 namespace fusebox::service {
 
-/// Counted where it happens, read on scrape. Thread-safe.
-struct ServiceCounters {
-    IntakeCounters intake;
-    std::array<std::atomic<std::uint64_t>, 8> incident_changes{};  ///< by ChangeKind
-    std::array<std::atomic<std::uint64_t>, 6> http_responses{};    ///< by status / 100
-    std::atomic<std::uint64_t> reloads{};
-    std::atomic<std::uint64_t> failed_reloads{};
-};
+/// Counted where it happens, read on scrape. Any member from any thread.
+class ServiceMetrics {
+public:
+    ServiceMetrics();
 
-/// A store that cannot be read now leaves its family out.
-[[nodiscard]] std::vector<MetricFamily> service_metrics(const ServiceCounters& counters, storage::Store& store,
-                                                        const notifications::Dispatcher& dispatcher);
+    [[nodiscard]] IntakeCounters& intake() noexcept { return intake_; }
+    void count_change(incidents::ChangeKind kind);
+    void count_response(int status);
+    /// Whether the new configuration was taken over.
+    void count_reload(bool applied);
+
+    /// Prometheus' text format. A store that cannot be read now leaves its families out.
+    [[nodiscard]] std::string text(const Registry& breakers, storage::Store& store,
+                                   const notifications::Dispatcher& dispatcher) const;
+
+private:
+    static constexpr std::size_t change_kinds = static_cast<std::size_t>(incidents::ChangeKind::state_changed) + 1;
+    static constexpr std::size_t status_classes = 6;
+
+    prometheus::Registry own_;  // of the counters below, which live as long as it
+    IntakeCounters intake_;
+    std::array<prometheus::Counter*, change_kinds> changes_{};  // by ChangeKind; null: `none`
+    std::array<prometheus::Counter*, status_classes>
+        responses_{};  // by status / 100; null: no answer of incidentd has it
+    prometheus::Counter* reloads_applied_{};
+    prometheus::Counter* reloads_refused_{};
+};
 
 }  // namespace fusebox::service

@@ -1,13 +1,13 @@
 // What the routes of the API work with, and what their answers have in common.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include <prometheus/counter.h>
 
 #include <fusebox/incidents/incident_service.hpp>
 #include <fusebox/incidents/ports.hpp>
@@ -21,9 +21,9 @@ namespace fusebox::service {
 /// Alerts by input and by what became of them.
 struct IntakeCounters {
     struct Input {
-        std::atomic<std::uint64_t> accepted{};  ///< alerts
-        std::atomic<std::uint64_t> refused{};   ///< requests: bad input
-        std::atomic<std::uint64_t> failed{};    ///< requests: the store could not
+        prometheus::Counter& accepted;  ///< alerts
+        prometheus::Counter& refused;   ///< requests: bad input
+        prometheus::Counter& failed;    ///< requests: the store could not
     };
     Input alertmanager;
     Input webhook;

@@ -42,10 +42,10 @@ std::expected<std::vector<IntakeResult>, Response> store(const ApiContext& conte
     if (alerts.empty()) return {};
     auto results = context.incident_service.ingest(alerts, request_context());
     if (!results) {
-        ++counters.failed;
+        counters.failed.Increment();
         return std::unexpected(store_problem(results.error()));
     }
-    counters.accepted += alerts.size();
+    counters.accepted.Increment(static_cast<double>(alerts.size()));
     return std::move(*results);
 }
 
@@ -54,12 +54,12 @@ template <class Parse, class Answer>
 middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& counters, Parse parse, Answer answer) {
     return [context, &counters, parse, answer](const Request& request) -> Response {
         if (auto refusal = middleware::check_json_body(request)) {
-            ++counters.refused;
+            counters.refused.Increment();
             return std::move(*refusal);
         }
         auto alerts = parse(request.body, context.now());
         if (!alerts) {
-            ++counters.refused;
+            counters.refused.Increment();
             return middleware::problem_response(alerts.error());
         }
         const auto results = store(context, counters, *alerts);

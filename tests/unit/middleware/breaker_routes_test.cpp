@@ -5,6 +5,7 @@
 #include <fusebox/core/manual_clock.hpp>
 #include <fusebox/middleware/access.hpp>
 #include <fusebox/middleware/health_routes.hpp>
+#include <fusebox/registry/prometheus.hpp>
 
 #include "support/catch.hpp"
 
@@ -34,7 +35,7 @@ struct Fixture {
                            .ready = [this] { return ready; },
                            .checks = {},
                            .may_see_details = [this](const Request&) { return details; }});
-        add_metrics_route(router, registry);
+        add_metrics_route(router, [this] { return prometheus_text(registry); });
     }
 
     Response ask(const std::string& method, std::string_view target, std::string body = {},

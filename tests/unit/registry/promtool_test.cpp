@@ -3,8 +3,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include <fusebox/registry/metrics_text.hpp>
+#include <fusebox/registry/prometheus.hpp>
 
+#include "exposer.hpp"
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -58,10 +59,23 @@ TEST_CASE("R42: promtool accepts the scrape without a complaint") {
     check({.prefix = "fusebox_"});
 }
 
+TEST_CASE("R43: promtool accepts what an Exposer serves") {
+    Registry registry;
+    for (const auto* name : {"store", "say \"hi\"\\\n", "\xff\xfe"}) registry.get_or_create(name)->trip();
+    const auto breakers = std::make_shared<RegistryCollectable>(registry);
+    ScrapedExposer exposed;
+    exposed.exposer.RegisterCollectable(breakers);
+    const auto verdict = promtool(exposed.scrape());
+    CHECK(verdict.complaints == "");
+    CHECK(verdict.status == 0);
+}
+
 TEST_CASE("promtool would complain") {
-    const std::vector<MetricFamily> wrong{
-        {.name = "app_requests", .help = "x", .kind = MetricFamily::Kind::counter, .samples = {{{}, 1}}}};
-    CHECK(promtool(prometheus_text(Registry{}, {}, wrong)).status != 0);
+    Registry registry;
+    registry.get_or_create("x");
+    auto families = RegistryCollectable{registry}.Collect();
+    families[2].name = "app_requests";  // a counter, but no `_total`
+    CHECK(promtool(prometheus_text(families)).status != 0);
 }
 
 }  // namespace fusebox::test

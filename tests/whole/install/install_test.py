@@ -31,23 +31,23 @@ class InstallTest(unittest.TestCase):
         cls.prefix = cls.folder / "prefix"
         run(options.cmake, "--install", os.environ["FUSEBOX_BUILD_DIR"], "--prefix", cls.prefix)
 
-    def configure(self, components, *arguments, prefix=None):
+    def configure(self, components, *arguments, prefix=None, env=None):
         prefix = prefix or self.prefix
         build = self.folder / f"build-{prefix.name}-{'-'.join(components)}"
         run(
             options.cmake, "-S", HERE / "consumer", "-B", build, "-G", options.generator,
             f"-DCMAKE_CXX_COMPILER={options.compiler}", f"-DCMAKE_PREFIX_PATH={prefix}",
-            "-DCOMPONENTS=" + ";".join(components), *arguments,
+            "-DCOMPONENTS=" + ";".join(components), *arguments, env=env,
         )  # fmt: skip
         return build
 
-    def build_and_run(self, components, *arguments, prefix=None):
-        build = self.configure(components, *arguments, prefix=prefix)
+    def build_and_run(self, components, *arguments, prefix=None, env=None):
+        build = self.configure(components, *arguments, prefix=prefix, env=env)
         run(options.cmake, "--build", build)
         self.assertIn("admitted", run(build / "consumer"))
 
     def test_core_and_testkit_need_no_other_library(self):
-        absent = ["CURL", "tomlplusplus", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig", "spdlog"]
+        absent = ["CURL", "prometheus-cpp", "tomlplusplus", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig", "spdlog"]
         for component in ("core", "testkit"):
             with self.subTest(component=component):
                 self.build_and_run([component], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
@@ -67,6 +67,23 @@ class InstallTest(unittest.TestCase):
         if "registry" not in options.components:
             return
         self.build_and_run(["registry"])
+        if "registry_prometheus" in options.components:
+            self.build_and_run(["registry_prometheus"])
+
+    def test_what_is_below_the_metrics_adapter_needs_no_prometheus_cpp(self):
+        if "registry" not in options.components:
+            return
+        # Neither of the two ways by which it is looked for.
+        nothing = self.folder / "no-prometheus"
+        nothing.mkdir()
+        (nothing / "prometheus-cpp-core.pc").write_text("")
+        hidden = {**os.environ, "PKG_CONFIG_PATH": str(nothing)}
+        absent = "-DCMAKE_DISABLE_FIND_PACKAGE_prometheus-cpp=ON"
+        self.build_and_run(["core", "policies", "registry"], absent, env=hidden)
+        if "registry_prometheus" not in options.components:
+            return
+        with self.assertRaisesRegex(AssertionError, r"needs 'prometheus' \(Debian package: prometheus-cpp-dev\)"):
+            self.configure(["core", "registry_prometheus"], absent, env=hidden)
 
     def test_all_components_can_be_asked_for_at_once(self):
         self.build_and_run(["core", *sorted(set(options.components) - {"core"})])

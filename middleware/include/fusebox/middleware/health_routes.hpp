@@ -7,7 +7,6 @@
 #include <vector>
 
 #include <fusebox/middleware/router.hpp>
-#include <fusebox/registry/metrics_text.hpp>
 #include <fusebox/registry/registry.hpp>
 
 namespace fusebox::middleware {
@@ -36,7 +35,10 @@ struct HealthOptions {
 /// `application/health+json` whatever their status. `registry` must outlive the router.
 void add_health_routes(Router& router, const Registry& registry, HealthOptions options);
 
-/// The Prometheus text of `registry` and of what `more` gives.
-void add_metrics_route(Router& router, const Registry& registry, std::function<std::vector<MetricFamily>()> more = {});
+/// `/metrics`: what `text` gives, which is Prometheus' text format 0.0.4. It is called for each request, by several threads
+/// at once.
+///
+///     add_metrics_route(router, [] { return fusebox::prometheus_text(fusebox::registry()); });
+void add_metrics_route(Router& router, std::function<std::string()> text);
 
 }  // namespace fusebox::middleware

@@ -6,6 +6,9 @@
 #ifdef WITH_REGISTRY
 #include <fusebox/registry/registry.hpp>
 #endif
+#ifdef WITH_REGISTRY_PROMETHEUS
+#include <fusebox/registry/prometheus.hpp>
+#endif
 #ifdef WITH_TESTKIT
 #include <fusebox/testkit/outcome_recorder.hpp>
 #include <fusebox/testkit/scripted_dependency.hpp>
@@ -29,5 +32,10 @@ int main() {
     auto permit = breaker.try_acquire();
     if (!permit) return EXIT_FAILURE;
     permit->success();
+#ifdef WITH_REGISTRY_PROMETHEUS
+    fusebox::Registry exposed;
+    exposed.get_or_create("consumer");
+    if (fusebox::prometheus_text(exposed).find("state{name=\"consumer\"} 0") == std::string::npos) return EXIT_FAILURE;
+#endif
     std::puts("admitted");
 }

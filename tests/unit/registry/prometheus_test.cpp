@@ -1,11 +1,22 @@
+// Expected lines are as the description of Prometheus' text format 0.0.4 has them.
+#include <fusebox/registry/prometheus.hpp>
+
 #include <atomic>
 #include <chrono>
+#include <iterator>
+#include <limits>
+#include <memory>
 #include <sstream>
 #include <thread>
 
-#include <fusebox/core/manual_clock.hpp>
-#include <fusebox/registry/metrics_text.hpp>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
 
+#include <fusebox/core/manual_clock.hpp>
+
+#include "exposer.hpp"
+#include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -317,20 +328,161 @@ TEST_CASE("R65: a removed breaker's series end") {
     CHECK(text.find("name=\"y\"") != std::string::npos);
 }
 
-TEST_CASE("a service adds its own families to the scrape") {
-    const std::vector<MetricFamily> more{
-        {.name = "app_deliveries_total",
-         .help = "Deliveries.",
-         .kind = MetricFamily::Kind::counter,
-         .samples = {{{{"destination", "ops"}, {"result", "o\"k"}}, 3}, {{}, 0.5}}},
-        {.name = "app_queue", .help = "Waiting\nnow \\ here.", .kind = MetricFamily::Kind::gauge, .samples = {{{}, 7}}},
+TEST_CASE("R43: an Exposer serves the breakers beside what a program exposed before") {
+    Registry registry;
+    const auto own = std::make_shared<prometheus::Registry>();
+    prometheus::BuildCounter().Name("app_orders_total").Help("Orders.").Register(*own).Add({}).Increment(2);
+    ScrapedExposer exposed;
+    exposed.exposer.RegisterCollectable(own);
+    settle(*registry.get_or_create("say \"hi\""), Outcome::success, 20ms);
+
+    auto breakers = std::make_shared<RegistryCollectable>(registry);
+    exposed.exposer.RegisterCollectable(breakers);
+    const auto text = exposed.scrape();
+    CHECK(lines_of(text, "app_orders_total 2").size() == 1);
+    CHECK(lines_of(text, "# TYPE " + prefix).size() == 15);
+    CHECK(value(text, R"(state{name="say \"hi\""})") == "0");
+    CHECK(value(text, R"(call_duration_seconds_bucket{name="say \"hi\"",le="0.01"})") == "0");
+    CHECK(value(text, R"(call_duration_seconds_bucket{name="say \"hi\"",le="0.025"})") == "1");
+
+    // It is collected anew for each scrape.
+    registry.get_or_create("say \"hi\"")->trip();
+    registry.get_or_create("younger");
+    CHECK(value(exposed.scrape(), R"(state{name="say \"hi\""})") == "1");
+    CHECK(value(exposed.scrape(), R"(state{name="younger"})") == "0");
+
+    // The exposer does not own it.
+    breakers.reset();
+    CHECK(lines_of(exposed.scrape(), "# TYPE " + prefix).empty());
+    CHECK(lines_of(exposed.scrape(), "app_orders_total 2").size() == 1);
+}
+
+TEST_CASE("R43: the options hold for the collectable as for the text") {
+    Registry registry;
+    for (const auto* name : {"a", "b", "c"}) settle(*registry.get_or_create(name), Outcome::success, 1ms);
+    const RegistryCollectable collectable{registry, {.prefix = "my_", .max_names = 1}};
+    const auto families = collectable.Collect();
+    REQUIRE(families.size() == 15);
+    CHECK(families[0].name == "my_state");
+    CHECK(families[0].metric.size() == 1);
+    CHECK(families[2].name == "my_successful_calls_total");
+    REQUIRE(families[2].metric.size() == 2);
+    CHECK(families[2].metric[1].label == std::vector<prometheus::ClientMetric::Label>{{"name", "other"}});
+    CHECK(families[2].metric[1].counter.value == 2);
+    CHECK(prometheus_text(families) == prometheus_text(registry, {.prefix = "my_", .max_names = 1}));
+}
+
+TEST_CASE("R43: a scrape allocates once for each series of a breaker, and once for its buckets") {
+    const auto allocations_for = [](int breakers) {
+        Registry registry;
+        for (int i = 0; i < breakers; ++i) registry.get_or_create("b" + std::to_string(i));  // no name needs memory
+        const RegistryCollectable collectable{registry};
+        const auto before = allocations();
+        const auto families = collectable.Collect();
+        return allocations() - before;
     };
-    const auto text = prometheus_text(Registry{}, {}, more);
+    // calls_total has two series, state_transitions_total four, each of the 13 others one.
+    constexpr std::size_t series = 2 + 4 + 13;
+    if (allocations_are_counted()) CHECK(allocations_for(400) - allocations_for(300) == 100 * (series + 1));
+}
+
+TEST_CASE("a service adds its own families to the scrape") {
+    prometheus::Registry own;
+    prometheus::BuildCounter()
+        .Name("app_deliveries_total")
+        .Help("Deliveries.")
+        .Register(own)
+        .Add({{"destination", "ops"}, {"result", "o\"k"}})
+        .Increment(3);
+    prometheus::BuildGauge().Name("app_queue").Help("Waiting.").Register(own).Add({}).Set(7);
+    Registry registry;
+    registry.get_or_create("x");
+    auto families = RegistryCollectable{registry}.Collect();
+    std::ranges::move(own.Collect(), std::back_inserter(families));
+    const auto text = prometheus_text(families);
+    CHECK(value(text, R"(state{name="x"})") == "0");
     CHECK(lines_of(text, "# TYPE app_deliveries_total counter").size() == 1);
     CHECK(lines_of(text, R"(app_deliveries_total{destination="ops",result="o\"k"} 3)").size() == 1);
-    CHECK(lines_of(text, "app_deliveries_total 0.5").size() == 1);
-    CHECK(lines_of(text, R"(# HELP app_queue Waiting\nnow \\ here.)").size() == 1);
+    CHECK(lines_of(text, "# HELP app_queue Waiting.").size() == 1);
     CHECK(lines_of(text, "app_queue 7").size() == 1);
+}
+
+namespace {
+
+prometheus::MetricFamily gauge(std::string name, std::vector<prometheus::ClientMetric::Label> labels, double value) {
+    prometheus::MetricFamily family;
+    family.name = std::move(name);
+    family.type = prometheus::MetricType::Gauge;
+    auto& metric = family.metric.emplace_back();
+    metric.label = std::move(labels);
+    metric.gauge.value = value;
+    return family;
+}
+
+}  // namespace
+
+TEST_CASE("a family is its help, its type and its series") {
+    auto sizes = gauge("app_size_bytes", {{"name", "x"}, {"zone", "b"}}, 0);
+    sizes.help = "Say \"how much\".";
+    sizes.type = prometheus::MetricType::Histogram;
+    sizes.metric[0].histogram.sample_count = 7;
+    sizes.metric[0].histogram.sample_sum = 2.5;
+    sizes.metric[0].histogram.bucket = {{2, 0.5}, {7, std::numeric_limits<double>::infinity()}};
+    prometheus::MetricFamily none;
+    none.name = "none_total";
+    none.type = prometheus::MetricType::Counter;
+    auto up = gauge("up", {}, 0.5);
+    up.help = "Without labels.";
+    CHECK(prometheus_text({sizes, none, up}) == R"(# HELP app_size_bytes Say "how much".
+# TYPE app_size_bytes histogram
+app_size_bytes_count{name="x",zone="b"} 7
+app_size_bytes_sum{name="x",zone="b"} 2.5
+app_size_bytes_bucket{name="x",zone="b",le="0.5"} 2
+app_size_bytes_bucket{name="x",zone="b",le="+Inf"} 7
+# TYPE none_total counter
+# HELP up Without labels.
+# TYPE up gauge
+up 0.5
+)");
+    CHECK(prometheus_text(std::vector<prometheus::MetricFamily>{}) == "");
+}
+
+TEST_CASE("a label's value escapes quotes, backslashes and ends of lines") {
+    const auto text = prometheus_text({gauge("up", {{"name", "a\\b\"c\nd"}, {"zone", ""}}, 1)});
+    CHECK(text ==
+          "# TYPE up gauge\n"
+          R"(up{name="a\\b\"c\nd",zone=""} 1)"
+          "\n");
+}
+
+TEST_CASE("a text that is longer than was expected is whole") {
+    // Each of these bytes is written as two.
+    const std::string quotes(10'000, '"');
+    std::string escaped;
+    for (std::size_t i = 0; i < quotes.size(); ++i) escaped += "\\\"";
+    CHECK(prometheus_text({gauge("up", {{"name", quotes}}, 1)}) == "# TYPE up gauge\nup{name=\"" + escaped + "\"} 1\n");
+}
+
+TEST_CASE("bytes that are not UTF-8 are spelled out") {
+    Registry registry;
+    registry.get_or_create("gr\xc3\xbc\xc3\x9f");
+    registry.get_or_create(
+        "\xff"
+        "a\xc3\xbc\xc3");
+    const auto families = RegistryCollectable{registry}.Collect();
+    REQUIRE(families[0].metric.size() == 2);
+    CHECK(families[0].metric[0].label[0].value == "\\xffa\xc3\xbc\\xc3");
+    CHECK(families[0].metric[1].label[0].value == "gr\xc3\xbc\xc3\x9f");
+}
+
+TEST_CASE("a count is written with all its digits") {
+    const auto written = [](double value) {
+        const auto text = prometheus_text({gauge("x", {}, value)});
+        return text.substr(text.rfind(' ') + 1);
+    };
+    CHECK(written(0) == "0\n");
+    CHECK(written(123456789012) == "123456789012\n");
+    CHECK(written(9007199254740992) == "9007199254740992\n");  // beyond it Prometheus itself cannot count by one
 }
 
 }  // namespace fusebox::test
