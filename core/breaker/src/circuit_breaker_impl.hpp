@@ -1,12 +1,14 @@
 // The inside of a circuit breaker: its data, who may touch which part of it, and why the lock-free parts are right.
 //
 // What most calls need takes no lock (quick_path.cpp). Everything else is short and under `mutex_`: settling.cpp, judging.cpp,
-// half_open.cpp, transitions.cpp, saving.cpp, metrics.cpp. No listener, store or other foreign code runs under the mutex.
+// half_open.cpp, transitions.cpp, saving.cpp, metrics.cpp. Of foreign code only the clock is called under the mutex: no
+// listener, no classifier, no store.
 //
-// I1  The word. `CircuitBreaker::word_` is `generation << 3 | state`. Under the mutex transition() and
-//     continue_generations_after() store it (release), with a higher generation each time, and after everything that a
-//     reader of the new word needs: the open time (I2), the copies of the probes (recovery.hpp), the stripes. Every load of
-//     the word is an acquire. So a thread that has read a word sees what was written before that word was stored.
+// I1  The word. `CircuitBreaker::word_` is `generation << 3 | state`. After the constructor only transition() and
+//     continue_generations_after() store it, under the mutex, with a higher generation each time. The store (release) comes
+//     after everything that a reader of the new word needs: the open time (I2), the copies of the probes (recovery.hpp), the
+//     stripes. Every load of the word is an acquire. So a thread that has read a word sees what was written before that
+//     word was stored.
 // I2  The open time. `retry_at_` and `open_for_` are stored only by a transition to open, just before its word. A caller
 //     reads the word, then both times, then the word again. Where the word is the same, the times are those of its
 //     generation, or of the generation that is about to be stored, and that one is open as well. Where the word differs,
@@ -17,11 +19,13 @@
 //     plain success that comes in between finds no cell of its generation, and settles under the mutex.
 // I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and set.
 //     Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty one (R11).
-//     So a swap under the mutex fails only where a success has just ended the run.
+//     So a swap under the mutex competes only with a success that ends the run, and looks again after it.
 // I5  Who is judged. Failures and slow calls are judged under the mutex (R12). A plain success lowers both rates, so it can
 //     trip the breaker only by bringing the window to minimum_requests. While a window with failures or slow calls in it is
 //     too small, `successes_until_judged_` counts down how many successes are missing; the success that brings it to zero
-//     judges the window. At other times it is `no_countdown`, and successes pass by.
+//     judges the window. The countdown is 1 where the next success has to be judged in any case: the thresholds are new,
+//     the window has moved on, or the quiet time of metrics_only may have ended. Otherwise it is `no_countdown`, and no
+//     success judges.
 //     No success that is missing is overlooked: judge() stores the countdown, then counts the window; a success enters the
 //     window, then loads the countdown; all four are seq_cst. So a success that is not in the count sees the countdown and
 //     takes itself off. A success that is in the count may take itself off, too: then the window is judged too early, is
@@ -242,11 +246,12 @@ private:
     const Clock& clock_;
     detail::Atomic<detail::WatchedCalls*> watched_{nullptr};      // I7
     const std::unique_ptr<const Classifier> classify_exception_;  // null: every exception is a failure
-    detail::Recovery recovery_;                                   // guarded by mutex_, except for what rejections read
+    detail::Recovery recovery_;
     const std::string name_;
 
-    detail::Mutex
-        mutex_;  // guards everything below, every store of CircuitBreaker's atomics, and the window's slow side
+    // Guards recovery_ but for what rejections read of it, every store of CircuitBreaker's atomics, and everything below but
+    // for OutcomeWindow::try_success. WatchedCalls and EventHub have mutexes of their own, which are taken after this one.
+    detail::Mutex mutex_;
     SharedConfig config_;
     std::uint64_t config_version_{1};
     std::shared_ptr<detail::EventHub> hub_owner_;  // what hub_ points to
