@@ -159,7 +159,7 @@ private:
 };
 
 /// Takes what a stream is given into one string. `TextSerializer` writes labels byte by byte: here such a byte costs a
-/// comparison and a store, and the whole text a third less than through `std::ostringstream`.
+/// comparison and a store, and the whole text a quarter less than through `std::ostringstream`.
 class StringBuffer final : public std::streambuf {
 public:
     /// `size`: bytes to expect. More fit too, but all is copied whenever the text outgrows its memory.
