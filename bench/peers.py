@@ -1,4 +1,5 @@
-"""Redis, PostgreSQL and an HTTP server on free loopback ports, each started for one measurement and stopped by its pid."""
+"""Redis, PostgreSQL and an HTTP server on free loopback ports, each started for one measurement and stopped by its
+pid."""
 
 import contextlib
 import getpass
@@ -30,8 +31,10 @@ def accepts(port):
 
 @contextlib.contextmanager
 def running(name, command, ready=lambda: True, **options):
-    """The process, once `ready()` says yes; stopped at the end. It stays on the last core: real_bench is on the first."""
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options)
+    """The process, once `ready()` says yes; stopped at the end. It stays on the last core: real_bench is on the
+    first."""
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+                               **options)
     try:
         os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         deadline = time.monotonic() + 20
@@ -56,7 +59,8 @@ def redis():
     """Gives the port."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="fusebox-redis-") as folder:
-        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
+        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir",
+                   folder]
         with running("redis-server", command, lambda: accepts(port), stdout=subprocess.DEVNULL):
             yield port
 
@@ -77,7 +81,8 @@ def postgres():
         if account:
             shutil.chown(folder, user)
         data = pathlib.Path(folder) / "data"
-        made = subprocess.run([binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync", "--no-locale"],
+        made = subprocess.run([binaries / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync",
+                               "--no-locale"],
                               capture_output=True, text=True, cwd=folder, **account)
         if made.returncode:
             raise NotStarted(f"initdb failed:\n{made.stderr}")

@@ -1,6 +1,7 @@
-// What many breakers take: `registry_bench memory COUNT HOW` weighs them when each was called once (`called`), succeeded in
-// two slices of its window (`used`), failed once (`failed`) or tripped once (`tripped`); `registry_bench scrape` times scrapes
-// of 1,000 of them and the calls that are made meanwhile. Prints one JSON object; run.py makes figures of it.
+// What many breakers take: `registry_bench memory COUNT HOW` weighs them when each was called once (`called`),
+// succeeded in two slices of its window (`used`), failed once (`failed`) or tripped once (`tripped`);
+// `registry_bench scrape` times scrapes of 1,000 of them and the calls that are made meanwhile. Prints one JSON object;
+// run.py makes figures of it.
 #include <malloc.h>
 #include <unistd.h>
 
@@ -136,8 +137,8 @@ Phase run_phase(Registry& registry, int scrapes, std::vector<std::uint32_t>& dur
     return phase;
 }
 
-// What it takes a word to get from one core to the other, in nanoseconds, its cache line taken from the one and read by the
-// other: two threads wait for each other's word in turn.
+// What it takes a word to get from one core to the other, in nanoseconds, its cache line taken from the one and read by
+// the other: two threads wait for each other's word in turn.
 double line_transfer() {
     constexpr int turns = 2'000;
     alignas(64) std::atomic<bool> turn{false};
@@ -161,8 +162,8 @@ double line_transfer() {
 }
 
 // Rounds of three phases: without scrapes, with one (ten a second), with one after the other; in an order drawn by lot.
-// Prints {"rounds": [[PHASE, PHASE, PHASE], …], "line_ns": […]}, a phase being {"calls": [ns, …], "scrape_ms": […]}, and a word's
-// way from core to core measured after each round.
+// Prints {"rounds": [[PHASE, PHASE, PHASE], …], "line_ns": […]}, a phase being {"calls": [ns, …], "scrape_ms": […]},
+// and a word's way from core to core measured after each round.
 void scrape() {
     constexpr std::array scrapes{0, 1, std::numeric_limits<int>::max()};
     constexpr int rounds = 20;

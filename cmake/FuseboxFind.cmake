@@ -52,7 +52,8 @@ function(fusebox_find name found)
     if(name STREQUAL "threads")
         _fusebox_package(Threads Threads::Threads)
     elseif(name STREQUAL "httplib")
-        # Its macros change its classes: only pkg-config (or its own package) says which ones the library was built with.
+        # Its macros change its classes: only pkg-config (or its own package) says which ones the library was built
+        # with.
         _fusebox_pkg_config(cpp-httplib)
         if(NOT target)
             _fusebox_package(httplib httplib::httplib)

@@ -22,8 +22,8 @@ using prometheus::MetricType;
 
 double in_seconds(std::chrono::duration<double> duration) { return duration.count(); }
 
-/// The families of R42, in its order. A label's text is owned by its metric, so each metric has its own copy of the name;
-/// nothing else is copied or moved once it stands in its family.
+/// The families of R42, in its order. A label's text is owned by its metric, so each metric has its own copy of the
+/// name; nothing else is copied or moved once it stands in its family.
 class Families {
 public:
     Families(const std::string& prefix, const std::vector<BreakerSeries>& series) : prefix_(prefix), series_(series) {}
@@ -121,8 +121,8 @@ private:
         }
     }
 
-    /// What every breaker that opens goes through is there from the start, so that `rate()` sees its first time; the rest
-    /// comes when it happens.
+    /// What every breaker that opens goes through is there from the start, so that `rate()` sees its first time; the
+    /// rest comes when it happens.
     static bool is_usual(State from, State to) {
         return (from == State::closed && to == State::open) || (from == State::open && to == State::half_open) ||
                (from == State::half_open && (to == State::open || to == State::closed));

@@ -69,7 +69,7 @@ void greet(const ServiceConfig& config, const ListenAddress& address) {
   health   {}/health
   metrics  {}/metrics
 A first incident:
-  curl -X POST {}/v1/alerts{} -H 'Content-Type: application/json' -d '{{"title": "Checkout answers 500", "severity": "P1"}}'
+  curl -X POST {}/v1/alerts{} -H 'Content-Type: application/json' -d '{{"title": "Checkout fails", "severity": "P1"}}'
 )",
                FUSEBOX_VERSION, url, url, url, url, token);
     std::fflush(stdout);
@@ -100,7 +100,8 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
     log(Level::info, "reloaded", {{"file", file_name(arguments)}});
 }
 
-/// A second SIGTERM or SIGINT, or a stop that takes too long, ends the process at once: everything acknowledged is stored.
+/// A second SIGTERM or SIGINT, or a stop that takes too long, ends the process at once: everything acknowledged is
+/// stored.
 void stop(App& app, Signals& signals) {
     log(Level::info, "stopping");
     std::thread{[&signals] {

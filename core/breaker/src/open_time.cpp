@@ -28,8 +28,8 @@ Duration grown(const CircuitBreakerConfig& config, std::uint32_t attempt) noexce
     return config.open_timeout;
 }
 
-// Evenly distributed between `low` and `high`. The cap cuts `high` and not the result: otherwise all results beyond the cap
-// would be the cap itself, and a fleet would probe in step.
+// Evenly distributed between `low` and `high`. The cap cuts `high` and not the result: otherwise all results beyond the
+// cap would be the cap itself, and a fleet would probe in step.
 Duration between(double low, double high, Duration cap, JitterSource& jitter) noexcept {
     high = std::min(high, static_cast<double>(cap.count()));
     low = std::min(low, high);

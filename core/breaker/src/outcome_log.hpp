@@ -38,8 +38,8 @@ struct KeptOutcomes {
 /// The last outcomes that were added. Takes its memory with the first outcome. Not thread-safe.
 class OutcomeLog {
 public:
-    /// `fill(KeptOutcome&)` writes the outcome in its place. It must set every member: an older outcome may be there. Without
-    /// memory for the log, the outcome is not kept.
+    /// `fill(KeptOutcome&)` writes the outcome in its place. It must set every member: an older outcome may be there.
+    /// Without memory for the log, the outcome is not kept.
     template <class Fill>
     void add(const Fill& fill) noexcept {
         if (!ring_) ring_.reset(new (std::nothrow) Ring);

@@ -61,8 +61,8 @@ struct KeptReport {
     }
 };
 
-/// Keeps the last `capacity` reports and the last trip. Takes memory report by report until it is full, and none afterwards.
-/// Not thread-safe.
+/// Keeps the last `capacity` reports and the last trip. Takes memory report by report until it is full, and none
+/// afterwards. Not thread-safe.
 class ReportRing {
 public:
     explicit ReportRing(std::size_t capacity) noexcept : capacity_(capacity) {}

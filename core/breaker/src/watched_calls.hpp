@@ -12,9 +12,9 @@
 
 namespace fusebox::detail {
 
-/// Up to 1024 calls in flight, oldest first. A call hangs when it has been in flight for the threshold or longer. Further
-/// calls are not watched: with so many in flight the breaker has long had the chance to see that the dependency hangs.
-/// Takes 40 KiB, so a breaker makes one for its first threshold. Thread-safe.
+/// Up to 1024 calls in flight, oldest first. A call hangs when it has been in flight for the threshold or longer.
+/// Further calls are not watched: with so many in flight the breaker has long had the chance to see that the dependency
+/// hangs. Takes 40 KiB, so a breaker makes one for its first threshold. Thread-safe.
 class WatchedCalls {
 public:
     static constexpr std::uint32_t capacity = 1024;

@@ -7,8 +7,9 @@ from e2e import Case, main, wait_until
 
 PREFIX = 'llm_incident_manager_circuit_breaker_'
 # Contract R42, exactly.
-FAMILIES = {'state': 'gauge', 'calls_total': 'counter', 'successful_calls_total': 'counter', 'failed_calls_total': 'counter',
-            'rejected_calls_total': 'counter', 'call_duration_seconds': 'histogram', 'state_transitions_total': 'counter',
+FAMILIES = {'state': 'gauge', 'calls_total': 'counter', 'successful_calls_total': 'counter',
+            'failed_calls_total': 'counter', 'rejected_calls_total': 'counter',
+            'call_duration_seconds': 'histogram', 'state_transitions_total': 'counter',
             'open_duration_seconds': None, 'half_open_probes_total': 'counter', 'failure_rate': 'gauge',
             'success_rate': 'gauge', 'slow_calls_total': 'counter', 'last_state_change_timestamp_seconds': 'gauge',
             'fallbacks_total': 'counter', 'stale_outcomes_total': 'counter'}
@@ -29,7 +30,8 @@ class Metrics(Case):
         self.assertIn(f'{PREFIX}state{{name="notify:log"}} 3', text)
         self.assertIn(f'{PREFIX}state{{name="store"}} 0', text)
         self.assertRegex(text, rf'{PREFIX}calls_total{{name="notify:log",status="allowed"}} 3\b')
-        self.assertRegex(text, rf'{PREFIX}state_transitions_total{{name="notify:log",from_state="closed",to_state="forced_open"}} 1\b')
+        labels = 'name="notify:log",from_state="closed",to_state="forced_open"'
+        self.assertRegex(text, rf'{PREFIX}state_transitions_total{{{labels}}} 1\b')
         bounds = re.findall(rf'{PREFIX}call_duration_seconds_bucket{{name="store",le="([^"]+)"}}', text)
         self.assertEqual([float(b) for b in bounds[:-1]],
                          [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60])
@@ -48,7 +50,8 @@ class Metrics(Case):
     def test_promtool_has_nothing_to_say(self):
         service = self.incidentd()
         service.post('/v1/alerts', {'title': 'x'})
-        result = subprocess.run(['promtool', 'check', 'metrics'], input=service.metrics(), text=True, capture_output=True)
+        result = subprocess.run(['promtool', 'check', 'metrics'], input=service.metrics(), text=True,
+                                capture_output=True)
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, '', ''))
 
 

@@ -35,8 +35,8 @@ struct HealthOptions {
 /// `application/health+json` whatever their status. `registry` must outlive the router.
 void add_health_routes(Router& router, const Registry& registry, HealthOptions options);
 
-/// `/metrics`: what `text` gives, which is Prometheus' text format 0.0.4. It is called for each request, by several threads
-/// at once.
+/// `/metrics`: what `text` gives, which is Prometheus' text format 0.0.4. It is called for each request, by several
+/// threads at once.
 ///
 ///     add_metrics_route(router, [] { return fusebox::prometheus_text(fusebox::registry()); });
 void add_metrics_route(Router& router, std::function<std::string()> text);
