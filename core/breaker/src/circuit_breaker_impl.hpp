@@ -14,9 +14,9 @@
 //     generation, or of the generation that is about to be stored, and that one is open as well. Where the word differs,
 //     the caller starts again.
 // I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the two generations
-//     are compared. Without the mutex the cell of the stripe is tagged with its generation, and the swap in
-//     OutcomeWindow::try_success fails for any other. A transition stores the word first and tags the cells afterwards: a
-//     plain success that comes in between finds no cell of its generation, and settles under the mutex.
+//     are compared. Without the mutex OutcomeWindow::try_success() compares the word that admitted the call with the word
+//     that is there, in a way that no transition can come in between (W5 in outcome_window.hpp). For that, whoever stores the
+//     word suspends the window before and clears or seals it after: a plain success in between settles under the mutex.
 // I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and set.
 //     Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty one (R11).
 //     So a swap under the mutex competes only with a success that ends the run, and looks again after it.
@@ -155,7 +155,14 @@ private:
 
     std::optional<Permit> admit_watched(std::uint64_t word) noexcept;
     Rejection reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept;
-    void finish_success(std::uint64_t word, TimePoint now, Duration duration, bool contended) noexcept;
+    bool finish_success(std::uint64_t word, TimePoint started, TimePoint now,
+                        detail::OutcomeWindow::Try result) noexcept;
+    [[nodiscard]] static detail::OutcomeWindow::Success plain_success(std::uint64_t word, TimePoint started,
+                                                                      TimePoint now) noexcept {
+        if (started == unmeasured) return {.admitted_by = word, .ended = now};
+        return {
+            .admitted_by = word, .ended = now, .measured = true, .duration = std::max(Duration::zero(), now - started)};
+    }
     [[nodiscard]] bool has_run(std::uint64_t generation) const noexcept {
         return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see end_run()
     }

@@ -34,8 +34,6 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
         const auto now = is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at);
         metrics.state = state_of(word);
         metrics.generation = generation_of(word);
-        // The sum of the durations is read before the cells: every duration in it is of a success that is counted below.
-        stripes_.for_each([&](const detail::Stripe& stripe) { metrics.durations.sum += stripe.sum_of_durations(); });
         metrics.window = window_.counts(now);
         metrics.consecutive_failures = run_at(now);
         metrics.consecutive_successes = recovery_.good_in_a_row();
@@ -57,6 +55,7 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
             metrics.durations.sum += durations_->sum;
         }
         metrics.durations.buckets[0] += quick.measured;
+        metrics.durations.sum += quick.durations;
         metrics.totals = {.successes = totals_.successes + quick.measured + quick.unmeasured,
                           .failures = totals_.failures,
                           .timeouts = totals_.timeouts,

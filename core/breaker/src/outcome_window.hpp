@@ -1,4 +1,5 @@
-// The recent outcomes that are judged: over a time, or the last N (R13).
+// The recent outcomes by which a breaker is judged: those of the last so many seconds, or the last N (R13). An outcome is
+// "bad" if it is a failure, a slow call, or both; only of bad outcomes more than their number has to be kept.
 #pragma once
 
 #include <atomic>
@@ -13,13 +14,20 @@
 #include <fusebox/core/transition_report.hpp>
 
 #include "stripe.hpp"
+#include "success_cell.hpp"
 
 namespace fusebox::detail {
 
-/// Outcomes in slices of time. One slice more than the configured ones is kept: the running one is not complete, and
-/// without the extra one an outcome would be forgotten up to a slice too early (R13). Takes memory when the first slice that
-/// holds anything ends (8 bytes a slice), and when the first one ends that holds a failure or a slow call (16 more). Not
-/// thread-safe.
+/// The outcomes of the last so many seconds, counted in slices of time. Not thread-safe.
+///
+/// T1  Slice i covers the time from `origin_ + i * length_` to `origin_ + (i + 1) * length_`, without its end.
+/// T2  The newest slice is `running_`, and outcomes are added to it. The newest `capacity_` slices are kept, one more than
+///     configured: the running slice is not complete, and without the extra slice an outcome would be forgotten up to a slice
+///     too early.
+/// T3  `sums_` is the sum over all slices that are kept.
+/// T4  Slice i lies at index `i % capacity_` of `totals_` and `bad_`. As long as only the running slice holds anything, `sums_`
+///     says it all and there are no arrays: `totals_` is allocated when the first slice ends that holds an outcome (8 bytes a
+///     slice), `bad_` when the first slice ends that holds a bad outcome (16 bytes a slice).
 class TimeSlices {
 public:
     TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now);
@@ -28,15 +36,15 @@ public:
     void add(const WindowCounts& counts) noexcept;
     /// When the running slice ends.
     [[nodiscard]] TimePoint end() const noexcept;
-    /// Begins the slice of `now`, forgets those that are too old; where there is no memory for them, all of them.
+    /// Makes the slice of `now` the running one, and forgets slices that are too old; without memory, all of them.
     void roll(TimePoint now) noexcept;
     void clear(TimePoint now) noexcept;
-    /// As roll(now) would leave it, plus `live` in the running slice; changes nothing (R5).
-    [[nodiscard]] WindowCounts counts_at(TimePoint now, std::uint64_t live) const noexcept;
+    /// What sums() would be after roll(now), plus `in_cells` successes in the running slice. Changes nothing (R5).
+    [[nodiscard]] WindowCounts counts_at(TimePoint now, std::uint64_t in_cells) const noexcept;
     [[nodiscard]] const WindowCounts& sums() const noexcept { return sums_; }
-    /// Takes what another division of time holds and this one still covers. This one must have its memory.
-    void take(const TimeSlices& other) noexcept;
-    /// Takes all that memory now. False: there is none.
+    /// Takes over what slices of another length hold, as far as this window still covers it. After reserve().
+    void take_over(const TimeSlices& other) noexcept;
+    /// Allocates both arrays now. False: there is no memory.
     bool reserve() noexcept { return reserve_totals() && reserve_bad(); }
 
 private:
@@ -46,155 +54,196 @@ private:
     };
 
     [[nodiscard]] std::int64_t slice_of(TimePoint time) const noexcept { return (time - origin_) / length_; }
-    [[nodiscard]] std::size_t place(std::int64_t slice) const noexcept {
-        return static_cast<std::size_t>(slice % reach_);
+    [[nodiscard]] std::size_t index_of(std::int64_t slice) const noexcept {
+        return static_cast<std::size_t>(slice % capacity_);
     }
     bool reserve_totals() noexcept;
     bool reserve_bad() noexcept;
-    [[nodiscard]] WindowCounts held_by(std::int64_t slice) const noexcept;
+    [[nodiscard]] WindowCounts counts_of(std::int64_t slice) const noexcept;
     void add_to_slice(std::int64_t slice, const WindowCounts& counts) noexcept;
     void forget(std::int64_t slice) noexcept;
     void clear() noexcept;
 
-    TimePoint origin_;  // of all slices; no slice begins before it
+    TimePoint origin_;  // no time before this one is ever given to this window
     Duration length_;
-    std::int64_t running_;  // number of the slice that is added to
-    std::int64_t reach_;    // how many are kept
-    // Null: all that there is of it, is in the running one.
-    std::unique_ptr<std::uint64_t[]> totals_;
-    std::unique_ptr<Bad[]> bad_;
-    WindowCounts sums_;
+    std::int64_t running_;
+    std::int64_t capacity_;
+    std::unique_ptr<std::uint64_t[]> totals_;  // T4
+    std::unique_ptr<Bad[]> bad_;               // T4
+    WindowCounts sums_;                        // T3
 };
 
-/// The last N outcomes: how many there were, and the numbers of those that were failures or slow. Not thread-safe.
+/// The last N outcomes. Not thread-safe.
+///
+/// L1  Outcomes are numbered from 1 in the order in which they are recorded. Successes in the cells have no number yet: they
+///     count as the newest ones, and the caller of a function says how many there are (`in_cells`).
+/// L2  `recorded_` is how many outcomes have been recorded outside the cells. So the newest of all has the number
+///     `recorded_ + in_cells`, and the window is that number and the N - 1 numbers below it.
+/// L3  Only bad outcomes are stored: `bad_` is a ring of N places, in which `stored_` entries begin at `first_`, the oldest
+///     first. More than N cannot be among the last N.
+/// L4  An entry may be older than the window: newer successes push it out without touching the ring. counts() leaves such
+///     entries out, add_bad() removes them.
+/// L5  `failures_` and `slow_` are the sums over all stored entries, those older than the window included.
 class LastOutcomes {
 public:
     explicit LastOutcomes(const CountWindow& shape);
 
     void add_successes(std::uint64_t count) noexcept { recorded_ += static_cast<std::int64_t>(count); }
-    /// `live`: successes recorded before this one that were not added yet.
-    void add_bad(bool failure, bool slow, std::uint64_t live) noexcept;
+    void add_bad(bool failure, bool slow, std::uint64_t in_cells) noexcept;
     void clear() noexcept;
-    [[nodiscard]] WindowCounts counts(std::uint64_t live) const noexcept;
-    /// Those that are kept; may still count what newer successes have pushed out.
-    [[nodiscard]] bool any_bad() const noexcept { return kept_ != 0; }
+    [[nodiscard]] WindowCounts counts(std::uint64_t in_cells) const noexcept;
+    /// May be true although the last bad outcome has left the window (L4).
+    [[nodiscard]] bool any_bad() const noexcept { return stored_ != 0; }
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(bad_.size()); }
-    /// Takes what the other one holds, as far as it fits. The other one must have all its successes.
-    void take(const LastOutcomes& other) noexcept;
+    /// Takes over what a window of another size holds, as far as it fits. Nothing may be in the cells.
+    void take_over(const LastOutcomes& other) noexcept;
 
 private:
     struct Bad {
-        std::int64_t number{};
+        std::int64_t number{};  // L1
         bool failure{};
         bool slow{};
     };
     [[nodiscard]] const Bad& bad(std::size_t index) const noexcept { return bad_[(first_ + index) % bad_.size()]; }
 
-    std::int64_t recorded_{};  // outcomes so far, without live ones; the newest one has this number
-    std::vector<Bad> bad_;     // ring of N: more cannot be among the last N
-    std::size_t first_{};
-    std::size_t kept_{};
-    std::uint64_t failures_{};
-    std::uint64_t slow_{};
+    std::int64_t recorded_{};   // L2
+    std::vector<Bad> bad_;      // L3
+    std::size_t first_{};       // L3
+    std::size_t stored_{};      // L3
+    std::uint64_t failures_{};  // L5
+    std::uint64_t slow_{};      // L5
 };
 
-/// The window of a breaker. Thread contract: `try_success` from any thread; everything else under the breaker's mutex.
+/// The window of a breaker. Thread contract: try_success() from any thread; everything else under the breaker's mutex.
 ///
-/// Plain successes are by far the most frequent and are recorded without a lock: each stripe has one atomic cell
-///     { generation: 24 bits | measured: 1 bit | seal: 23 bits | successes: 16 bits }
-/// that a success bumps by compare-and-swap, which is the moment at which it is recorded, and counted for life. Beginning a
-/// new slice, or a transition, seals the cells: under the mutex each one is exchanged for an empty one with a new seal, and
-/// what it held goes to the slice that has ended, or is dropped. A success that looked before and swaps after therefore
-/// fails, and looks again: none can land in a slice or a generation that it does not belong to (R8, R13).
+/// Plain successes are by far the most frequent outcomes. try_success() records them without the mutex, in the SuccessCell of
+/// the calling thread's stripe: "the cells" are those of all stripes. All other outcomes are recorded under the mutex.
+///
+/// W1  Where an outcome is. A success that try_success() has recorded is in one cell, until a thread with the mutex empties
+///     the cell; from then on it is in `lifetime_`, and in `outcomes_` if the window still holds it. All other outcomes go to
+///     `outcomes_` at once. So the window is `outcomes_` plus the cells, and the successes since the breaker was made are
+///     `lifetime_` plus the cells. While the window does not record (`recording_`), only the latter holds.
+/// W2  Who writes. A cell: any thread, by the compare-and-swap in try_success(); a thread with the mutex, by an exchange. The
+///     breaker's word, `end_` and everything else here: only a thread with the mutex.
+/// W3  The seal. A sealing, seal_cells(), exchanges each cell for an empty one with the next seal number. So a
+///     compare-and-swap that succeeds proves that its cell was not sealed between the load and the swap. (Seal numbers repeat
+///     after 2^25. The proof fails for a thread that stands still between its load and its swap for exactly so many sealings,
+///     or a multiple, and then finds the same successes and nanoseconds in the cell again.)
+/// W4  The slice. `end_` is when the running slice ends. roll() seals the cells first and stores the new `end_` afterwards
+///     (release). try_success() loads the cell, then `end_` (acquire), and swaps last. If `end_` is that of the new slice, the
+///     sealing comes before the swap, so the swap fails if its cell is older than the sealing (W3). So no success gets into a
+///     slice that had ended before it. A success that finds the new cell and the old `end_` came before the end of the old
+///     slice, and is counted in the new slice, as if it had come a moment later.
+/// W5  The generation. A transition does four things, in this order and all under the mutex: it stores the earliest of all
+///     times in `end_` (suspend()), stores the word, seals the cells, and stores the end of the slice in `end_`; each store is
+///     a release. try_success() does four things in this order: it loads the cell, the word and `end_`, each by an acquire,
+///     and swaps. Say that the word is the one that admitted the call, and that the swap succeeds. Then the cell belongs to
+///     the generation of this word:
+///     - Not to a later one: the cells are sealed for a generation only after its word is stored, so a thread that loads such
+///       a cell also loads that word, or one after it.
+///     - Not to an earlier one: a thread that loads the word also loads the suspension or a later `end_`. By the suspension it
+///       is refused. A later `end_` was stored after the sealing, so a swap against a cell from before the sealing fails (W3).
+/// W6  Full cells. make_room() exchanges a full cell for an empty one with the same seal. Slice and generation stay the same,
+///     so a swap that takes the emptied cell for the one that was loaded adds to the right cell.
+/// W7  Durations. The cells count successes with known durations, or those with unknown ones (`measured_`): set_measured()
+///     seals the cells. A success of the other kind is refused, and recorded under the mutex.
+/// W8  Judging. The swap of try_success() and the loads of in_cells() are seq_cst: I5 in circuit_breaker_impl.hpp needs them
+///     in one order with the stores and loads of the countdown.
 class OutcomeWindow {
 public:
     OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, bool recording, TimePoint now);
 
-    enum class Try : std::uint8_t {
-        refused,    ///< nothing was done: ask again under the mutex
-        recorded,   ///< at the first attempt
-        contended,  ///< recorded, but another thread was at the same cell in the same moment
+    /// A plain success.
+    struct Success {
+        std::uint64_t admitted_by{};  ///< the breaker's word when the call was admitted
+        TimePoint ended{};
+        bool measured{};
+        Duration duration{};  ///< 0 … SuccessCell::longest; 0 unless measured
     };
-    /// Records a plain success of `generation` at `now`. `measured`: whether its duration is known.
-    [[nodiscard]] Try try_success(Stripe& stripe, std::uint64_t generation, bool measured, TimePoint now) noexcept {
-        // acquire: pairs with the exchange in gather(): with the new cell comes all that was written before it.
-        auto cell = stripe.cell.load(std::memory_order_acquire);
-        for (auto result = Try::recorded;; result = Try::contended) {
-            // acquire on end_: pairs with the release in publish_end(): who sees the end of a new slice comes after the sealing
-            // of the old one, so that the swap below fails if `cell` is older.
-            if (tag_of(cell) != tag(generation, measured) || successes_of(cell) == most_successes ||
-                now.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {
-                return Try::refused;
-            }
-            // strong: one that fails without a cause would count as contention. seq_cst on success: the caller reads next
-            // when to judge, I5 in circuit_breaker_impl.hpp.
-            if (stripe.cell.compare_exchange_strong(cell, cell + 1, std::memory_order_seq_cst,
-                                                    std::memory_order_acquire)) {
-                return result;
-            }
+    enum class Try : std::uint8_t {
+        refused,    ///< not recorded: it takes the mutex
+        recorded,   ///< in the window, and counted for life
+        contended,  ///< not recorded, because another thread changed the cell in the same moment: try again
+    };
+    /// Records a success, by one compare-and-swap. `word`: the breaker's.
+    [[nodiscard]] Try try_success(Stripe& stripe, const Atomic<std::uint64_t>& word, const Success& success) noexcept {
+        auto bits = stripe.cell.load(std::memory_order_acquire);  // pairs with the exchange in empty() (W4, W5)
+        const SuccessCell cell{bits};
+        if (word.load(std::memory_order_acquire) != success.admitted_by || !cell.takes(success.measured) ||  // W5, W7
+            success.ended.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {              // W4, W5
+            return Try::refused;
         }
+        // strong: a swap that fails without a cause would look like contention. seq_cst: W8. relaxed on failure: what the
+        // swap finds is not used.
+        return stripe.cell.compare_exchange_strong(bits, cell.plus(success.duration).bits(), std::memory_order_seq_cst,
+                                                   std::memory_order_relaxed)
+                   ? Try::recorded
+                   : Try::contended;
     }
 
     /// Gives every core its own cell.
     void widen() noexcept { stripes_.widen(empty_cell()); }
+    /// Records a success that try_success() refused.
     void add_success() noexcept;
-    /// Empties cells that are full. Once in 65535 successes this costs a sealing.
+    /// Counts for life a success that try_success() refused.
+    void count_success(bool measured, Duration duration) noexcept;
+    /// Empties the calling thread's cell if it is full (W6).
     void make_room() noexcept;
-    /// Counts for life a success that `try_success` did not record.
-    void count_success(bool measured) noexcept { ++(measured ? gathered_.measured : gathered_.unmeasured); }
     void add_bad(bool failure, bool slow) noexcept;
-    /// Begins the slice of `now` if the last one has ended. To be called before adding.
+    /// Begins the slice of `now` if the running slice has ended (W4). To be called before adding.
     void roll(TimePoint now) noexcept;
-    /// From now on successes are recorded without the lock if their durations are known, or if they are not.
+    /// Which successes try_success() takes from now on: those with known durations, or those with unknown ones (W7).
     void set_measured(bool measured) noexcept;
-    /// Empties it, for `generation`. Not `recording`: its successes are counted for life and are not in the window.
-    void clear(std::uint64_t generation, bool recording, TimePoint now) noexcept;
-    /// Keeps what it holds, to be read only: outcomes of an earlier generation come in no more.
-    void seal(std::uint64_t generation) noexcept;
-    /// Takes a new shape, keeps what it holds as far as that makes sense (R51).
+    /// Lets no success in by try_success() until clear(), seal() or reshape(). Before a new word is stored (W5).
+    void suspend() noexcept;
+    /// Empties the window. After a new word is stored (W5), and in between where a window begins anew. Without `recording`
+    /// it stays empty, and successes are only counted for life.
+    void clear(bool recording, TimePoint now) noexcept;
+    /// Keeps what the window holds. After a new word is stored (W5).
+    void seal() noexcept;
+    /// Takes a new shape, and keeps what it holds as far as both shapes allow (R51). May throw, and then changes nothing.
     void reshape(const Window& shape, TimePoint now);
 
     [[nodiscard]] WindowCounts counts(TimePoint now) const noexcept;
-    /// What `try_success` has recorded ever since, and `count_success` counted: with known durations, and without.
+    /// Successes since the breaker was made: those that try_success() recorded, and those given to count_success(). All is read
+    /// from each cell at once, so `durations` are those of the successes in `measured` (C3 in success_cell.hpp).
     struct Successes {
         std::uint64_t measured{};
         std::uint64_t unmeasured{};
+        Duration durations{};
     };
     [[nodiscard]] Successes successes() const noexcept;
-    /// False where no failure and no slow call is in the window, hence no rate can be reached.
+    /// False where no bad outcome is in the window, so that no rate can be reached. True may be too much (L4).
     [[nodiscard]] bool any_bad() const noexcept;
-    /// `minimum_requests`, as far as the window can hold so many.
+    /// `minimum_requests`, or the size of a count window that cannot hold so many.
     [[nodiscard]] std::uint64_t minimum(std::uint32_t configured) const noexcept;
 
 private:
-    static constexpr std::uint64_t most_successes = 0xFFFF;
-    static constexpr std::uint64_t tag(std::uint64_t generation, bool measured) noexcept {
-        return (generation & 0xFF'FFFFU) << 1U | (measured ? 1U : 0U);
-    }
-    static constexpr std::uint64_t tag_of(std::uint64_t cell) noexcept { return cell >> 39U; }
-    static constexpr std::uint64_t successes_of(std::uint64_t cell) noexcept { return cell & most_successes; }
-
-    [[nodiscard]] std::uint64_t empty_cell() const noexcept {
-        return tag(generation_, measured_) << 39U | (std::uint64_t{seals_} & 0x7F'FFFFU) << 16U;
-    }
-    /// Seals all cells for `generation`; what they held for the window.
-    std::uint64_t gather(std::uint64_t generation) noexcept;
-    std::uint64_t gather(std::uint64_t generation, bool measured) noexcept;
-    /// What the cells hold now.
-    [[nodiscard]] std::uint64_t live() const noexcept;
-    void add_gathered(std::uint64_t successes) noexcept;
+    /// What widen() and emptying put into a cell.
+    [[nodiscard]] SuccessCell empty_cell() const noexcept { return {seal_, measured_}; }
+    /// Moves what the cell holds to `lifetime_` and returns how many successes the window has to take over, none where it does
+    /// not record (W1).
+    std::uint64_t empty(Stripe& stripe) noexcept;
+    /// A sealing (W3): does the same for all cells.
+    std::uint64_t seal_cells() noexcept;
+    /// How many successes are in the cells.
+    [[nodiscard]] std::uint64_t in_cells() const noexcept;
+    void add_successes(std::uint64_t count) noexcept;
     void publish_end() noexcept;
 
-    // When the running slice ends; of a count window, and where it does not record, never.
-    Atomic<TimePoint::rep> end_{std::numeric_limits<TimePoint::rep>::max()};
+    static constexpr auto never = std::numeric_limits<TimePoint::rep>::max();
+    static constexpr auto suspended = std::numeric_limits<TimePoint::rep>::min();
+
+    /// From which time on try_success() refuses (W4, W5): the end of the running slice; `never` in a count window and in one
+    /// that does not record; or `suspended`.
+    Atomic<TimePoint::rep> end_{never};
     Stripes& stripes_;
     TimePoint origin_;
-    std::uint64_t generation_{};  // that the cells are tagged with
-    std::uint32_t seals_{};       // the cells have its lower 23 bits
-    bool measured_;               // the cells are tagged with it, too
-    bool recording_;
-    Successes gathered_{};
-    std::variant<TimeSlices, LastOutcomes> sealed_;
+    std::uint32_t seal_{};                             // of the last sealing; the cells have its lower 25 bits (W3)
+    bool measured_;                                    // that of the cells (W7)
+    bool recording_;                                   // W1
+    Successes lifetime_{};                             // W1
+    std::variant<TimeSlices, LastOutcomes> outcomes_;  // W1
 };
 
 }  // namespace fusebox::detail

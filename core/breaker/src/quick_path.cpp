@@ -99,28 +99,32 @@ std::expected<Permit, Rejection> CircuitBreaker::acquire() noexcept { return imp
 
 // ---- plain successes -----------------------------------------------------------------------------------------------
 
+// Everything that few successes need is kept out of here: a call of a function costs more than what this one does.
 inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept {
-    const auto measured = started != unmeasured;
-    const auto duration = measured ? now - started : Duration::zero();
-    if (duration.count() >= quick_success_below_.load(std::memory_order_relaxed)) [[unlikely]]  // relaxed: I6
+    using Try = detail::OutcomeWindow::Try;
+    const auto success = plain_success(word, started, now);
+    if (success.duration.count() >= quick_success_below_.load(std::memory_order_relaxed)) [[unlikely]]  // relaxed: I6
         return false;
-    const auto generation = generation_of(word);
-    auto& stripe = stripes_.own();
-    const auto result = window_.try_success(stripe, generation, measured, now);  // I3
-    if (result == detail::OutcomeWindow::Try::refused) [[unlikely]]
+    const auto result = window_.try_success(stripes_.own(), breaker_.word_, success);  // I3
+    if (result == Try::refused) [[unlikely]]
         return false;
-    if (measured) stripe.add_duration(std::max(Duration::zero(), duration));
     // seq_cst, after the seq_cst swap in try_success: I5.
-    if (successes_until_judged_.load() <= longest_countdown || has_run(generation) || wants(EventMask::calls) ||
-        (result == detail::OutcomeWindow::Try::contended && !stripes_.is_wide())) [[unlikely]] {
-        finish_success(word, now, duration, result == detail::OutcomeWindow::Try::contended);
+    if (result == Try::contended || successes_until_judged_.load() <= longest_countdown ||
+        has_run(generation_of(word)) || wants(EventMask::calls)) [[unlikely]] {
+        return finish_success(word, started, now, result);
     }
     return true;
 }
 
-// What few of the successes that are in the window have to do: end a run, judge, make room, be heard of.
-void CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint now, Duration duration,
-                                          bool contended) noexcept {
+// Tries again where another thread was in the way; then what few of the successes that are in the window have to do: end a
+// run, judge, make room, be heard of.
+bool CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint started, TimePoint now,
+                                          detail::OutcomeWindow::Try result) noexcept {
+    using Try = detail::OutcomeWindow::Try;
+    const auto success = plain_success(word, started, now);
+    const auto contended = result == Try::contended;
+    while (result == Try::contended) result = window_.try_success(stripes_.own(), breaker_.word_, success);
+    if (result == Try::refused) return false;
     const auto generation = generation_of(word);
     end_run(generation);
     if (successes_until_judged_.load() <= longest_countdown && successes_until_judged_.fetch_sub(1) <= 1) {  // I5
@@ -128,8 +132,9 @@ void CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint now, Dur
     }
     if (contended && !stripes_.is_wide()) widen();
     if (wants(EventMask::calls)) {
-        deliver_executed(state_of(word), Outcome::success, false, std::max(Duration::zero(), duration));
+        deliver_executed(state_of(word), Outcome::success, false, success.duration);
     }
+    return true;
 }
 
 // R11. A success of an earlier generation does not find its run any more (I4).
@@ -152,8 +157,7 @@ void CircuitBreaker::Impl::deliver_executed(State admitted_in, Outcome outcome, 
 }
 
 bool CircuitBreaker::succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept {
-    // relaxed: I6. acquire: I1.
-    if (watching_.load(std::memory_order_relaxed) || word_.load(std::memory_order_acquire) != word) [[unlikely]]
+    if (watching_.load(std::memory_order_relaxed)) [[unlikely]]  // relaxed: I6
         return false;
     return impl_->succeed(word, started, ended);
 }

@@ -75,9 +75,10 @@ void CircuitBreaker::Impl::continue_generations_after(std::uint64_t generation, 
     const auto forgotten = run_at(now) == 0;
     while (!run_.compare_exchange_weak(run, run_word(generation, forgotten ? 0 : static_cast<std::uint32_t>(run)))) {
     }
-    // release: as in transition(), and in the same order (I1, I3).
+    // As in transition(), and in the same order. release: I1.
+    window_.suspend();
     breaker_.word_.store(generation << 3U | static_cast<std::uint64_t>(state_of(word)), std::memory_order_release);
-    window_.seal(generation);
+    window_.seal();
 }
 
 }  // namespace fusebox

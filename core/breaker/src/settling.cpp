@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <new>
 
+#include "duration_bucket.hpp"
+
 namespace fusebox {
 
 void CircuitBreaker::settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
@@ -56,8 +58,7 @@ void CircuitBreaker::Impl::count_for_life(const detail::Admission& admission, co
                 count_duration();
             } else {
                 // Together with the quick successes, so that most breakers need no histogram of their own.
-                window_.count_success(call.measured);
-                stripes_.own().add_duration(call.duration);
+                window_.count_success(call.measured, call.duration);
             }
             break;
         case Outcome::failure:

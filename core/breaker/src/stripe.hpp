@@ -1,82 +1,71 @@
-// The counters that every call touches, one copy per core where cores compete, so that they share no cache line.
+// The counters that every call changes. Where cores compete there is one copy per core, so that no two cores change the same
+// cache line.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <new>
 
-#include <fusebox/core/circuit_breaker_metrics.hpp>
 #include <fusebox/core/detail/stripe_number.hpp>
 #include <fusebox/core/detail/sync.hpp>
 
+#include "success_cell.hpp"
+
 namespace fusebox::detail {
 
-using Counter = Sum<std::uint64_t>;
-
-/// The histogram bucket of a duration (R42).
-[[nodiscard]] inline std::size_t bucket_of(Duration duration) noexcept {
-    static constexpr auto bounds = [] {
-        std::array<Duration::rep, duration_bucket_bounds.size()> result{};
-        for (std::size_t i = 0; i < result.size(); ++i) {
-            result[i] = std::chrono::round<Duration>(std::chrono::duration<double>{duration_bucket_bounds[i]}).count();
-        }
-        return result;
-    }();
-    std::size_t bucket = 0;
-    while (bucket < bounds.size() && duration.count() > bounds[bucket]) ++bucket;
-    return bucket;
-}
-
-/// Lifetime counters are only ever added to.
+/// One copy of the counters. Any thread may change any stripe at any time (S2): a change is one read-modify-write of one of
+/// these atomics, and none of them says anything about another.
 struct Stripe {
-    Atomic<std::uint64_t> cell{};  // successes of the window that are not sealed yet: see OutcomeWindow
-    Sum<Duration::rep>
-        quick_sum{};  // of the durations of all successes that were ever in the cell, or counted with them
-    Counter rejected_open{};
-    Counter rejected_probes{};
-
-    // release and acquire: whose duration is in the sum, his success is in the cell already, or was taken from it.
-    void add_duration(Duration duration) noexcept { quick_sum.fetch_add(duration.count(), std::memory_order_release); }
-    [[nodiscard]] Duration sum_of_durations() const noexcept {
-        return Duration{quick_sum.load(std::memory_order_acquire)};
-    }
+    /// The bits of a SuccessCell: plain successes, and the time that they took. outcome_window.hpp says who changes them.
+    Atomic<std::uint64_t> cell{};
+    /// Rejections since the breaker was made, by their kind. Added to relaxed, because nothing else is ordered by them.
+    Sum<std::uint64_t> rejected_open{};
+    Sum<std::uint64_t> rejected_probes{};
 };
 
-/// The stripes of one breaker: one, and as many more as the machine has cores (8 at most) once two threads have got into
-/// each other's way. A million idle breakers stay small. No more than 48 bytes, so that the first stripe shares its cache line
-/// with what else every call looks at: whoever counts there has that line already, and once there are more nobody does.
+/// The stripes of one breaker: one, and after widen() a second set of as many as the machine has cores, 8 at most. Most
+/// breakers never need the second set, so a million breakers stay small.
+///
+/// S1  What the breaker has counted is the sum over all stripes, `first_` included; for successes, together with what was
+///     taken out of the cells (outcome_window.hpp, W1). No stripe ever goes away. So what was counted in `first_` before
+///     widen() is still counted after it.
+/// S2  own() chooses a stripe for the sake of speed only. Two threads may get the same one. A thread that moves to another
+///     core, or that called own() before widen(), goes on with a stripe that is no longer its own. Every count is right all
+///     the same, because every change is a read-modify-write.
+/// S3  `more_` is null until widen() publishes the second set, and then never changes. widen() runs under the breaker's mutex.
+///     It writes `width_` and all cells of the second set first and stores `more_` last (release). Every load of `more_`
+///     outside the mutex is an acquire. So whoever finds the second set finds its width and its cells ready.
+/// S4  Under the mutex the set of stripes stands still: for_each() visits every stripe that any thread can change.
+///
+/// At most 48 bytes, so that `first_` lies in one cache line with what else a call reads of the breaker. As long as one core
+/// changes `first_`, that core has the line anyway; with more cores the changes go to the second set.
 class Stripes {
 public:
     Stripes() = default;
     Stripes(const Stripes&) = delete;
     Stripes& operator=(const Stripes&) = delete;
-    ~Stripes() { delete[] more_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
+    ~Stripes() { delete[] more_.load(std::memory_order_relaxed); }  // relaxed: no other thread is left
 
-    /// The calling thread's. Several threads may have the same one.
+    /// The calling thread's stripe, from any thread.
     [[nodiscard]] Stripe& own() noexcept {
-        // acquire: pairs with the release in widen().
-        auto* more = more_.load(std::memory_order_acquire);
+        auto* more = more_.load(std::memory_order_acquire);  // S3
         return more == nullptr ? first_ : more[stripe_number() & (width_ - 1)].stripe;
     }
+    /// Whether the second set is there. From any thread.
     [[nodiscard]] bool is_wide() const noexcept { return more_.load(std::memory_order_acquire) != nullptr; }
-    /// Where there is memory for it. `cell`: what each new one begins with. Not thread-safe: under the breaker's mutex,
-    /// which makes that everybody who seals or counts the cells there sees them all.
-    void widen(std::uint64_t cell) noexcept {
+    /// Makes the second set, with `cell` in each stripe, unless it is there or there is no memory for it. Under the mutex.
+    void widen(SuccessCell cell) noexcept {
         if (is_wide()) return;
         width_ = std::bit_ceil(std::clamp(core_count(), 1U, 8U));
         auto* more = new (std::nothrow) Line[width_];
         if (more == nullptr) return;
         for (unsigned i = 0; i < width_; ++i)
-            more[i].stripe.cell.store(cell, std::memory_order_relaxed);  // relaxed: see below
-        // release: pairs with the acquires here, so that who sees a stripe sees its cell.
-        more_.store(more, std::memory_order_release);
+            more[i].stripe.cell.store(cell.bits(), std::memory_order_relaxed);  // relaxed: more_ publishes it (S3)
+        more_.store(more, std::memory_order_release);                           // S3
     }
-
+    /// Calls visit(stripe) for every stripe (S4). Under the mutex.
     template <class Visit>
     void for_each(Visit visit) {
         visit(first_);
@@ -91,10 +80,10 @@ private:
     };
 
     Stripe first_;
-    Atomic<Line*> more_{nullptr};
-    unsigned width_{};  // written once, before more_
+    Atomic<Line*> more_{nullptr};  // S3
+    unsigned width_{};             // stripes in the second set, a power of two; written once, before more_ (S3)
 };
-#ifndef FUSEBOX_EXPLORE  // whose atomics are larger
+#ifndef FUSEBOX_EXPLORE  // the atomics of the exploration are larger
 static_assert(sizeof(Stripes) <= 48);
 #endif
 

@@ -56,7 +56,8 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
         breaker_.retry_at_.store((now + open_for).time_since_epoch().count(), std::memory_order_release);
     }
 
-    // release: pairs with every load of the word (I1). The cells of the stripes are tagged after it (I3).
+    window_.suspend();  // until clear_window() or seal() below (I3)
+    // release: pairs with every load of the word (I1).
     breaker_.word_.store(next << 3U | static_cast<std::uint64_t>(to), std::memory_order_release);
 
     if (admits_all(to)) {
@@ -64,7 +65,7 @@ void CircuitBreaker::Impl::transition(State to, const Cause& cause, TimePoint no
         quiet_until_ = now;
     } else {
         // The window and the run stay, for those who ask why the circuit opened, until it closes.
-        window_.seal(next);
+        window_.seal();
         set_run(run);
         successes_until_judged_.store(no_countdown);
     }
@@ -120,7 +121,7 @@ WindowCounts CircuitBreaker::Impl::counts_to_report(TimePoint now) const noexcep
 }
 
 void CircuitBreaker::Impl::clear_window(TimePoint now) noexcept {
-    window_.clear(generation(), state() != State::disabled, now);
+    window_.clear(state() != State::disabled, now);
     set_run(0);
     successes_until_judged_.store(no_countdown);
 }
@@ -192,6 +193,7 @@ void CircuitBreaker::Impl::set_hung_call_threshold(std::optional<Duration> thres
 // I6
 void CircuitBreaker::Impl::publish_config() noexcept {
     constexpr auto order = std::memory_order_relaxed;  // I6
+    static_assert(std::chrono::duration<double>{duration_bucket_bounds.front()} <= detail::SuccessCell::longest);
     // The bound of a bucket belongs to the bucket.
     const auto first_bucket =
         std::chrono::round<Duration>(std::chrono::duration<double>{duration_bucket_bounds.front()}) + Duration{1};

@@ -106,6 +106,10 @@ std::vector<Scenario> settling_scenarios() {
              },
          .serializable = true,
          .cores = 4},
+        {.name = "R8: a success of the old generation and one of the new against two resets",
+         .prepare = in_flight(1),
+         .threads = {{success(0)}, {acquire(1), success(1)}, {reset(), reset()}},
+         .serializable = true},
     };
 }
 

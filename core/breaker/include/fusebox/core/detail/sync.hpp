@@ -1,8 +1,8 @@
-// What threads meet on in a breaker. In one place, so that a build of the tests can put its own in their place and run
-// through every order in which threads may come to them (tests/proof/explore).
+// The atomics and the mutex of the breaker, under names of their own. A build of the tests puts other types in their place and
+// runs through every order in which threads may come to them (tests/proof/explore).
 #pragma once
 
-#ifdef FUSEBOX_EXPLORE  // names the header that has them all, and those of stripe_number.hpp
+#ifdef FUSEBOX_EXPLORE  // a header with these types, and with the functions of stripe_number.hpp
 #include FUSEBOX_EXPLORE
 #else
 
@@ -14,7 +14,8 @@ namespace fusebox::detail {
 template <class T>
 using Atomic = std::atomic<T>;
 using Mutex = std::mutex;
-/// Only added to, by those who do not use the result, and read: additions may change places.
+/// A counter that threads only add to, without using the result, and read. So two additions may change places, and the
+/// exploration need not try both orders.
 template <class T>
 using Sum = std::atomic<T>;
 
