@@ -199,7 +199,7 @@ private:
     void record(const SettledCall& call, TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t record_hung_calls(TimePoint now) noexcept;
     void judge(std::uint32_t run_at_failure, std::string_view message, TimePoint now) noexcept;
-    [[nodiscard]] std::optional<WindowCounts> counts_when_complete(TimePoint now) noexcept;
+    [[nodiscard]] bool start_countdown(std::uint64_t minimum, WindowCounts& counts, TimePoint now) noexcept;
     std::uint32_t lengthen_run(TimePoint now) noexcept;
     [[nodiscard]] std::uint32_t run_at(TimePoint now) const noexcept;
     void set_run(std::uint32_t run) noexcept { run_.store(run_word(generation(), run)); }

@@ -122,32 +122,33 @@ void CircuitBreaker::Impl::judge(std::uint32_t run_at_failure, std::string_view 
     const auto failure_rule = config_->failure_rate_threshold != 0;
     const auto slow_rule = config_->slow_call_duration_threshold || config_->hung_call_threshold;
     if ((!failure_rule && !slow_rule) || !window_.any_bad()) return stop_countdown();
-    const auto counts = counts_when_complete(now);
-    if (!counts) return;
-    const auto failure_rate = ratio(counts->failures, counts->total);
+    const auto minimum = window_.minimum(config_->minimum_requests);
+    auto counts = window_.counts(now);
+    if (counts.total < minimum && start_countdown(minimum, counts, now)) return;
+    stop_countdown();
+    const auto failure_rate = ratio(counts.failures, counts.total);
     if (failure_rule && failure_rate >= config_->failure_rate_threshold) {
         return trip({.reason = TransitionReason::failure_rate,
                      .threshold = config_->failure_rate_threshold,
                      .observed = failure_rate,
-                     .window = *counts,
+                     .window = counts,
                      .note = message},
                     now);
     }
-    const auto slow_rate = ratio(counts->slow, counts->total);
+    const auto slow_rate = ratio(counts.slow, counts.total);
     if (slow_rule && slow_rate >= config_->slow_call_rate_threshold) {
         trip({.reason = TransitionReason::slow_call_rate,
               .threshold = config_->slow_call_rate_threshold,
               .observed = slow_rate,
-              .window = *counts,
+              .window = counts,
               .note = message},
              now);
     }
 }
 
-// The counts of the window once it has minimum_requests. Empty: it has not, and the countdown runs (I5).
-std::optional<WindowCounts> CircuitBreaker::Impl::counts_when_complete(TimePoint now) noexcept {
-    const auto minimum = window_.minimum(config_->minimum_requests);
-    auto counts = window_.counts(now);
+// Starts to count down the successes that the window lacks (I5). False: the window has them by now, and `counts` is what it
+// holds.
+bool CircuitBreaker::Impl::start_countdown(std::uint64_t minimum, WindowCounts& counts, TimePoint now) noexcept {
     while (counts.total < minimum) {
         // Successes that come while the window is counted take themselves off the longest countdown. The difference to the
         // right one is subtracted afterwards, so that none of them is lost.
@@ -155,11 +156,10 @@ std::optional<WindowCounts> CircuitBreaker::Impl::counts_when_complete(TimePoint
         counts = window_.counts(now);
         if (counts.total >= minimum) break;
         const auto surplus = longest_countdown - static_cast<std::int64_t>(minimum - counts.total);
-        if (successes_until_judged_.fetch_sub(surplus) - surplus > 0) return std::nullopt;
+        if (successes_until_judged_.fetch_sub(surplus) - surplus > 0) return true;
         counts = window_.counts(now);
     }
-    stop_countdown();
-    return counts;
+    return false;
 }
 
 // Looks before it stores: a seq_cst store costs as much as taking the mutex, and while failures come in a row no countdown
