@@ -1,44 +1,45 @@
 // The inside of a circuit breaker: its data, who may touch which part of it, and why the lock-free parts are right.
 //
-// What most calls need takes no lock (quick_path.cpp). Everything else is short and under `mutex_`: settling.cpp, judging.cpp,
-// half_open.cpp, transitions.cpp, saving.cpp, metrics.cpp. Of foreign code only the clock is called under the mutex: no
-// listener, no classifier, no store.
+// What most calls need takes no lock (quick_path.cpp). Everything else is short and under `mutex_`: settling.cpp,
+// judging.cpp, half_open.cpp, transitions.cpp, saving.cpp, metrics.cpp. Of foreign code only the clock is called under
+// the mutex: no listener, no classifier, no store.
 //
 // I1  The word. `CircuitBreaker::word_` is `generation << 3 | state`. After the constructor only transition() and
-//     continue_generations_after() store it, under the mutex, with a higher generation each time. The store (release) comes
-//     after everything that a reader of the new word needs: the open time (I2), the copies of the probes (recovery.hpp), the
-//     stripes. Every load of the word is an acquire. So a thread that has read a word sees what was written before that
-//     word was stored.
-// I2  The open time. `retry_at_` and `open_for_` are stored only by a transition to open, just before its word. A caller
-//     reads the word, then both times, then the word again. Where the word is the same, the times are those of its
-//     generation, or of the generation that is about to be stored, and that one is open as well. Where the word differs,
-//     the caller starts again.
-// I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the two generations
-//     are compared. Without the mutex OutcomeWindow::try_success() compares the word that admitted the call with the word
-//     that is there, in a way that no transition can come in between (W5 in outcome_window.hpp). For that, whoever stores the
-//     word suspends the window before and clears or seals it after: a plain success in between settles under the mutex.
-// I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and set.
-//     Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty one (R11).
-//     So a swap under the mutex competes only with a success that ends the run, and looks again after it.
-// I5  Who is judged. Failures and slow calls are judged under the mutex (R12). A plain success lowers both rates, so it can
-//     trip the breaker only by bringing the window to minimum_requests. While a window with failures or slow calls in it is
-//     too small, `successes_until_judged_` counts down how many successes are missing; the success that brings it to zero
-//     judges the window. The countdown is 1 where the next success has to be judged in any case: the thresholds are new,
-//     the window has moved on, or the quiet time of metrics_only may have ended. Otherwise it is `no_countdown`, and no
-//     success judges.
-//     No success that is missing is overlooked: judge() stores the countdown, then counts the window; a success enters the
-//     window, then loads the countdown; all four are seq_cst. So a success that is not in the count sees the countdown and
-//     takes itself off. A success that is in the count may take itself off, too: then the window is judged too early, is
-//     found too small, and a new countdown starts.
-// I6  Settings. `quick_success_below_`, and in CircuitBreaker `watching_`, `measuring_` and `operation_timeout_`, are copies
-//     of the configuration, stored under the mutex. No other value goes with them, so relaxed is enough: a call that runs
-//     while the configuration changes may be handled by the old value or by the new one.
-// I7  Made once. `hub_` is null until the first listener subscribes and `watched_` until the first hung_call_threshold is
-//     set. The store (release) comes after the object is complete, every load outside the mutex is an acquire, and the
-//     object lives as long as the breaker.
-// I8  Events. They are queued under the mutex, hence in the order of the transitions, and delivered after it is released.
-// I9  Time. `latest_` never goes back: under the mutex every decision is made at `latest_`, whatever a caller read from the
-//     clock before it had the mutex (R30).
+//     continue_generations_after() store it, under the mutex, with a higher generation each time. The store (release)
+//     comes after everything that a reader of the new word needs: the open time (I2), the copies of the probes
+//     (recovery.hpp), the stripes. Every load of the word is an acquire. So a thread that has read a word sees what was
+//     written before that word was stored.
+// I2  The open time. `retry_at_` and `open_for_` are stored only by a transition to open, just before its word. A
+//     caller reads the word, then both times, then the word again. Where the word is the same, the times are those of
+//     its generation, or of the generation that is about to be stored, and that one is open as well. Where the word
+//     differs, the caller starts again.
+// I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the two
+//     generations are compared. Without the mutex OutcomeWindow::try_success() compares the word that admitted the call
+//     with the word that is there, in a way that no transition can come in between (W5 in outcome_window.hpp). For
+//     that, whoever stores the word suspends the window before and clears or seals it after: a plain success in between
+//     settles under the mutex.
+// I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and
+//     set. Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty
+//     one (R11). So a swap under the mutex competes only with a success that ends the run, and looks again after it.
+// I5  Who is judged. Failures and slow calls are judged under the mutex (R12). A plain success lowers both rates, so it
+//     can trip the breaker only by bringing the window to minimum_requests. While a window with failures or slow calls
+//     in it is too small, `successes_until_judged_` counts down how many successes are missing; the success that brings
+//     it to zero judges the window. The countdown is 1 where the next success has to be judged in any case: the
+//     thresholds are new, the window has moved on, or the quiet time of metrics_only may have ended. Otherwise it is
+//     `no_countdown`, and no success judges. No success that is missing is overlooked: judge() stores the countdown,
+//     then counts the window; a success enters the window, then loads the countdown; all four are seq_cst. So a success
+//     that is not in the count sees the countdown and takes itself off. A success that is in the count may take itself
+//     off, too: then the window is judged too early, is found too small, and a new countdown starts.
+// I6  Settings. `quick_success_below_`, and in CircuitBreaker `watching_`, `measuring_` and `operation_timeout_`, are
+//     copies of the configuration, stored under the mutex. No other value goes with them, so relaxed is enough: a call
+//     that runs while the configuration changes may be handled by the old value or by the new one.
+// I7  Made once. `hub_` is null until the first listener subscribes and `watched_` until the first hung_call_threshold
+//     is set. The store (release) comes after the object is complete, every load outside the mutex is an acquire, and
+//     the object lives as long as the breaker.
+// I8  Events. They are queued under the mutex, hence in the order of the transitions, and delivered after it is
+//     released.
+// I9  Time. `latest_` never goes back: under the mutex every decision is made at `latest_`, whatever a caller read from
+//     the clock before it had the mutex (R30).
 #pragma once
 
 #include <algorithm>
@@ -83,8 +84,8 @@ public:
     void count_rejection() noexcept {
         stripes_.own().rejected_open.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter, orders nothing
     }
-    /// Settles a plain success without a ticket whose word is still the breaker's: by far the most frequent end of a call.
-    /// False: nothing was done, and settle() has to do it.
+    /// Settles a plain success without a ticket whose word is still the breaker's: by far the most frequent end of a
+    /// call. False: nothing was done, and settle() has to do it.
     bool succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept;
     void settle(const detail::Admission& admission, Outcome outcome, TimePoint now,
                 const Settlement& settlement) noexcept;
@@ -173,8 +174,8 @@ private:
     // ---- each takes the mutex, and delivers the events after releasing it ----
     void widen() noexcept;
     std::optional<std::expected<Permit, Rejection>> admit_probe(TimePoint now) noexcept;
-    /// Counts calls that hang (R17), and judges the window if there were any, or if `success_recorded`: a plain success of
-    /// that generation entered the window and is to be judged.
+    /// Counts calls that hang (R17), and judges the window if there were any, or if `success_recorded`: a plain success
+    /// of that generation entered the window and is to be judged.
     void lock_and_judge(std::uint64_t generation, TimePoint now, bool success_recorded) noexcept;
 
     // ---- under the mutex: all that follow ----
@@ -240,8 +241,8 @@ private:
     static constexpr std::int64_t longest_countdown = std::int64_t{1} << 40U;
     static constexpr std::int64_t no_countdown = std::int64_t{1} << 62U;
 
-    // What plain successes write and read. Not aligned to a cache line: a million breakers would pay for the alignment with
-    // holes, and where threads compete they write to stripes of their own.
+    // What plain successes write and read. Not aligned to a cache line: a million breakers would pay for the alignment
+    // with holes, and where threads compete they write to stripes of their own.
     detail::Stripes stripes_;
     detail::Atomic<std::uint64_t> run_{};                                // I4
     detail::Atomic<std::int64_t> successes_until_judged_{no_countdown};  // I5
@@ -256,8 +257,9 @@ private:
     detail::Recovery recovery_;
     const std::string name_;
 
-    // Guards recovery_ but for what rejections read of it, every store of CircuitBreaker's atomics, and everything below but
-    // for OutcomeWindow::try_success. WatchedCalls and EventHub have mutexes of their own, which are taken after this one.
+    // Guards recovery_ but for what rejections read of it, every store of CircuitBreaker's atomics, and everything
+    // below but for OutcomeWindow::try_success. WatchedCalls and EventHub have mutexes of their own, which are taken
+    // after this one.
     detail::Mutex mutex_;
     SharedConfig config_;
     std::uint64_t config_version_{1};

@@ -29,14 +29,15 @@ void CircuitBreaker::Impl::record(const SettledCall& call, TimePoint now) noexce
         }
     }
     const auto run_at_hung = record_hung_calls(now);
-    // A neutral outcome is recorded for its hint, or because another call hangs. By itself it is nothing to judge (R10), but
-    // the window has moved on since it was judged.
+    // A neutral outcome is recorded for its hint, or because another call hangs. By itself it is nothing to judge
+    // (R10), but the window has moved on since it was judged.
     if (neutral && run_at_hung == 0) return judge_next_success();
     judge(std::max(run_at_failure, run_at_hung),
           text::cut(call.settlement->message, detail::KeptOutcome::message_bytes), now);
 }
 
-// R17: each call that hangs is a slow failure. The window must stand at `now`. Returns how long they made the run; 0: no
+// R17: each call that hangs is a slow failure. The window must stand at `now`. Returns how long they made the run; 0:
+//      no
 // call hangs.
 std::uint32_t CircuitBreaker::Impl::record_hung_calls(TimePoint now) noexcept {
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return 0;  // relaxed: stored under the mutex
@@ -78,8 +79,8 @@ void CircuitBreaker::Impl::lock_and_judge(std::uint64_t generation, TimePoint no
 
 // ---- the run of failures -------------------------------------------------------------------------------------------
 
-// A time window forgets the run together with its latest failure (R11). A count window knows no time: there only a success
-// ends the run.
+// A time window forgets the run together with its latest failure (R11). A count window knows no time: there only a
+// success ends the run.
 std::uint32_t CircuitBreaker::Impl::run_at(TimePoint now) const noexcept {
     const auto* time = std::get_if<TimeWindow>(&config_->window);
     if (time != nullptr && now - last_failure_at_ > time->duration) return 0;
@@ -100,8 +101,8 @@ std::uint32_t CircuitBreaker::Impl::lengthen_run(TimePoint now) noexcept {
 
 // ---- judging -------------------------------------------------------------------------------------------------------
 
-// R12, in its order. `run_at_failure`: how long the failures that were just recorded made the run; 0: there were none. A
-// success may have ended that run since, without the mutex. It comes too late: the failure was recorded before it.
+// R12, in its order. `run_at_failure`: how long the failures that were just recorded made the run; 0: there were none.
+// A success may have ended that run since, without the mutex. It comes too late: the failure was recorded before it.
 void CircuitBreaker::Impl::judge(std::uint32_t run_at_failure, std::string_view message, TimePoint now) noexcept {
     if (state() == State::metrics_only && now < quiet_until_) {
         // Nothing happens at the end of the quiet time, so each success has to look whether it has come.
@@ -146,12 +147,12 @@ void CircuitBreaker::Impl::judge(std::uint32_t run_at_failure, std::string_view 
     }
 }
 
-// Starts to count down the successes that the window lacks (I5). False: the window has them by now, and `counts` is what it
-// holds.
+// Starts to count down the successes that the window lacks (I5). False: the window has them by now, and `counts` is
+// what it holds.
 bool CircuitBreaker::Impl::start_countdown(std::uint64_t minimum, WindowCounts& counts, TimePoint now) noexcept {
     while (counts.total < minimum) {
-        // Successes that come while the window is counted take themselves off the longest countdown. The difference to the
-        // right one is subtracted afterwards, so that none of them is lost.
+        // Successes that come while the window is counted take themselves off the longest countdown. The difference to
+        // the right one is subtracted afterwards, so that none of them is lost.
         successes_until_judged_.store(longest_countdown);
         counts = window_.counts(now);
         if (counts.total >= minimum) break;
@@ -162,8 +163,8 @@ bool CircuitBreaker::Impl::start_countdown(std::uint64_t minimum, WindowCounts& 
     return false;
 }
 
-// Looks before it stores: a seq_cst store costs as much as taking the mutex, and while failures come in a row no countdown
-// is running.
+// Looks before it stores: a seq_cst store costs as much as taking the mutex, and while failures come in a row no
+// countdown is running.
 void CircuitBreaker::Impl::stop_countdown() noexcept {
     if (successes_until_judged_.load() <= longest_countdown) successes_until_judged_.store(no_countdown);
 }

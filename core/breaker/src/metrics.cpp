@@ -20,7 +20,8 @@ std::vector<TransitionReport> CircuitBreaker::Impl::reports() {
     return history_ ? history_->reports.all() : std::vector<TransitionReport>{};
 }
 
-// R41. What the mutex guards is exact. Quick successes and rejections are counted without the mutex, also while this function
+// R41. What the mutex guards is exact. Quick successes and rejections are counted without the mutex, also while this
+//      function
 // runs. No part is above its whole all the same: every whole is summed from parts that were read here, and the quick
 // successes are read after the window, which is made of the same cells. No counter goes back: each one only grows.
 CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
@@ -28,8 +29,8 @@ CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     {
         const std::scoped_lock lock{mutex_};
         const auto word = load_word();
-        // Only the open time must not go back, so only an open circuit keeps the time at which it was read. In other states a
-        // reader writes nothing, and leaves the cache line to the callers.
+        // Only the open time must not go back, so only an open circuit keeps the time at which it was read. In other
+        // states a reader writes nothing, and leaves the cache line to the callers.
         const auto read_at = clock_.now();
         const auto now = is_open(state_of(word)) ? advance(read_at) : std::max(latest_, read_at);
         metrics.state = state_of(word);

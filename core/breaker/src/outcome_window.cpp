@@ -116,8 +116,8 @@ void TimeSlices::take_over(const TimeSlices& other) noexcept {
          ++slice) {
         const auto counts = other.counts_of(slice);
         if (counts.total == 0) continue;
-        // Every outcome of a slice is taken for as young as an outcome of that slice can be, so that none is forgotten too
-        // early.
+        // Every outcome of a slice is taken for as young as an outcome of that slice can be, so that none is forgotten
+        // too early.
         const auto youngest = other.origin_ + (slice + 1) * other.length_ - Duration{1};
         const auto target = std::min(slice_of(youngest), running_);
         if (target <= running_ - capacity_) continue;

@@ -1,5 +1,5 @@
-// The recent outcomes by which a breaker is judged: those of the last so many seconds, or the last N (R13). An outcome is
-// "bad" if it is a failure, a slow call, or both; only of bad outcomes more than their number has to be kept.
+// The recent outcomes by which a breaker is judged: those of the last so many seconds, or the last N (R13). An outcome
+// is "bad" if it is a failure, a slow call, or both; only of bad outcomes more than their number has to be kept.
 #pragma once
 
 #include <atomic>
@@ -21,13 +21,13 @@ namespace fusebox::detail {
 /// The outcomes of the last so many seconds, counted in slices of time. Not thread-safe.
 ///
 /// T1  Slice i covers the time from `origin_ + i * length_` to `origin_ + (i + 1) * length_`, without its end.
-/// T2  The newest slice is `running_`, and outcomes are added to it. The newest `capacity_` slices are kept, one more than
-///     configured: the running slice is not complete, and without the extra slice an outcome would be forgotten up to a slice
-///     too early.
+/// T2  The newest slice is `running_`, and outcomes are added to it. The newest `capacity_` slices are kept, one more
+///     than configured: the running slice is not complete, and without the extra slice an outcome would be forgotten up
+///     to a slice too early.
 /// T3  `sums_` is the sum over all slices that are kept.
-/// T4  Slice i lies at index `i % capacity_` of `totals_` and `bad_`. As long as only the running slice holds anything, `sums_`
-///     says it all and there are no arrays: `totals_` is allocated when the first slice ends that holds an outcome (8 bytes a
-///     slice), `bad_` when the first slice ends that holds a bad outcome (16 bytes a slice).
+/// T4  Slice i lies at index `i % capacity_` of `totals_` and `bad_`. As long as only the running slice holds anything,
+///     `sums_` says it all and there are no arrays: `totals_` is allocated when the first slice ends that holds an
+///     outcome (8 bytes a slice), `bad_` when the first slice ends that holds a bad outcome (16 bytes a slice).
 class TimeSlices {
 public:
     TimeSlices(const TimeWindow& shape, TimePoint origin, TimePoint now);
@@ -75,14 +75,14 @@ private:
 
 /// The last N outcomes. Not thread-safe.
 ///
-/// L1  Outcomes are numbered from 1 in the order in which they are recorded. Successes in the cells have no number yet: they
-///     count as the newest ones, and the caller of a function says how many there are (`in_cells`).
+/// L1  Outcomes are numbered from 1 in the order in which they are recorded. Successes in the cells have no number yet:
+///     they count as the newest ones, and the caller of a function says how many there are (`in_cells`).
 /// L2  `recorded_` is how many outcomes have been recorded outside the cells. So the newest of all has the number
 ///     `recorded_ + in_cells`, and the window is that number and the N - 1 numbers below it.
-/// L3  Only bad outcomes are stored: `bad_` is a ring of N places, in which `stored_` entries begin at `first_`, the oldest
-///     first. More than N cannot be among the last N.
-/// L4  An entry may be older than the window: newer successes push it out without touching the ring. counts() leaves such
-///     entries out, add_bad() removes them.
+/// L3  Only bad outcomes are stored: `bad_` is a ring of N places, in which `stored_` entries begin at `first_`, the
+///     oldest first. More than N cannot be among the last N.
+/// L4  An entry may be older than the window: newer successes push it out without touching the ring. counts() leaves
+///     such entries out, add_bad() removes them.
 /// L5  `failures_` and `slow_` are the sums over all stored entries, those older than the window included.
 class LastOutcomes {
 public:
@@ -116,39 +116,42 @@ private:
 
 /// The window of a breaker. Thread contract: try_success() from any thread; everything else under the breaker's mutex.
 ///
-/// Plain successes are by far the most frequent outcomes. try_success() records them without the mutex, in the SuccessCell of
-/// the calling thread's stripe: "the cells" are those of all stripes. All other outcomes are recorded under the mutex.
+/// Plain successes are by far the most frequent outcomes. try_success() records them without the mutex, in the
+/// SuccessCell of the calling thread's stripe: "the cells" are those of all stripes. All other outcomes are recorded
+/// under the mutex.
 ///
-/// W1  Where an outcome is. A success that try_success() has recorded is in one cell, until a thread with the mutex empties
-///     the cell; from then on it is in `lifetime_`, and in `outcomes_` if the window still holds it. All other outcomes go to
-///     `outcomes_` at once. So the window is `outcomes_` plus the cells, and the successes since the breaker was made are
-///     `lifetime_` plus the cells. While the window does not record (`recording_`), only the latter holds.
-/// W2  Who writes. A cell: any thread, by the compare-and-swap in try_success(); a thread with the mutex, by an exchange. The
-///     breaker's word, `end_` and everything else here: only a thread with the mutex.
+/// W1  Where an outcome is. A success that try_success() has recorded is in one cell, until a thread with the mutex
+///     empties the cell; from then on it is in `lifetime_`, and in `outcomes_` if the window still holds it. All other
+///     outcomes go to `outcomes_` at once. So the window is `outcomes_` plus the cells, and the successes since the
+///     breaker was made are `lifetime_` plus the cells. While the window does not record (`recording_`), only the
+///     latter holds.
+/// W2  Who writes. A cell: any thread, by the compare-and-swap in try_success(); a thread with the mutex, by an
+///     exchange. The breaker's word, `end_` and everything else here: only a thread with the mutex.
 /// W3  The seal. A sealing, seal_cells(), exchanges each cell for an empty one with the next seal number. So a
-///     compare-and-swap that succeeds proves that its cell was not sealed between the load and the swap. (Seal numbers repeat
-///     after 2^25. The proof fails for a thread that stands still between its load and its swap for exactly so many sealings,
-///     or a multiple, and then finds the same successes and nanoseconds in the cell again.)
-/// W4  The slice. `end_` is when the running slice ends. roll() seals the cells first and stores the new `end_` afterwards
-///     (release). try_success() loads the cell, then `end_` (acquire), and swaps last. If `end_` is that of the new slice, the
-///     sealing comes before the swap, so the swap fails if its cell is older than the sealing (W3). So no success gets into a
-///     slice that had ended before it. A success that finds the new cell and the old `end_` came before the end of the old
-///     slice, and is counted in the new slice, as if it had come a moment later.
-/// W5  The generation. A transition does four things, in this order and all under the mutex: it stores the earliest of all
-///     times in `end_` (suspend()), stores the word, seals the cells, and stores the end of the slice in `end_`; each store is
-///     a release. try_success() does four things in this order: it loads the cell, the word and `end_`, each by an acquire,
-///     and swaps. Say that the word is the one that admitted the call, and that the swap succeeds. Then the cell belongs to
-///     the generation of this word:
-///     - Not to a later one: the cells are sealed for a generation only after its word is stored, so a thread that loads such
-///       a cell also loads that word, or one after it.
-///     - Not to an earlier one: a thread that loads the word also loads the suspension or a later `end_`. By the suspension it
-///       is refused. A later `end_` was stored after the sealing, so a swap against a cell from before the sealing fails (W3).
-/// W6  Full cells. make_room() exchanges a full cell for an empty one with the same seal. Slice and generation stay the same,
-///     so a swap that takes the emptied cell for the one that was loaded adds to the right cell.
-/// W7  Durations. The cells count successes with known durations, or those with unknown ones (`measured_`): set_measured()
-///     seals the cells. A success of the other kind is refused, and recorded under the mutex.
-/// W8  Judging. The swap of try_success() and the loads of in_cells() are seq_cst: I5 in circuit_breaker_impl.hpp needs them
-///     in one order with the stores and loads of the countdown.
+///     compare-and-swap that succeeds proves that its cell was not sealed between the load and the swap. (Seal numbers
+///     repeat after 2^25. The proof fails for a thread that stands still between its load and its swap for exactly so
+///     many sealings, or a multiple, and then finds the same successes and nanoseconds in the cell again.)
+/// W4  The slice. `end_` is when the running slice ends. roll() seals the cells first and stores the new `end_`
+///     afterwards (release). try_success() loads the cell, then `end_` (acquire), and swaps last. If `end_` is that of
+///     the new slice, the sealing comes before the swap, so the swap fails if its cell is older than the sealing (W3).
+///     So no success gets into a slice that had ended before it. A success that finds the new cell and the old `end_`
+///     came before the end of the old slice, and is counted in the new slice, as if it had come a moment later.
+/// W5  The generation. A transition does four things, in this order and all under the mutex: it stores the earliest of
+///     all times in `end_` (suspend()), stores the word, seals the cells, and stores the end of the slice in `end_`;
+///     each store is a release. try_success() does four things in this order: it loads the cell, the word and `end_`,
+///     each by an acquire, and swaps. Say that the word is the one that admitted the call, and that the swap succeeds.
+///     Then the cell belongs to the generation of this word:
+///     - Not to a later one: the cells are sealed for a generation only after its word is stored, so a thread that
+///       loads such a cell also loads that word, or one after it.
+///     - Not to an earlier one: a thread that loads the word also loads the suspension or a later `end_`. By the
+///       suspension it is refused. A later `end_` was stored after the sealing, so a swap against a cell from before
+///       the sealing fails (W3).
+/// W6  Full cells. make_room() exchanges a full cell for an empty one with the same seal. Slice and generation stay the
+///     same, so a swap that takes the emptied cell for the one that was loaded adds to the right cell.
+/// W7  Durations. The cells count successes with known durations, or those with unknown ones (`measured_`):
+///     set_measured() seals the cells. A success of the other kind is refused, and recorded under the mutex.
+/// W8  Judging. The swap of try_success() and the loads of in_cells() are seq_cst: I5 in circuit_breaker_impl.hpp needs
+///     them in one order with the stores and loads of the countdown.
 class OutcomeWindow {
 public:
     OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, bool recording, TimePoint now);
@@ -173,8 +176,8 @@ public:
             success.ended.time_since_epoch().count() >= end_.load(std::memory_order_acquire)) {              // W4, W5
             return Try::refused;
         }
-        // strong: a swap that fails without a cause would look like contention. seq_cst: W8. relaxed on failure: what the
-        // swap finds is not used.
+        // strong: a swap that fails without a cause would look like contention. seq_cst: W8. relaxed on failure: what
+        // the swap finds is not used.
         return stripe.cell.compare_exchange_strong(bits, cell.plus(success.duration).bits(), std::memory_order_seq_cst,
                                                    std::memory_order_relaxed)
                    ? Try::recorded
@@ -196,17 +199,19 @@ public:
     void set_measured(bool measured) noexcept;
     /// Lets no success in by try_success() until clear(), seal() or reshape(). Before a new word is stored (W5).
     void suspend() noexcept;
-    /// Empties the window. After a new word is stored (W5), and in between where a window begins anew. Without `recording`
-    /// it stays empty, and successes are only counted for life.
+    /// Empties the window. After a new word is stored (W5), and in between where a window begins anew. Without
+    /// `recording` it stays empty, and successes are only counted for life.
     void clear(bool recording, TimePoint now) noexcept;
     /// Keeps what the window holds. After a new word is stored (W5).
     void seal() noexcept;
-    /// Takes a new shape, and keeps what it holds as far as both shapes allow (R51). May throw, and then changes nothing.
+    /// Takes a new shape, and keeps what it holds as far as both shapes allow (R51). May throw, and then changes
+    /// nothing.
     void reshape(const Window& shape, TimePoint now);
 
     [[nodiscard]] WindowCounts counts(TimePoint now) const noexcept;
-    /// Successes since the breaker was made: those that try_success() recorded, and those given to count_success(). All is read
-    /// from each cell at once, so `durations` are those of the successes in `measured` (C3 in success_cell.hpp).
+    /// Successes since the breaker was made: those that try_success() recorded, and those given to count_success(). All
+    /// is read from each cell at once, so `durations` are those of the successes in `measured` (C3 in
+    /// success_cell.hpp).
     struct Successes {
         std::uint64_t measured{};
         std::uint64_t unmeasured{};
@@ -221,8 +226,8 @@ public:
 private:
     /// What widen() and emptying put into a cell.
     [[nodiscard]] SuccessCell empty_cell() const noexcept { return {seal_, measured_}; }
-    /// Moves what the cell holds to `lifetime_` and returns how many successes the window has to take over, none where it does
-    /// not record (W1).
+    /// Moves what the cell holds to `lifetime_` and returns how many successes the window has to take over, none where
+    /// it does not record (W1).
     std::uint64_t empty(Stripe& stripe) noexcept;
     /// A sealing (W3): does the same for all cells.
     std::uint64_t seal_cells() noexcept;
@@ -234,8 +239,8 @@ private:
     static constexpr auto never = std::numeric_limits<TimePoint::rep>::max();
     static constexpr auto suspended = std::numeric_limits<TimePoint::rep>::min();
 
-    /// From which time on try_success() refuses (W4, W5): the end of the running slice; `never` in a count window and in one
-    /// that does not record; or `suspended`.
+    /// From which time on try_success() refuses (W4, W5): the end of the running slice; `never` in a count window and
+    /// in one that does not record; or `suspended`.
     Atomic<TimePoint::rep> end_{never};
     Stripes& stripes_;
     TimePoint origin_;

@@ -1,6 +1,6 @@
-// The quick path: admission, rejections and plain successes, decided without a lock. All in one file, so that the compiler
-// sees from the breaker's and the permit's members down to the cell of the stripe: a call of a function would cost more
-// here than what the function does.
+// The quick path: admission, rejections and plain successes, decided without a lock. All in one file, so that the
+// compiler sees from the breaker's and the permit's members down to the cell of the stripe: a call of a function would
+// cost more here than what the function does.
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
@@ -75,7 +75,8 @@ std::optional<Permit> CircuitBreaker::Impl::admit_watched(std::uint64_t word) no
 }
 
 // The coarse time is late by coarse_lag at most, so it settles the question only where more than that is left (R3). The
-// question is left to acquire() also where the clock has no coarse time, and where a listener waits for rejections (R36).
+// question is left to acquire() also where the clock has no coarse time, and where a listener waits for rejections
+// (R36).
 Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
     if (state_of(word) != State::open) [[unlikely]]
         return Duration::zero();
@@ -116,8 +117,8 @@ inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started,
     return true;
 }
 
-// Tries again where another thread was in the way; then what few of the successes that are in the window have to do: end a
-// run, judge, make room, be heard of.
+// Tries again where another thread was in the way; then what few of the successes that are in the window have to do:
+// end a run, judge, make room, be heard of.
 bool CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint started, TimePoint now,
                                           detail::OutcomeWindow::Try result) noexcept {
     using Try = detail::OutcomeWindow::Try;

@@ -65,8 +65,8 @@ void CircuitBreaker::Impl::restore(const BreakerSnapshot& snapshot) {
     deliver_queued_events();
 }
 
-// An earlier process gave the numbers up to `generation` to its transitions. This is not a transition: the state and the
-// window stay.
+// An earlier process gave the numbers up to `generation` to its transitions. This is not a transition: the state and
+// the window stay.
 void CircuitBreaker::Impl::continue_generations_after(std::uint64_t generation, TimePoint now) noexcept {
     const auto word = load_word();
     if (generation <= generation_of(word)) return;

@@ -1,4 +1,5 @@
-// Settling: a call that was not a plain success is counted for life, and acts in the generation that admitted it (R8, R9).
+// Settling: a call that was not a plain success is counted for life, and acts in the generation that admitted it (R8,
+// R9).
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The counters that every call changes. Where cores compete there is one copy per core, so that no two cores change the same
-// cache line.
+// The counters that every call changes. Where cores compete there is one copy per core, so that no two cores change the
+// same cache line.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,11 @@
 
 namespace fusebox::detail {
 
-/// One copy of the counters. Any thread may change any stripe at any time (S2): a change is one read-modify-write of one of
-/// these atomics, and none of them says anything about another.
+/// One copy of the counters. Any thread may change any stripe at any time (S2): a change is one read-modify-write of
+/// one of these atomics, and none of them says anything about another.
 struct Stripe {
-    /// The bits of a SuccessCell: plain successes, and the time that they took. outcome_window.hpp says who changes them.
+    /// The bits of a SuccessCell: plain successes, and the time that they took. outcome_window.hpp says who changes
+    /// them.
     Atomic<std::uint64_t> cell{};
     /// Rejections since the breaker was made, by their kind. Added to relaxed, because nothing else is ordered by them.
     Sum<std::uint64_t> rejected_open{};
@@ -28,19 +29,19 @@ struct Stripe {
 /// The stripes of one breaker: one, and after widen() a second set of as many as the machine has cores, 8 at most. Most
 /// breakers never need the second set, so a million breakers stay small.
 ///
-/// S1  What the breaker has counted is the sum over all stripes, `first_` included; for successes, together with what was
-///     taken out of the cells (outcome_window.hpp, W1). No stripe ever goes away. So what was counted in `first_` before
-///     widen() is still counted after it.
-/// S2  own() chooses a stripe for the sake of speed only. Two threads may get the same one. A thread that moves to another
-///     core, or that called own() before widen(), goes on with a stripe that is no longer its own. Every count is right all
-///     the same, because every change is a read-modify-write.
-/// S3  `more_` is null until widen() publishes the second set, and then never changes. widen() runs under the breaker's mutex.
-///     It writes `width_` and all cells of the second set first and stores `more_` last (release). Every load of `more_`
-///     outside the mutex is an acquire. So whoever finds the second set finds its width and its cells ready.
+/// S1  What the breaker has counted is the sum over all stripes, `first_` included; for successes, together with what
+///     was taken out of the cells (outcome_window.hpp, W1). No stripe ever goes away. So what was counted in `first_`
+///     before widen() is still counted after it.
+/// S2  own() chooses a stripe for the sake of speed only. Two threads may get the same one. A thread that moves to
+///     another core, or that called own() before widen(), goes on with a stripe that is no longer its own. Every count
+///     is right all the same, because every change is a read-modify-write.
+/// S3  `more_` is null until widen() publishes the second set, and then never changes. widen() runs under the breaker's
+///     mutex. It writes `width_` and all cells of the second set first and stores `more_` last (release). Every load of
+///     `more_` outside the mutex is an acquire. So whoever finds the second set finds its width and its cells ready.
 /// S4  Under the mutex the set of stripes stands still: for_each() visits every stripe that any thread can change.
 ///
-/// At most 48 bytes, so that `first_` lies in one cache line with what else a call reads of the breaker. As long as one core
-/// changes `first_`, that core has the line anyway; with more cores the changes go to the second set.
+/// At most 48 bytes, so that `first_` lies in one cache line with what else a call reads of the breaker. As long as one
+/// core changes `first_`, that core has the line anyway; with more cores the changes go to the second set.
 class Stripes {
 public:
     Stripes() = default;
@@ -55,7 +56,8 @@ public:
     }
     /// Whether the second set is there. From any thread.
     [[nodiscard]] bool is_wide() const noexcept { return more_.load(std::memory_order_acquire) != nullptr; }
-    /// Makes the second set, with `cell` in each stripe, unless it is there or there is no memory for it. Under the mutex.
+    /// Makes the second set, with `cell` in each stripe, unless it is there or there is no memory for it. Under the
+    /// mutex.
     void widen(SuccessCell cell) noexcept {
         if (is_wide()) return;
         width_ = std::bit_ceil(std::clamp(core_count(), 1U, 8U));

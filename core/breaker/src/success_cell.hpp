@@ -7,7 +7,8 @@
 
 namespace fusebox::detail {
 
-/// A value. The atomic that holds one is `Stripe::cell`; who changes the atomic, and when, stands in outcome_window.hpp.
+/// A value. The atomic that holds one is `Stripe::cell`; who changes the atomic, and when, stands in
+/// outcome_window.hpp.
 ///
 ///      63                39   38         37              14   13             0
 ///     +--------------------+----------+---------------------+------------------+
@@ -17,12 +18,12 @@ namespace fusebox::detail {
 ///
 /// C1  `seal` is the number of the last sealing (outcome_window.hpp, W3), modulo 2^25.
 /// C2  `measured` tells whether the durations of these successes are known. Where they are not, `nanoseconds` is 0.
-/// C3  `nanoseconds` is the sum of the durations of exactly those successes that `successes` counts. plus() changes both, and
-///     the new value replaces the old one in one compare-and-swap. So whoever loads the cell once finds no duration without
-///     its success and no success without its duration.
-/// C4  The cell is full when the highest bit of `nanoseconds` or of `successes` is set: after 8.4 ms or 8,192 successes. A
-///     full cell takes nothing more. So neither field runs over into its neighbour: below its highest bit `successes` grows by
-///     1 and `nanoseconds` by at most `longest`, and either step ends within the field.
+/// C3  `nanoseconds` is the sum of the durations of exactly those successes that `successes` counts. plus() changes
+///     both, and the new value replaces the old one in one compare-and-swap. So whoever loads the cell once finds no
+///     duration without its success and no success without its duration.
+/// C4  The cell is full when the highest bit of `nanoseconds` or of `successes` is set: after 8.4 ms or 8,192
+///     successes. A full cell takes nothing more. So neither field runs over into its neighbour: below its highest bit
+///     `successes` grows by 1 and `nanoseconds` by at most `longest`, and either step ends within the field.
 class SuccessCell {
 public:
     /// The longest duration that plus() takes: 1.05 ms.

@@ -16,8 +16,8 @@ namespace fusebox {
 
 void CircuitBreaker::Impl::trip(const Cause& cause, TimePoint now) noexcept {
     if (state() != State::metrics_only) return transition(State::open, cause, now);
-    // What closed would have done is reported and not done. Then nothing more is reported for as long as the circuit would
-    // have been open, after no failed recovery, and the window begins anew.
+    // What closed would have done is reported and not done. Then nothing more is reported for as long as the circuit
+    // would have been open, after no failed recovery, and the window begins anew.
     const auto open_for = draw_open_time(0, now);
     enqueue([&] {
         auto report = make_report(State::metrics_only, State::open, cause, run_to_report(cause, now), now);

@@ -1,4 +1,5 @@
-// Which of several copies of a counter the calling thread uses, so that threads that run at the same time share no copy.
+// Which of several copies of a counter the calling thread uses, so that threads that run at the same time share no
+// copy.
 #pragma once
 
 #include <atomic>
@@ -15,12 +16,12 @@
 namespace fusebox::detail {
 
 #ifndef FUSEBOX_EXPLORE  // the exploration has both functions of its own: see sync.hpp
-/// A number that threads which run at the same time mostly do not share. Thread contract: any thread at any time. The caller
-/// must be right with any number, and the same thread may get another number with each call.
+/// A number that threads which run at the same time mostly do not share. Thread contract: any thread at any time. The
+/// caller must be right with any number, and the same thread may get another number with each call.
 ///
-/// Where glibc has registered the thread for restartable sequences (rseq(2)), it is the number of the core that runs the
-/// thread: the kernel writes it into the thread's own `struct rseq`, hence a volatile read and no atomic. Elsewhere each
-/// thread draws a number of its own when it first asks.
+/// Where glibc has registered the thread for restartable sequences (rseq(2)), it is the number of the core that runs
+/// the thread: the kernel writes it into the thread's own `struct rseq`, hence a volatile read and no atomic. Elsewhere
+/// each thread draws a number of its own when it first asks.
 [[nodiscard]] inline unsigned stripe_number() noexcept {
 #if __has_include(<sys/rseq.h>)
     const auto* area = static_cast<const std::byte*>(__builtin_thread_pointer()) + __rseq_offset;

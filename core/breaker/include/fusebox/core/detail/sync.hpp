@@ -1,5 +1,5 @@
-// The atomics and the mutex of the breaker, under names of their own. A build of the tests puts other types in their place and
-// runs through every order in which threads may come to them (tests/proof/explore).
+// The atomics and the mutex of the breaker, under names of their own. A build of the tests puts other types in their
+// place and runs through every order in which threads may come to them (tests/proof/explore).
 #pragma once
 
 #ifdef FUSEBOX_EXPLORE  // a header with these types, and with the functions of stripe_number.hpp
