@@ -17,8 +17,8 @@ std::int64_t steady() noexcept {
     return std::chrono::nanoseconds{std::chrono::steady_clock::now().time_since_epoch()}.count();
 }
 
-// What Linux says that it keeps the time by. It watches its clock sources from boot on, and drops a counter that differs between
-// cores or stops.
+// Whether Linux keeps the time by `source`. The kernel watches its clock sources from boot on, and drops a counter that
+// differs between cores or stops.
 bool kernel_uses(std::string_view source) noexcept {
     auto* file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
     if (file == nullptr) return false;
@@ -44,25 +44,29 @@ bool counter_is_steady() noexcept {
 #endif
 }
 
-std::mutex fitting;  // guards TickLine::fit; only ever tried, so that no reader of the time waits for another
+// Held by the thread that fits `steady_line`: keeps a second thread out of TickLine::fit (L1 in tick_line.hpp). It is
+// only tried, never waited for, so no reader of the time waits for another one.
+std::mutex fit_mutex;
 
 }  // namespace
 
 constinit TickLine steady_line;
 
 std::int64_t read_steady_clock() noexcept {
-    static const bool usable = counter_is_steady();
+    static const bool usable = counter_is_steady();  // found out once; the language guards it
     if (!usable) return steady();
 
-    const std::unique_lock lock{fitting, std::try_to_lock};
+    const std::unique_lock lock{fit_mutex, std::try_to_lock};
     if (!lock) {
-        // Another thread fits. The old line, if there is one, is good for a while yet; else the clock itself.
+        // Another thread fits. Until it is done the old line, if there is one, is good for a while yet. Else the clock
+        // itself is, as far as it is not behind what the line has given (L5).
         if (const auto time = steady_line.read(processor_ticks(), TickLine::Read::overdue)) return *time;
         return std::max(steady(), steady_line.floor());
     }
-    if (const auto time = steady_line.read(processor_ticks())) return *time;  // somebody just did
+    if (const auto time = steady_line.read(processor_ticks())) return *time;  // fitted since the caller looked
 
-    // The counter and the clock, as close to each other as three attempts come: something else may run in between.
+    // Counter and clock are to be read at the same moment, and something else may run in between. The closest of three
+    // attempts counts.
     std::uint64_t ticks = 0;
     std::int64_t now = 0;
     auto closest = ~std::uint64_t{0};
@@ -72,8 +76,9 @@ std::int64_t read_steady_clock() noexcept {
         const auto apart = processor_ticks() - before;
         if (apart >= closest) continue;
         closest = apart;
-        // The earlier tick: the line is ahead by what it takes to read the clock, a few ten nanoseconds, so that nobody who
-        // has read the clock itself until now sees the line below it.
+        // The tick before the clock, not the one after it: so the line is ahead of the clock by the time that reading
+        // the clock takes, a few ten nanoseconds. A thread that has taken the clock itself until now does not find the
+        // line below it.
         ticks = before;
         now = read;
     }

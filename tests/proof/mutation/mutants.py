@@ -255,13 +255,14 @@ MUTANTS = [
 
     # ---- events, reports, metrics ----
     mutant("R37 a transition inside a listener overtakes the one it is told of", HUB,
-           "    if (draining_) return;  // who is at it delivers ours too, after what came before\n", ""),
+           "    if (draining_) return;  // D3: the draining thread delivers the events of this one too, after those before them\n", ""),
     mutant("R37 a transition inside a listener waits for the next one", HUB,
            "while (!queue_.empty()) {", "if (!queue_.empty()) {"),
     mutant("R37 a listener that throws is not counted", HUB,
            "        listener.call(breaker, event);\n    } catch (...) {\n        count_error();",
            "        listener.call(breaker, event);\n    } catch (...) {"),
-    mutant("R37 a new listener hears what was before it", HUB, "if (wants_it && listener->since <= next.number) tell", "if (wants_it) tell"),
+    mutant("R37 a new listener hears what was before it", HUB,
+           "if (wanted && listener->first_number <= next.number) call_listener", "if (wanted) call_listener"),
     mutant("R40 a full ring keeps its oldest reports", REPORTS, "                oldest_ = (oldest_ + 1) % capacity_;\n", ""),
     mutant("R40 the last outcomes come oldest first", OUTCOMES,
            "(*ring_)[(added_ - 1 - back) % ring_->size()]", "(*ring_)[(added_ - last.count + back) % ring_->size()]"),

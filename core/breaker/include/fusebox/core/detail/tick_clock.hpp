@@ -21,11 +21,13 @@ namespace fusebox::detail {
 #endif
 }
 
-/// Fitted where the counter can be trusted: it has one rate in all states of the processor, and the kernel itself kept the
-/// time by it when the process began. Elsewhere it never gives a time.
+/// The line of std::chrono::steady_clock, shared by the process. Fitted only where the counter can be trusted: it has
+/// one rate in all states of the processor, and the kernel kept the time by it when the process began. Elsewhere the
+/// line never gives a time. Any thread reads it; read_steady_clock() sees to it that one thread at a time fits it.
 extern constinit TickLine steady_line;
 
-/// steady_clock itself, to fit the line where that is due.
+/// Where the line gives no time: reads steady_clock itself and fits the line anew, unless another thread is doing so.
+/// Thread contract: any thread at any time; waits for nobody.
 [[nodiscard]] std::int64_t read_steady_clock() noexcept;
 
 /// Nanoseconds of std::chrono::steady_clock, or a few more. Thread contract: any thread at any time.
