@@ -1,26 +1,27 @@
+// V1 … V5: see state_saver.hpp.
 #include "state_saver.hpp"
 
 #include <exception>
 
 namespace fusebox {
 
-void Registry::StateSaver::Marked::add(std::string_view name) {
+void Registry::StateSaver::Marks::add(std::string_view name) {
     {
         const std::lock_guard lock{mutex};
         if (names.contains(name)) return;
         names.emplace(name);
     }
-    changed.notify_one();
+    added.notify_one();
 }
 
-Registry::StateSaver::Taken::Taken(Marked& marked) : from(marked) {
-    const std::lock_guard lock{from.mutex};
-    names.swap(from.names);
+Registry::StateSaver::TakenMarks::TakenMarks(Marks& from) : marks(from) {
+    const std::lock_guard lock{marks.mutex};
+    names.swap(marks.names);
 }
 
-Registry::StateSaver::Taken::~Taken() {
-    const std::lock_guard lock{from.mutex};
-    from.names.merge(names);
+Registry::StateSaver::TakenMarks::~TakenMarks() {
+    const std::lock_guard lock{marks.mutex};
+    marks.names.merge(names);  // moves nodes: allocates nothing
 }
 
 Registry::StateSaver::StateSaver(Impl& registry, std::shared_ptr<StateStore> store, Duration interval)
@@ -28,8 +29,8 @@ Registry::StateSaver::StateSaver(Impl& registry, std::shared_ptr<StateStore> sto
 
 void Registry::StateSaver::start() {
     listening_ = registry_.subscribe_breakers(
-        [marked = marked_](const CircuitBreaker& breaker, const BreakerEvent& event) {
-            if (std::holds_alternative<StateTransitionEvent>(event)) marked->add(breaker.name());
+        [marks = marks_](const CircuitBreaker& breaker, const BreakerEvent& event) {
+            if (std::holds_alternative<StateTransitionEvent>(event)) marks->add(breaker.name());
         },
         EventMask::control);
     thread_ = std::jthread{[self = shared_from_this(),
@@ -40,7 +41,7 @@ void Registry::StateSaver::stop() {
     listening_.cancel();
     thread_.request_stop();
     if (thread_.get_id() == std::this_thread::get_id()) {
-        thread_.detach();  // it ends when the listener that called this returns
+        thread_.detach();  // the thread ends when the listener that called this returns
     } else {
         thread_.join();
     }
@@ -51,15 +52,16 @@ void Registry::StateSaver::run(const std::stop_token& stop) {
     bool good = true;
     while (!stop.stop_requested()) {
         {
-            std::unique_lock lock{marked_->mutex};
-            // After a failure not at once again, whatever happens.
-            marked_->changed.wait_for(lock, stop, interval_, [&] { return good && !marked_->names.empty(); });
+            std::unique_lock lock{marks_->mutex};
+            // After a failure the marks are still there, and would wake the thread at once: it waits for the interval
+            // instead.
+            marks_->added.wait_for(lock, stop, interval_, [&] { return good && !marks_->names.empty(); });
         }
         if (stop.stop_requested()) return;
         try {
             good = save_now();
         } catch (...) {
-            good = false;  // out of memory, say: what is marked stays so, and is tried again at the next interval
+            good = false;  // out of memory, say: the marks are back (V2), and the next interval tries again
         }
     }
 }
@@ -68,8 +70,8 @@ bool Registry::StateSaver::save_now() {
     Impl::Events events;
     bool good = true;
     {
-        const std::lock_guard lock{saving_};
-        Taken taken{*marked_};
+        const std::lock_guard lock{save_mutex_};  // V3
+        TakenMarks taken{*marks_};
         auto all = taken.names;
         all.insert(open_.begin(), open_.end());
         if (const auto error = write(all); !error.empty()) {
@@ -81,12 +83,11 @@ bool Registry::StateSaver::save_now() {
         }
         failing_ = !good;
     }
-    registry_.publish(events);
+    registry_.publish(events);  // V4
     return good;
 }
 
-/// What went wrong; empty: nothing. A breaker that the registry does not have was removed.
-std::string Registry::StateSaver::write(const std::set<std::string, std::less<>>& names) {
+std::string Registry::StateSaver::write(const Names& names) {
     try {
         SavedBreakers changed;
         std::vector<std::string> removed;
@@ -94,7 +95,7 @@ std::string Registry::StateSaver::write(const std::set<std::string, std::less<>>
             if (const auto breaker = registry_.get(name)) {
                 changed.emplace(name, breaker->snapshot());
             } else {
-                removed.push_back(name);
+                removed.push_back(name);  // the registry has no such breaker any more: it was removed
             }
         }
         if (!changed.empty()) {
@@ -103,7 +104,7 @@ std::string Registry::StateSaver::write(const std::set<std::string, std::less<>>
         if (!removed.empty()) {
             if (const auto dropped = store_->remove(removed); !dropped) return dropped.error().message;
         }
-        std::set<std::string, std::less<>> open;
+        Names open;
         for (const auto& [name, snapshot] : changed) {
             if (snapshot.state == State::open) open.insert(name);
         }
