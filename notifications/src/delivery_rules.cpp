@@ -15,9 +15,9 @@ using std::chrono::microseconds;
 
 namespace {
 
-// No answer of a destination can put a delivery off for longer than this.
+// An answer of a destination puts a delivery off for no longer than this.
 constexpr Duration longest_hint = std::chrono::hours{24};
-// Where something is put off and nobody said until when.
+// How long a row is put off where nobody named a time.
 constexpr Duration short_pause = std::chrono::seconds{1};
 // Rows that wait for the same moment are spread over at most this.
 constexpr Duration widest_spread = std::chrono::seconds{5};
@@ -33,16 +33,16 @@ std::string hours_and_minutes(Duration time) {
     return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
 }
 
-Verdict untried(DeliveryResult::Kind kind, WallTime now, WallTime next, std::string error_class, std::string message) {
-    Verdict verdict;
-    verdict.result.kind = kind;
-    verdict.result.at = now;
-    verdict.result.next_attempt_at = next;
-    DeliveryError& error = verdict.result.error.emplace();
+Decision untried(DeliveryResult::Kind kind, WallTime now, WallTime next, std::string error_class, std::string message) {
+    Decision decision;
+    decision.result.kind = kind;
+    decision.result.at = now;
+    decision.result.next_attempt_at = next;
+    DeliveryError& error = decision.result.error.emplace();
     error.next_move = kind == DeliveryResult::Kind::dead ? NextMove::give_up : NextMove::defer;
     error.error_class = std::move(error_class);
     error.message = std::move(message);
-    return verdict;
+    return decision;
 }
 
 }  // namespace
@@ -56,20 +56,20 @@ Duration DeliveryRules::spread(Duration pause) { return pause + jitter(std::min(
 
 Duration DeliveryRules::backoff_ceiling(std::uint32_t attempts_before) const {
     const double ceiling = static_cast<double>(retry_.base.count()) * std::pow(retry_.factor, attempts_before);
-    // Compared before it is converted: the power may be beyond any integer.
+    // Compared as floating-point numbers: the power may be too large for any integer.
     return ceiling < static_cast<double>(retry_.cap.count()) ? Duration{static_cast<Duration::rep>(ceiling)}
                                                              : retry_.cap;
 }
 
-Verdict DeliveryRules::judge(const incidents::Notification& notification, const SendResult& sent, WallTime now,
-                             std::chrono::milliseconds took) {
-    Verdict verdict;
-    DeliveryResult& result = verdict.result;
+Decision DeliveryRules::decide(const incidents::Notification& notification, const SendResult& sent, WallTime now,
+                               std::chrono::milliseconds took) {
+    Decision decision;
+    DeliveryResult& result = decision.result;
     result.at = now;
     result.took = took;
     if (sent) {
         result.kind = DeliveryResult::Kind::delivered;
-        return verdict;
+        return decision;
     }
     const DeliveryError& error = sent.error();
     result.error = error;
@@ -81,7 +81,7 @@ Verdict DeliveryRules::judge(const incidents::Notification& notification, const 
         case NextMove::defer:
             result.kind = DeliveryResult::Kind::defer;
             if (error.error_class != "cancelled") pause = spread(hint.value_or(short_pause));
-            if (!refused_by_breaker(error) || !knows_breaker_) verdict.close_gate = hint;
+            if (!refused_by_breaker(error) || !knows_breaker_) decision.close_gate = hint;
             break;
         case NextMove::retry:
             result.kind = DeliveryResult::Kind::retry;
@@ -90,17 +90,17 @@ Verdict DeliveryRules::judge(const incidents::Notification& notification, const 
             break;
         case NextMove::retry_after:
             result.kind = DeliveryResult::Kind::retry;
-            verdict.close_gate = hint.value_or(backoff_ceiling(notification.attempts));
-            pause = spread(*verdict.close_gate);
+            decision.close_gate = hint.value_or(backoff_ceiling(notification.attempts));
+            pause = spread(*decision.close_gate);
             break;
         case NextMove::give_up:
         case NextMove::reconfigure:
             result.kind = DeliveryResult::Kind::dead;
-            verdict.disable = error.disable_destination;
-            return verdict;
+            decision.disable = error.disable_destination;
+            return decision;
     }
     result.next_attempt_at = later(now, pause);
-    if (result.kind == DeliveryResult::Kind::defer) return verdict;
+    if (result.kind == DeliveryResult::Kind::defer) return decision;
 
     const std::uint32_t attempts = notification.attempts + 1;
     const bool too_often = retry_.max_attempts != 0 && attempts >= retry_.max_attempts;
@@ -112,19 +112,19 @@ Verdict DeliveryRules::judge(const incidents::Notification& notification, const 
                                 (too_long ? " in " + hours_and_minutes(now - *notification.first_failed_at) : "") +
                                 "; the last: " + error.message;
     }
-    return verdict;
+    return decision;
 }
 
-Verdict DeliveryRules::release(WallTime now) {
+Decision DeliveryRules::release(WallTime now) {
     return untried(DeliveryResult::Kind::defer, now, now, "cancelled", "the dispatcher was stopped before it was sent");
 }
 
-Verdict DeliveryRules::put_off(WallTime now, Duration closed_for) {
+Decision DeliveryRules::put_off(WallTime now, Duration closed_for) {
     return untried(DeliveryResult::Kind::defer, now, later(now, spread(closed_for)), "gate_closed",
                    "not sent: the destination has named a time before which it wants nothing");
 }
 
-Verdict DeliveryRules::refuse_disabled(WallTime now) {
+Decision DeliveryRules::refuse_disabled(WallTime now) {
     return untried(DeliveryResult::Kind::dead, now, {}, "destination_disabled",
                    "not sent: the destination has answered that it wants nothing more");
 }

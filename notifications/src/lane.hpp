@@ -1,4 +1,4 @@
-// One destination at work: its threads, its rows, its gate.
+// One destination at work: its threads, the rows that they lease and send, and what is known of the destination.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@
 
 namespace fusebox::notifications {
 
-/// The counters of a destination; outlives the lanes that a reload replaces. Thread-safe.
+/// The counters of one destination. They outlive the lanes that a reload replaces. Thread-safe.
 class DestinationCounters {
 public:
     void add(std::uint64_t DestinationStats::* counter) {
@@ -51,8 +51,20 @@ struct LaneSurroundings {
     std::function<void(std::string_view destination)> notify;
 };
 
-/// Leader and followers: one idle thread at a time waits and looks at the store, and hands out what it leased; the
-/// others wait for that. Life: constructed → retire → (cancel) → join. Thread-safe.
+/// The threads of one destination, as leader and followers: one idle thread at a time is the leader, which waits, looks
+/// at the outbox and leases rows into `ready_`; the other idle threads wait for a row or for the leadership.
+/// Life: constructed → retire → (cancel) → join. Thread-safe.
+///
+/// L1. `mutex_` is not held while the outbox, the sender or a listener is called.
+/// L2. At most one thread leads (`leader_`), so that the outbox is asked once, however many threads are idle.
+/// L3. `in_flight_` counts a row from its lease until `deliver` has ended; it never exceeds `max_in_flight`.
+/// L4. Settling a row names the lease's token, so that the store refuses it once another worker has the row. A failed
+///     settling is repeated until the lease ends, and not beyond.
+/// L5. The notification for a fallback is stored before its original becomes a dead letter, so that a crash between the
+///     two cannot lose the page.
+///
+/// lane.cpp has the threads' life and the lease loop, lane_delivery.cpp sends and records, lane_fallback.cpp looks
+/// after fallbacks, lane_events.cpp reports.
 class Lane {
 public:
     Lane(DestinationSettings settings, const LaneSurroundings& surroundings,
@@ -62,14 +74,15 @@ public:
     Lane& operator=(const Lane&) = delete;
 
     [[nodiscard]] const DestinationSettings& settings() const noexcept { return settings_; }
-    /// Something may be due.
+    /// Says that a row may be due.
     void wake();
-    /// Leases nothing more; sends under way go on, what was leased and not begun is released.
+    /// From here on no row is leased; sends under way go on, and rows that wait for a thread are released.
     void retire();
+    /// Whether all threads have ended their work.
     [[nodiscard]] bool finished() const;
     /// False if threads are still at work at `deadline`.
     bool wait_finished(std::chrono::steady_clock::time_point deadline);
-    /// Stops the sends under way; gives what cannot be settled a last short time.
+    /// Stops the sends under way. Results that the store does not take at once are tried for a last short time.
     void cancel();
     void join();
 
@@ -81,59 +94,81 @@ public:
 private:
     struct Leased {
         incidents::Notification notification;
-        TimePoint until;
+        TimePoint lease_end;
     };
-    /// What the breaker's listener holds: it may still ring when the lane is gone.
-    struct Bell {
-        std::mutex mutex;  // guards lane; taken before the lane's own
-        Lane* lane{};
+    /// What became of one try.
+    struct Outcome {
+        Decision decision;
+        bool disabled_destination{};  // by this try, so that it is reported once
+    };
+    /// The breaker's listener holds this link, because the breaker may call its listener when the lane is gone.
+    struct WakeLink {
+        std::mutex mutex;  // guards lane; taken before the lane's own mutex
+        Lane* lane{};      // null once the lane ends
     };
 
+    // ---- lane.cpp: the lease loop ----
+    /// What each thread does until the lane retires.
     void run();
-    void lead(std::unique_lock<std::mutex>& lock);
-    void look(std::unique_lock<std::mutex>& lock, std::size_t slots);
-    void watch_fallback(std::unique_lock<std::mutex>& lock);
-    void deliver(const Leased& leased);
-    [[nodiscard]] SendResult send(const incidents::Notification& notification);
+    /// The leader's next action. `lock` holds mutex_.
+    void lead_once(std::unique_lock<std::mutex>& lock);
+    /// Leases up to `slots` rows where some are due. Releases `lock` meanwhile (L1).
+    void look_at_outbox(std::unique_lock<std::mutex>& lock, std::size_t slots);
+    /// What the breaker allows now.
     [[nodiscard]] CircuitView circuit() const;
     [[nodiscard]] bool circuit_open() const;
-    /// Writes, again and again while the store cannot be reached, but not beyond the lease's end.
-    [[nodiscard]] incidents::StoreResult<void> record(TimePoint until,
+
+    // ---- lane_delivery.cpp ----
+    /// Sends one row and records the result.
+    void deliver(const Leased& leased);
+    /// Sends the row, unless the lane retires or the destination wants nothing now.
+    [[nodiscard]] Outcome try_to_send(const incidents::Notification& row);
+    /// Calls the sender; turns an exception into an error.
+    [[nodiscard]] SendResult send(const incidents::Notification& notification);
+    /// Calls `write`, and again while the store cannot be reached, until the lease ends (L4).
+    [[nodiscard]] incidents::StoreResult<void> record(TimePoint lease_end,
                                                       const std::function<incidents::StoreResult<void>()>& write);
-    /// The fallback's row; the original stays what it is.
+    void report_settled(const incidents::Notification& row, const incidents::DeliveryResult& result);
+
+    // ---- lane_fallback.cpp ----
+    /// Stores the fallbacks that are due among the pending rows. Releases `lock` meanwhile (L1).
+    void watch_fallbacks(std::unique_lock<std::mutex>& lock);
+    /// Stores the notification for the fallback destination; the original row stays as it is.
     [[nodiscard]] incidents::StoreResult<void> enqueue_fallback(const incidents::NotificationDraft& original);
-    /// A store may be readable and not writable, as on a full disk.
+
+    // ---- lane_events.cpp ----
+    /// Two bits, because a store may be readable and not writable, as on a full disk.
     enum class Access : std::uint8_t { read = 1, write = 2 };
     void store_answered(Access access);
     void store_failed(Access access, const incidents::StoreError& error);
-    void tell(const DeliveryEvent& event) const noexcept;
+    void publish(const DeliveryEvent& event) const noexcept;
     [[nodiscard]] DeliveryEvent event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const;
 
     const DestinationSettings settings_;
     const LaneSurroundings& surroundings_;
     const Clock& clock_;
     const std::shared_ptr<DestinationCounters> counters_;
-    const std::shared_ptr<incidents::NotificationSender> sender_;  // behind the breaker, where there is one
+    const std::shared_ptr<incidents::NotificationSender> sender_;  // behind the breaker, if the destination has one
     std::stop_source stop_sends_;
 
-    mutable std::mutex mutex_;         // guards everything down to threads_
-    std::condition_variable changed_;  // rows to take, leadership to take, a wake-up, an end
-    std::condition_variable cancelled_;
+    mutable std::mutex mutex_;           // guards everything down to threads_
+    std::condition_variable changed_;    // ready_, leader_, woken_, retiring_ or running_ has changed
+    std::condition_variable cancelled_;  // record_until_ was set
     DeliveryRules rules_;
     LaneSchedule schedule_;
-    std::deque<Leased> ready_;
-    std::set<std::string, std::less<>> told_fallback_;  // ids of pending rows whose fallback is stored
-    std::size_t in_flight_{};                           // leased and not settled, those in ready_ included
-    std::size_t running_{};                             // threads
-    bool leader_{};                                     // somebody waits for the store
-    bool woken_{};
-    bool disabled_{};
+    std::deque<Leased> ready_;                            // leased rows that wait for a thread
+    std::set<std::string, std::less<>> fallback_stored_;  // ids of pending rows whose fallback is stored
+    std::size_t in_flight_{};                             // L3
+    std::size_t running_{};                               // threads that have not ended
+    bool leader_{};                                       // a thread leads (L2)
+    bool woken_{};                                        // the leader shall look at the outbox
+    bool disabled_{};                                     // the destination answered 410 (Gone)
     bool retiring_{};
-    unsigned store_failing_{};                                           // bits of Access
-    std::optional<std::chrono::steady_clock::time_point> settle_until_;  // set when cancelled
+    unsigned store_failing_{};                                           // bits of Access: which accesses failed last
+    std::optional<std::chrono::steady_clock::time_point> record_until_;  // set by cancel
 
     std::vector<std::thread> threads_;
-    const std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
+    const std::shared_ptr<WakeLink> wake_link_ = std::make_shared<WakeLink>();
     Subscription breaker_events_;
 };
 

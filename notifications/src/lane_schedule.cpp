@@ -6,12 +6,13 @@ namespace fusebox::notifications {
 
 namespace {
 
-// A row that is due but waits for an earlier one: its turn is told by `look_now`, or comes with the end of a foreign
-// lease.
+// The pause where each row that is due waits for an earlier row. If this process holds the earlier row, `look_now` ends
+// the pause; if another worker holds it, only the next look sees that its lease has ended.
 constexpr Duration blocked_row_pause = std::chrono::milliseconds{200};
 constexpr Duration first_store_pause = std::chrono::milliseconds{200};
 constexpr Duration longest_store_pause = std::chrono::seconds{10};
-// While a circuit is open, new rows are looked for this often; a large backlog is read for at most 5 % of the time.
+// While a circuit is open, fallbacks are watched this often. Watching takes at most 1/watch_share of the time, however
+// many rows are pending.
 constexpr Duration watch_pause = std::chrono::seconds{1};
 constexpr int watch_share = 20;
 

@@ -42,12 +42,12 @@ DeliveryRules rules(RetryPolicy retry = {}, bool knows_breaker = true) { return 
 }  // namespace
 
 TEST_CASE("what was delivered is delivered") {
-    const auto verdict = rules().judge(tried(3), {}, now, 25ms);
-    CHECK(verdict.result.kind == Kind::delivered);
-    CHECK(verdict.result.at == now);
-    CHECK(verdict.result.took == 25ms);
-    CHECK_FALSE(verdict.result.error);
-    CHECK_FALSE(verdict.close_gate);
+    const auto decision = rules().decide(tried(3), {}, now, 25ms);
+    CHECK(decision.result.kind == Kind::delivered);
+    CHECK(decision.result.at == now);
+    CHECK(decision.result.took == 25ms);
+    CHECK_FALSE(decision.result.error);
+    CHECK_FALSE(decision.close_gate);
 }
 
 TEST_CASE("a retry waits anywhere between nothing and a ceiling that doubles with each attempt up to the cap") {
@@ -57,9 +57,9 @@ TEST_CASE("a retry waits anywhere between nothing and a ceiling that doubles wit
     Duration shortest = 1h;
     Duration longest{};
     for (int i = 0; i < 2000; ++i) {
-        const auto verdict = rule.judge(tried(attempts), failure(NextMove::retry), now, 0ms);
-        REQUIRE(verdict.result.kind == Kind::retry);
-        const Duration pause = verdict.result.next_attempt_at - now;
+        const auto decision = rule.decide(tried(attempts), failure(NextMove::retry), now, 0ms);
+        REQUIRE(decision.result.kind == Kind::retry);
+        const Duration pause = decision.result.next_attempt_at - now;
         shortest = std::min(shortest, pause);
         longest = std::max(longest, pause);
     }
@@ -73,97 +73,97 @@ TEST_CASE("equal seeds give equal pauses") {
     auto one = rules();
     auto two = rules();
     for (int i = 0; i < 10; ++i) {
-        CHECK(one.judge(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at ==
-              two.judge(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at);
+        CHECK(one.decide(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at ==
+              two.decide(tried(5), failure(NextMove::retry), now, 0ms).result.next_attempt_at);
     }
 }
 
 TEST_CASE("a time that the destination named is kept, spread a little, and closes its gate") {
     auto rule = rules();
     for (int i = 0; i < 500; ++i) {
-        const auto verdict = rule.judge(tried(0), failure(NextMove::retry_after, "rate_limited", 30s), now, 0ms);
-        REQUIRE(verdict.result.kind == Kind::retry);
-        REQUIRE(verdict.result.next_attempt_at >= now + 30s);
-        REQUIRE(verdict.result.next_attempt_at <= now + 33s + 1us);
-        REQUIRE(verdict.close_gate == 30s);
+        const auto decision = rule.decide(tried(0), failure(NextMove::retry_after, "rate_limited", 30s), now, 0ms);
+        REQUIRE(decision.result.kind == Kind::retry);
+        REQUIRE(decision.result.next_attempt_at >= now + 30s);
+        REQUIRE(decision.result.next_attempt_at <= now + 33s + 1us);
+        REQUIRE(decision.close_gate == 30s);
     }
 }
 
 TEST_CASE("a plain retry with a hint is never earlier than the hint") {
     auto rule = rules();
     for (int i = 0; i < 500; ++i) {
-        const auto verdict = rule.judge(tried(0), failure(NextMove::retry, "http_5xx", 7s), now, 0ms);
-        REQUIRE(verdict.result.next_attempt_at >= now + 7s);
+        const auto decision = rule.decide(tried(0), failure(NextMove::retry, "http_5xx", 7s), now, 0ms);
+        REQUIRE(decision.result.next_attempt_at >= now + 7s);
     }
 }
 
 TEST_CASE("429 without a time waits for the whole backoff") {
-    const auto verdict = rules().judge(tried(3), failure(NextMove::retry_after, "rate_limited"), now, 0ms);
-    CHECK(verdict.close_gate == 8s);
-    CHECK(verdict.result.next_attempt_at >= now + 8s);
+    const auto decision = rules().decide(tried(3), failure(NextMove::retry_after, "rate_limited"), now, 0ms);
+    CHECK(decision.close_gate == 8s);
+    CHECK(decision.result.next_attempt_at >= now + 8s);
 }
 
 TEST_CASE("no destination can put a delivery off for more than a day") {
-    const auto verdict = rules().judge(tried(0), failure(NextMove::retry_after, "rate_limited", 24h * 365), now, 0ms);
-    CHECK(verdict.close_gate == 24h);
-    CHECK(verdict.result.next_attempt_at <= now + 24h + 5s + 1us);
+    const auto decision = rules().decide(tried(0), failure(NextMove::retry_after, "rate_limited", 24h * 365), now, 0ms);
+    CHECK(decision.close_gate == 24h);
+    CHECK(decision.result.next_attempt_at <= now + 24h + 5s + 1us);
 }
 
 TEST_CASE("giving up and reconfigure make a dead letter that keeps its error") {
     const auto move = GENERATE(NextMove::give_up, NextMove::reconfigure);
-    const auto verdict = rules().judge(tried(0), failure(move, "http_4xx"), now, 5ms);
-    CHECK(verdict.result.kind == Kind::dead);
-    CHECK(verdict.result.error->next_move == move);
-    CHECK(verdict.result.error->message == "it broke");
-    CHECK_FALSE(verdict.disable);
+    const auto decision = rules().decide(tried(0), failure(move, "http_4xx"), now, 5ms);
+    CHECK(decision.result.kind == Kind::dead);
+    CHECK(decision.result.error->next_move == move);
+    CHECK(decision.result.error->message == "it broke");
+    CHECK_FALSE(decision.disable);
 }
 
 TEST_CASE("410 disables the destination") {
     auto gone = failure(NextMove::give_up, "gone");
     gone.error().disable_destination = true;
-    CHECK(rules().judge(tried(0), gone, now, 0ms).disable);
+    CHECK(rules().decide(tried(0), gone, now, 0ms).disable);
 }
 
 TEST_CASE("a refusal by the breaker is put off to its retry time") {
-    const auto verdict = rules().judge(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
-    CHECK(verdict.result.kind == Kind::defer);
-    CHECK(verdict.result.next_attempt_at >= now + 20s);
-    CHECK(verdict.result.next_attempt_at <= now + 22s + 1us);
-    CHECK_FALSE(verdict.close_gate);  // the breaker itself says when it passes again, and an operator may reset it
+    const auto decision = rules().decide(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
+    CHECK(decision.result.kind == Kind::defer);
+    CHECK(decision.result.next_attempt_at >= now + 20s);
+    CHECK(decision.result.next_attempt_at <= now + 22s + 1us);
+    CHECK_FALSE(decision.close_gate);  // the breaker itself says when it passes again, and an operator may reset it
 }
 
 TEST_CASE("a refusal by a breaker that the lane does not know closes the gate instead") {
-    const auto verdict = rules({}, false).judge(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
-    CHECK(verdict.close_gate == 20s);
+    const auto decision = rules({}, false).decide(tried(2), failure(NextMove::defer, "circuit_open", 20s), now, 0ms);
+    CHECK(decision.close_gate == 20s);
 }
 
 TEST_CASE("a cancelled send is due again at once") {
-    const auto verdict = rules().judge(tried(2), failure(NextMove::defer, "cancelled"), now, 0ms);
-    CHECK(verdict.result.kind == Kind::defer);
-    CHECK(verdict.result.next_attempt_at == now);
+    const auto decision = rules().decide(tried(2), failure(NextMove::defer, "cancelled"), now, 0ms);
+    CHECK(decision.result.kind == Kind::defer);
+    CHECK(decision.result.next_attempt_at == now);
 }
 
 TEST_CASE("the last allowed attempt makes a dead letter with its reason") {
     auto rule = rules({.max_attempts = 5});
-    CHECK(rule.judge(tried(3), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
-    const auto verdict = rule.judge(tried(4), failure(NextMove::retry), now, 0ms);
-    CHECK(verdict.result.kind == Kind::dead);
-    CHECK(verdict.result.error->next_move == NextMove::give_up);
-    CHECK(verdict.result.error->error_class == "connect");
-    CHECK(verdict.result.error->message == "undelivered after 5 attempts; the last: it broke");
+    CHECK(rule.decide(tried(3), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
+    const auto decision = rule.decide(tried(4), failure(NextMove::retry), now, 0ms);
+    CHECK(decision.result.kind == Kind::dead);
+    CHECK(decision.result.error->next_move == NextMove::give_up);
+    CHECK(decision.result.error->error_class == "connect");
+    CHECK(decision.result.error->message == "undelivered after 5 attempts; the last: it broke");
 }
 
 TEST_CASE("failing for too long makes a dead letter with its reason") {
-    CHECK(rules().judge(tried(900, 24h - 1s), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
-    const auto verdict = rules().judge(tried(900, 24h + 5min), failure(NextMove::retry_after), now, 0ms);
-    CHECK(verdict.result.kind == Kind::dead);
-    CHECK(verdict.result.error->message == "undelivered after 901 attempts in 24 h 5 min; the last: it broke");
+    CHECK(rules().decide(tried(900, 24h - 1s), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
+    const auto decision = rules().decide(tried(900, 24h + 5min), failure(NextMove::retry_after), now, 0ms);
+    CHECK(decision.result.kind == Kind::dead);
+    CHECK(decision.result.error->message == "undelivered after 901 attempts in 24 h 5 min; the last: it broke");
 }
 
 TEST_CASE("being put off never makes a dead letter, however long it takes") {
-    const auto verdict =
-        rules({.max_attempts = 1}).judge(tried(50, 24h * 30), failure(NextMove::defer, "circuit_open", 9s), now, 0ms);
-    CHECK(verdict.result.kind == Kind::defer);
+    const auto decision =
+        rules({.max_attempts = 1}).decide(tried(50, 24h * 30), failure(NextMove::defer, "circuit_open", 9s), now, 0ms);
+    CHECK(decision.result.kind == Kind::defer);
 }
 
 TEST_CASE("only P0 and P1 have a fallback, and what is one itself has none") {
