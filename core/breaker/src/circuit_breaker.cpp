@@ -33,7 +33,7 @@ CallContext CircuitBreaker::context_until(TimePoint deadline, const std::stop_to
     return {*clock_, deadline == no_deadline ? std::nullopt : std::optional{deadline}, stop};
 }
 
-Outcome CircuitBreaker::judge_exception(const std::exception_ptr& error) const noexcept {
+Outcome CircuitBreaker::classify_exception(const std::exception_ptr& error) const noexcept {
     return impl_->classify_exception(error);
 }
 void CircuitBreaker::record_fallback(bool failed) noexcept { impl_->record_fallback(failed); }

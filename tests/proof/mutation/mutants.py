@@ -31,7 +31,8 @@ SAVING = "core/breaker/src/saving.cpp"
 METRICS = "core/breaker/src/metrics.cpp"
 IMPL_HEADER = "core/breaker/src/circuit_breaker_impl.hpp"
 BREAKER = "core/breaker/src/circuit_breaker.cpp"
-BREAKER_HEADER = "core/breaker/include/fusebox/core/circuit_breaker.hpp"
+CALLS = "core/breaker/include/fusebox/core/detail/circuit_breaker_calls.hpp"
+CALL_IN_FLIGHT = "core/breaker/include/fusebox/core/detail/call_in_flight.hpp"
 WINDOW = "core/breaker/src/outcome_window.cpp"
 WINDOW_HEADER = "core/breaker/src/outcome_window.hpp"
 RECOVERY = "core/breaker/src/recovery.cpp"
@@ -118,9 +119,9 @@ MUTANTS = [
     mutant("R9 a permit settles twice", QUICK,
            "    auto* breaker = std::exchange(breaker_, nullptr);\n", "    auto* breaker = breaker_;\n"),
     mutant("R9 a permit that is assigned over is lost", BREAKER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
-    mutant("R9 a value that cannot be handed on is settled a second time", BREAKER_HEADER,
-           "        if (permit->breaker_ == nullptr) throw;  // settled: only the value could not be handed on\n", ""),
-    mutant("R9 a permit that is dropped is lost", BREAKER_HEADER, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
+    mutant("R9 a value that cannot be handed on is settled a second time", CALLS,
+           "        if (call.is_settled()) throw;  // only the value could not be handed on\n", ""),
+    mutant("R9 a permit that is dropped is lost", CALLS, "if (breaker_ != nullptr) breaker_->abandon(admission_.copy());", ""),
     mutant("R10 a timeout that is no failure is none the less counted", SETTLING,
            "return !config_->count_timeout_as_failure;", "return false;"),
     mutant("R10 ignored outcomes enter the window", SETTLING,
@@ -250,8 +251,8 @@ MUTANTS = [
            "std::clamp(*settlement.retry_after, Duration::zero(), config_->backoff.max_open_timeout)", "*settlement.retry_after",
            (OPEN_TIME, "    hint = std::min(hint, config.backoff.max_open_timeout);\n", "")),
     mutant("R30 time goes back", IMPL_HEADER, "latest_ = std::max(latest_, now);", "latest_ = now;"),
-    mutant("R33 a call that ends at its deadline is late", BREAKER_HEADER,
-           "if (ended <= deadline) [[likely]]", "if (ended < deadline) [[likely]]"),
+    mutant("R33 a call that ends at its deadline is late", CALL_IN_FLIGHT,
+           "ended_ > deadline_;", "ended_ >= deadline_;"),
 
     # ---- events, reports, metrics ----
     mutant("R37 a transition inside a listener overtakes the one it is told of", HUB,

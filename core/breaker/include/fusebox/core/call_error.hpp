@@ -104,14 +104,25 @@ template <class E>
     return std::visit(Words{}, error.variant());
 }
 
+namespace detail {
+/// True where the call never reached the dependency: a policy refused it, or it waited on our side until its time was over.
+template <class E>
+[[nodiscard]] constexpr bool never_reached(const E& /*error*/) noexcept {
+    return false;
+}
+template <class E>
+[[nodiscard]] bool never_reached(const CallError<E>& error) noexcept {
+    const auto* timeout = std::get_if<TimeoutError>(&error.variant());
+    return error.is_circuit_protection() || (timeout != nullptr && !timeout->began);
+}
+}  // namespace detail
+
 /// What an error says about the health of the dependency, for a breaker around a call that is protected already: a
 /// refusal says nothing (a permit must never be lost to it, contract §14), the rest is judged as the breaker would.
 template <class E>
 [[nodiscard]] Outcome outcome_of(const CallError<E>& error) {
-    if (error.is_circuit_protection()) return Outcome::ignored;
-    if (const auto* timeout = std::get_if<TimeoutError>(&error.variant())) {
-        return timeout->began ? Outcome::timeout : Outcome::ignored;
-    }
+    if (detail::never_reached(error)) return Outcome::ignored;
+    if (std::holds_alternative<TimeoutError>(error.variant())) return Outcome::timeout;
     if constexpr (requires(const E& own) { Outcome{outcome_of(own)}; }) {
         if (const auto* own = error.operation_error()) return outcome_of(*own);
     }

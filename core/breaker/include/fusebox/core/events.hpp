@@ -1,7 +1,8 @@
-// What a breaker tells its listeners (R36).
+// What a breaker tells its listeners, and which of it they want to hear (R36).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 
@@ -12,6 +13,8 @@
 #include <fusebox/core/transition_report.hpp>
 
 namespace fusebox {
+
+class CircuitBreaker;
 
 /// The circuit changed its state.
 struct StateTransitionEvent {
@@ -54,8 +57,29 @@ struct StateRestoredEvent {
 
 /// One of them. A value.
 ///
-/// A transition is told before the call that caused it: who hears of the call finds the breaker as the call left it.
+/// A transition comes before the call that caused it: a listener that hears of the call finds the breaker as the call left it.
 using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
                                   FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent, StateRestoredEvent>;
+
+/// Called with every event it subscribed to, with no lock held (R37). It may call any method of the breaker. What it
+/// throws is counted and swallowed.
+///
+/// Per-call events arrive on the thread of the call. The other events arrive one after the other, in order, on the thread
+/// that caused them, or on a thread that is delivering events already: no thread waits for the listener of another one. Keep a
+/// listener short all the same: the call that caused the event does not go on before the listener returns.
+///
+///     auto subscription = breaker.subscribe([](const fusebox::CircuitBreaker& breaker, const fusebox::BreakerEvent& event) {
+///         if (const auto* transition = std::get_if<fusebox::StateTransitionEvent>(&event)) {
+///             log(breaker.name(), to_string(transition->report.to));
+///         }
+///     });
+using BreakerListener = std::function<void(const CircuitBreaker&, const BreakerEvent&)>;
+
+/// What a listener wants to hear. Per-call events cost nothing while nobody wants them (R36).
+enum class EventMask : std::uint8_t {
+    control = 1,  ///< transitions, would-have-tripped, configuration changes, restored states, fallbacks
+    calls = 2,    ///< every executed and every rejected request
+    all = 3,
+};
 
 }  // namespace fusebox

@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include <fusebox/core/circuit_breaker.hpp>
@@ -36,42 +35,40 @@ public:
     /// `trace_id` is for the reports, as that of `CallOptions` (R40).
     template <class Next>
     AnswerOf<Next> execute(const CallContext& context, Next&& next, std::string_view trace_id = {}) const {
-        auto permit = breaker_->try_acquire();
-        if (!permit) return AnswerOf<Next>{std::unexpect, permit.error()};
-        bool late = false;
-        const auto inner = context.tightened(breaker_->clock(), permit->context().deadline()).with_late_flag(&late);
+        detail::CallInFlight call{*breaker_, detail::policy_call, nullptr};
+        if (const auto rejection = call.admit(context.deadline().value_or(call.no_deadline)))
+            return AnswerOf<Next>{std::unexpect, *rejection};
+        bool late_inside = false;
+        const auto inner = context.tightened(breaker_->clock(), call.deadline()).with_late_flag(&late_inside);
         auto answer = [&]() -> AnswerOf<Next> {
             try {
                 return next(inner);
             } catch (...) {
-                settle_thrown(*permit, std::current_exception(), late || passed(inner), context.stop_requested(),
-                              trace_id);
+                // The context's late flag stays as it is: an exception is no answer that could be late.
+                call.end(late_inside);
+                call.settle_thrown(std::current_exception(), context.stop_requested(), trace_id);
                 throw;
             }
         }();
-        late = late || passed(inner);
-        if (late) context.mark_late();
-        settle(*permit, answer, late, context.stop_requested(), trace_id);
+        call.end(late_inside);
+        if (call.is_late()) context.mark_late();
+        call.settle_answer(answer, context.stop_requested(), trace_id);
         return answer;
     }
 
-    // ---- for callers that hold the permit themselves, such as coroutines ----
+    // ---- for callers that hold the permit themselves, across callbacks for example ----
     /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had given up.
     template <class T, class E>
     void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped,
                 std::string_view trace_id = {}) const {
-        auto settlement = answer ? Settlement{} : detail::settlement_of(answer.error());
-        settlement.trace_id = trace_id;
-        const auto of_value = late ? Outcome::timeout : Outcome::success;
-        permit.settle(answer ? of_value : judge(answer.error(), late, stopped), settlement);
+        if (answer) return permit.settle(late ? Outcome::timeout : Outcome::success, {.trace_id = trace_id});
+        settle_error(permit, answer.error(), late, stopped, trace_id,
+                     [&] { return breaker_->classify_inside(answer.error()); });
     }
     /// Likewise where the call let an exception pass.
     static void settle_thrown(Permit& permit, const std::exception_ptr& error, bool late, bool stopped,
                               std::string_view trace_id = {}) {
-        const auto outcome = stopped ? Outcome::ignored : Outcome::failure;
-        auto settlement = detail::settlement_of(error);
-        settlement.trace_id = trace_id;
-        permit.settle(late ? Outcome::timeout : outcome, settlement);
+        settle_error(permit, error, late, stopped, trace_id, [] { return Outcome::failure; });
     }
 
     [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }
@@ -84,19 +81,12 @@ private:
     friend class Fallback;
     BreakerPolicy() = default;  // without a breaker: a fallback that nobody counts
 
-    [[nodiscard]] bool passed(const CallContext& context) const noexcept {
-        return context.deadline() && breaker_->clock().now() > *context.deadline();
-    }
-    template <class E>
-    [[nodiscard]] Outcome judge(const CallError<E>& error, bool late, bool stopped) const {
-        const auto* timeout = std::get_if<TimeoutError>(&error.variant());
-        if (error.is_circuit_protection() || (timeout != nullptr && !timeout->began)) return Outcome::ignored;
-        if (late) return Outcome::timeout;
-        if (stopped) return Outcome::ignored;
-        if constexpr (std::is_same_v<E, std::exception_ptr>) {
-            if (const auto* own = error.operation_error()) return breaker_->judge_exception(*own);
-        }
-        return outcome_of(error);
+    template <class Error, class Classify>
+    static void settle_error(Permit& permit, const Error& error, bool late, bool stopped, std::string_view trace_id,
+                             const Classify& classify) {
+        auto settlement = detail::settlement_of(error);
+        settlement.trace_id = trace_id;
+        permit.settle(detail::outcome_of_error(detail::policy_call, error, late, stopped, classify), settlement);
     }
 
     std::shared_ptr<CircuitBreaker> breaker_;

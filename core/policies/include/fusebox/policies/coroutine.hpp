@@ -159,10 +159,10 @@ template <class Op, class Runtime = NoRuntime>
     using Shape = detail::CoroutineShape<Op>;
     using Answer = typename Shape::Answer;
 
-    if (options.late != nullptr) *options.late = false;
-    auto permit = breaker.try_acquire();
-    if (!permit) co_return Answer{std::unexpect, permit.error()};
-    const auto context = permit->context(options.stop).tightened(breaker.clock(), options.deadline);
+    detail::CallInFlight call{breaker, detail::policy_call, options.late};
+    if (const auto rejection = call.admit(options.deadline.value_or(call.no_deadline)))
+        co_return Answer{std::unexpect, *rejection};
+    const auto context = call.context(options.stop);
     const auto time = context.remaining();
 
     std::optional<typename Shape::Result> result;
@@ -189,12 +189,10 @@ template <class Op, class Runtime = NoRuntime>
         result.emplace(raced.result ? *std::move(raced.result) : typename Shape::Result{});
     }
 
-    const auto deadline = context.deadline();
-    const bool late = timed_out || result->late || (deadline && breaker.clock().now() > *deadline);
-    if (late && options.late != nullptr) *options.late = true;
+    call.end(timed_out || result->late);
     bool stopped = options.stop.stop_requested();
     if constexpr (requires { runtime.cancelled(); }) {
-        if (!late && !stopped && !result->has_value() && !result->refused()) {
+        if (!call.is_late() && !stopped && !result->has_value() && !result->refused()) {
             try {
                 stopped = co_await runtime.cancelled();
             } catch (...) {
@@ -203,16 +201,15 @@ template <class Op, class Runtime = NoRuntime>
         }
     }
 
-    const BreakerPolicy policy{breaker};
     if (timed_out && !result->has_value() && !result->refused()) {
         result->thrown = nullptr;
         result->answer.emplace(std::unexpect, TimeoutError{*time});
     }
     if (result->thrown) {
-        BreakerPolicy::settle_thrown(*permit, result->thrown, late, stopped, options.trace_id);
+        call.settle_thrown(result->thrown, stopped, options.trace_id);
         std::rethrow_exception(result->thrown);
     }
-    policy.settle(*permit, *result->answer, late, stopped, options.trace_id);
+    call.settle_answer(*result->answer, stopped, options.trace_id);
     co_return *std::move(result->answer);
 }
 
