@@ -38,7 +38,8 @@ struct Rejection {
 /// The call did not finish in time.
 struct TimeoutError {
     Duration after{};  ///< how long it was given, or was waited for
-    /// False where all that time it stood in a queue on our side: the dependency was never asked, and no breaker blames it.
+    /// False where all that time it stood in a queue on our side: the dependency was never asked, and no breaker blames
+    /// it.
     bool began{true};
 };
 /// One sentence for people.
@@ -105,7 +106,8 @@ template <class E>
 }
 
 namespace detail {
-/// True where the call never reached the dependency: a policy refused it, or it waited on our side until its time was over.
+/// True where the call never reached the dependency: a policy refused it, or it waited on our side until its time was
+/// over.
 template <class E>
 [[nodiscard]] constexpr bool never_reached(const E& /*error*/) noexcept {
     return false;

@@ -10,7 +10,8 @@
 
 namespace fusebox {
 
-/// How one call is made. Every field is optional. What `late` points to and what `trace_id` views must outlive the call.
+/// How one call is made. Every field is optional. What `late` points to and what `trace_id` views must outlive the
+/// call.
 struct CallOptions {
     /// On the breaker's clock. Counts instead of the configured `operation_timeout` when it is earlier.
     std::optional<TimePoint> deadline{};

@@ -60,7 +60,8 @@ public:
     [[nodiscard]] std::uint64_t generation() const noexcept;
     /// True for a call admitted in half-open.
     [[nodiscard]] bool is_probe() const noexcept;
-    /// Deadline by `operation_timeout`, for the operation to keep (R32). Not for a permit that was settled or moved from.
+    /// Deadline by `operation_timeout`, for the operation to keep (R32). Not for a permit that was settled or moved
+    /// from.
     [[nodiscard]] CallContext context(const std::stop_token& stop = {}) const;
 
 private:
@@ -87,21 +88,22 @@ private:
 /// `op` is called as `op(const CallContext&)` or `op()` and returns either
 ///   - `std::expected<T, E>`: an error value is judged by `Outcome outcome_of(const E&)` where argument-dependent
 ///     look-up finds one, else it is a failure; or
-///   - `T`, and throws: then `E` is `std::exception_ptr`, judged by `BreakerOptions::classify_exception`, else a failure.
-///     An operation that returns `expected` and still throws: the exception is recorded as a failure and passes through.
+///   - `T`, and throws: then `E` is `std::exception_ptr`, judged by `BreakerOptions::classify_exception`, else a
+///     failure. An operation that returns `expected` and still throws: the exception is recorded as a failure and
+///     passes through.
 ///
 /// Of an error two more things are taken. `std::optional<Duration> retry_after_of(const E&)`, where argument-dependent
-/// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the eyes of
-/// many: `std::string_view message_of(const E&)` where there is one, else what the error has in place and need not make
-/// (its text, `what()`, `message()`, `message`, `to_string`).
+/// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the
+/// eyes of many: `std::string_view message_of(const E&)` where there is one, else what the error has in place and need
+/// not make (its text, `what()`, `message()`, `message`, `to_string`).
 ///
 ///     fusebox::CircuitBreaker breaker{"payments"};
 ///     auto answer = breaker.call([&](const fusebox::CallContext& ctx) { return client.charge(card, ctx); });
 ///     if (!answer && answer.error().is_circuit_protection()) return queue_for_later(card);
 class CircuitBreaker {
 public:
-    /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes, for no clock and
-    /// for a `report_capacity` that is out of range.
+    /// Throws `InvalidConfig`, or `std::invalid_argument` for an empty name or one longer than 128 bytes, for no clock
+    /// and for a `report_capacity` that is out of range.
     explicit CircuitBreaker(std::string name, const CircuitBreakerConfig& config = {}, BreakerOptions options = {});
     CircuitBreaker(std::string name, SharedConfig config, BreakerOptions options = {});
     CircuitBreaker(const CircuitBreaker&) = delete;
@@ -109,11 +111,11 @@ public:
     ~CircuitBreaker();
 
     // ---- calls ----
-    /// Allocates nothing, throws nothing, and never waits for a call, a probe slot, a store or another thread's listener
-    /// (R6, R7). In closed, disabled and metrics_only admission is one atomic load and a clock read; a rejection is a few
-    /// loads and, unless forced open, a clock read. A short lock is taken only where a call may become a probe: at the
-    /// retry time, or when a probe slot looks free or a lease has run out. With `hung_call_threshold` set, every admission
-    /// takes a short lock of its own.
+    /// Allocates nothing, throws nothing, and never waits for a call, a probe slot, a store or another thread's
+    /// listener (R6, R7). In closed, disabled and metrics_only admission is one atomic load and a clock read; a
+    /// rejection is a few loads and, unless forced open, a clock read. A short lock is taken only where a call may
+    /// become a probe: at the retry time, or when a probe slot looks free or a lease has run out. With
+    /// `hung_call_threshold` set, every admission takes a short lock of its own.
     [[nodiscard]] std::expected<Permit, Rejection> try_acquire() noexcept;
     /// Runs `op` if admitted: `std::expected<T, CallError<E>>`.
     template <class Op>
@@ -123,8 +125,8 @@ public:
     /// As `call`, with `classify(const std::expected<T, E>&) -> Outcome` judging the result of this call.
     template <class Op, class Classify>
     auto call_classified(Op&& op, Classify&& classify, const CallOptions& options = {});
-    /// The throwing form: `T`, or `CircuitOpenError`, or what `op` threw. For operations that throw. What moving the value
-    /// throws passes through, and the call is a success all the same.
+    /// The throwing form: `T`, or `CircuitOpenError`, or what `op` threw. For operations that throw. What moving the
+    /// value throws passes through, and the call is a success all the same.
     template <class Op>
     auto run(Op&& op, const CallOptions& options = {});
     /// As `call`; where it gives an error that `on` covers, returns what `fallback(const CallError<E>&)` or
@@ -143,8 +145,8 @@ public:
     }
     [[nodiscard]] CircuitBreakerMetrics metrics() const;
     [[nodiscard]] CircuitBreakerConfig config() const;
-    /// The newest report whose `to` is open or forced open; empty if it never opened (R6). After a restart still why the
-    /// circuit had opened, and not that it was restored.
+    /// The newest report whose `to` is open or forced open; empty if it never opened (R6). After a restart still why
+    /// the circuit had opened, and not that it was restored.
     [[nodiscard]] std::optional<TransitionReport> last_trip() const;
     /// The last transitions, newest first (R40).
     [[nodiscard]] std::vector<TransitionReport> reports() const;
@@ -159,10 +161,11 @@ public:
     void trip(std::string_view actor = {}, std::string_view note = {});
     void disable(std::string_view actor = {}, std::string_view note = {});
     void metrics_only(std::string_view actor = {}, std::string_view note = {});
-    /// Permits in flight stay valid, the state stays, and a retry time that was promised stays (R51). A window keeps what
-    /// it holds unless it changes its kind; where a time window is divided anew, for up to one of the old slices longer.
-    /// Turning `enabled` off leads from closed, open or half-open to disabled, turning it on from disabled to closed. New
-    /// thresholds are judged with the next outcome. Throws `InvalidConfig` and changes nothing when `config` is bad.
+    /// Permits in flight stay valid, the state stays, and a retry time that was promised stays (R51). A window keeps
+    /// what it holds unless it changes its kind; where a time window is divided anew, for up to one of the old slices
+    /// longer. Turning `enabled` off leads from closed, open or half-open to disabled, turning it on from disabled to
+    /// closed. New thresholds are judged with the next outcome. Throws `InvalidConfig` and changes nothing when
+    /// `config` is bad.
     void reconfigure(const CircuitBreakerConfig& config, std::string_view actor = {}, std::string_view note = {});
 
     // ---- saving and restoring (R52) ----
@@ -170,22 +173,22 @@ public:
     [[nodiscard]] BreakerSnapshot snapshot() const;
     /// Goes on where `snapshot` was taken; meant for a breaker that was just made, but right at any time.
     ///
-    /// - open: open for the time it had left, which is bounded by the longest open time of this breaker's own configuration
-    ///   (the snapshot may come from a longer one).
+    /// - open: open for the time it had left, which is bounded by the longest open time of this breaker's own
+    ///   configuration (the snapshot may come from a longer one).
     /// - half_open: open with no time left: the next admission is a probe.
-    /// - closed, forced_open, disabled, metrics_only: the same again, with an empty window. No transition, and the window
-    ///   stays, where the breaker is in that state already.
+    /// - closed, forced_open, disabled, metrics_only: the same again, with an empty window. No transition, and the
+    ///   window stays, where the breaker is in that state already.
     /// - With `enabled` off it is disabled, whatever the snapshot says.
     ///
-    /// A change of state is a transition with the reason `restored`; it is no trip and no failed recovery. The snapshot's
-    /// reports take the place of the breaker's own and keep their numbers, and the breaker goes on counting from the higher
-    /// generation, so that no number is given twice; a call that was admitted before that is stale. Throws
-    /// `InvalidSnapshot` for a snapshot that cannot be, and changes nothing.
+    /// A change of state is a transition with the reason `restored`; it is no trip and no failed recovery. The
+    /// snapshot's reports take the place of the breaker's own and keep their numbers, and the breaker goes on counting
+    /// from the higher generation, so that no number is given twice; a call that was admitted before that is stale.
+    /// Throws `InvalidSnapshot` for a snapshot that cannot be, and changes nothing.
     void restore(const BreakerSnapshot& snapshot);
 
     // ---- events ----
-    /// The listener hears what happens from now on. More than 16384 undelivered events (a listener that does not return)
-    /// are dropped, and counted as listener errors.
+    /// The listener hears what happens from now on. More than 16384 undelivered events (a listener that does not
+    /// return) are dropped, and counted as listener errors.
     Subscription subscribe(BreakerListener listener, EventMask mask = EventMask::control);
 
 private:
@@ -211,12 +214,14 @@ private:
     [[nodiscard]] std::optional<Rejection> admit(detail::Admission& admission) noexcept;
     /// R1, for the most frequent call. False: `admission` only has the word.
     [[nodiscard]] bool admits_at_once(detail::Admission& admission) const noexcept;
-    /// R2, for the most frequent rejection: counts it and gives the open time that is left; zero where one has to look closely.
+    /// R2, for the most frequent rejection: counts it and gives the open time that is left; zero where one has to look
+    /// closely.
     [[nodiscard]] Duration reject_quickly(std::uint64_t word) noexcept;
     /// Every other admission and rejection.
     [[nodiscard]] std::expected<Permit, Rejection> acquire() noexcept;
 
-    /// For the most frequent end of a call: a plain success. False where it takes more to record it, and nothing was done.
+    /// For the most frequent end of a call: a plain success. False where it takes more to record it, and nothing was
+    /// done.
     [[nodiscard]] bool succeed_quickly(std::uint64_t word, TimePoint started, TimePoint ended) noexcept;
     void settle(const detail::Admission& admission, Outcome outcome, TimePoint ended,
                 const Settlement& settlement) noexcept;

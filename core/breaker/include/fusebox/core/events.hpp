@@ -41,8 +41,8 @@ struct ConfigChangedEvent {
     std::string actor;               ///< who asked
     std::string note;                ///< why
 };
-/// metrics_only: what closed would have done now (the transition was not made). Then the window starts anew, and nothing
-/// more is reported for the open time. The report's sequence is the running generation.
+/// metrics_only: what closed would have done now (the transition was not made). Then the window starts anew, and
+/// nothing more is reported for the open time. The report's sequence is the running generation.
 struct WouldHaveTrippedEvent {
     TransitionReport report;
 };
@@ -57,18 +57,20 @@ struct StateRestoredEvent {
 
 /// One of them. A value.
 ///
-/// A transition comes before the call that caused it: a listener that hears of the call finds the breaker as the call left it.
+/// A transition comes before the call that caused it: a listener that hears of the call finds the breaker as the call
+/// left it.
 using BreakerEvent = std::variant<StateTransitionEvent, RequestExecutedEvent, RequestRejectedEvent,
                                   FallbackExecutedEvent, ConfigChangedEvent, WouldHaveTrippedEvent, StateRestoredEvent>;
 
 /// Called with every event it subscribed to, with no lock held (R37). It may call any method of the breaker. What it
 /// throws is counted and swallowed.
 ///
-/// Per-call events arrive on the thread of the call. The other events arrive one after the other, in order, on the thread
-/// that caused them, or on a thread that is delivering events already: no thread waits for the listener of another one. Keep a
-/// listener short all the same: the call that caused the event does not go on before the listener returns.
+/// Per-call events arrive on the thread of the call. The other events arrive one after the other, in order, on the
+/// thread that caused them, or on a thread that is delivering events already: no thread waits for the listener of
+/// another one. Keep a listener short all the same: the call that caused the event does not go on before the listener
+/// returns.
 ///
-///     auto subscription = breaker.subscribe([](const fusebox::CircuitBreaker& breaker, const fusebox::BreakerEvent& event) {
+///     auto subscription = breaker.subscribe([](const auto& breaker, const fusebox::BreakerEvent& event) {
 ///         if (const auto* transition = std::get_if<fusebox::StateTransitionEvent>(&event)) {
 ///             log(breaker.name(), to_string(transition->report.to));
 ///         }

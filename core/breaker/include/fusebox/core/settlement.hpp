@@ -13,8 +13,8 @@ namespace fusebox {
 /// Goes with the outcome to `Permit::settle`. Every field is optional.
 struct Settlement {
     std::optional<Duration> duration{};  ///< measured elsewhere; default: clock now − admission
-    /// The dependency's own hint; can lengthen the open time (R29). The hint holds until its time has passed or the circuit
-    /// closes.
+    /// The dependency's own hint; can lengthen the open time (R29). The hint holds until its time has passed or the
+    /// circuit closes.
     std::optional<Duration> retry_after{};
     std::string_view message{};   ///< short, for the reports; cut at 96 bytes; never a secret
     std::string_view trace_id{};  ///< for the reports (R40); cut at 32 bytes

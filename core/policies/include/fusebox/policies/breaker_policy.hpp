@@ -13,10 +13,11 @@
 
 namespace fusebox {
 
-/// `CircuitBreaker::call` for pipelines: admits the call inside, hands it the breaker's deadline, and settles the permit by
-/// what the call and the policies inside gave:
+/// `CircuitBreaker::call` for pipelines: admits the call inside, hands it the breaker's deadline, and settles the
+/// permit by what the call and the policies inside gave:
 ///
-/// - refused by a policy inside: neutral, and the permit is free again (the best-known way to wedge a breaker, contract §14);
+/// - refused by a policy inside: neutral, and the permit is free again (the best-known way to wedge a breaker, contract
+///   §14);
 /// - ended after its deadline, or `TimeoutError`: a timeout (R33), unless the call never began;
 /// - stopped by its stop token: an error is neutral, since it was the caller who gave up;
 /// - else as `CircuitBreaker::call` judges.
@@ -57,7 +58,8 @@ public:
     }
 
     // ---- for callers that hold the permit themselves, across callbacks for example ----
-    /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had given up.
+    /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had
+    /// given up.
     template <class T, class E>
     void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped,
                 std::string_view trace_id = {}) const {

@@ -18,8 +18,9 @@
 
 namespace fusebox {
 
-/// What fusebox must know of a coroutine type: what `co_await` gives, and the same type around another value. Specialize it
-/// where the value is not the first template argument, or where operations return an awaitable that is no coroutine type:
+/// What fusebox must know of a coroutine type: what `co_await` gives, and the same type around another value.
+/// Specialize it where the value is not the first template argument, or where operations return an awaitable that is no
+/// coroutine type:
 ///
 ///     template <>
 ///     struct fusebox::CoroutineTraits<my::Query> {
@@ -41,8 +42,8 @@ template <class T>
 struct RaceResult {
     /// The timer was first, and the call gave nothing.
     RaceResult() = default;
-    /// What the call gave. A race that waits for its loser hands it over although `timer_was_first`: a value that came all
-    /// the same (a write that was committed) then reaches the caller, flagged late (R33).
+    /// What the call gave. A race that waits for its loser hands it over although `timer_was_first`: a value that came
+    /// all the same (a write that was committed) then reaches the caller, flagged late (R33).
     //  Not an aggregate: GCC 12 destroys twice what is initialized in braces from a co_await.
     explicit RaceResult(T given, bool timer_was_first = false) : result(std::move(given)), timed_out(timer_was_first) {}
 
@@ -125,34 +126,35 @@ auto co_attempt(Op op, CallContext context) ->
 }  // namespace detail
 
 /// `CircuitBreaker::call` for an operation that is awaited (R35). It is a coroutine of the operation's own type: where
-/// `op(const CallContext&)` or `op()` gives a `Task<T>`, this is a `Task<std::expected<T, CallError<E>>>`. For `T` and `E` see
-/// `CircuitBreaker::call`; as in a pipeline, an operation that gives `CallError` already is not wrapped twice.
+/// `op(const CallContext&)` or `op()` gives a `Task<T>`, this is a `Task<std::expected<T, CallError<E>>>`. For `T` and
+/// `E` see `CircuitBreaker::call`; as in a pipeline, an operation that gives `CallError` already is not wrapped twice.
 ///
 ///     asio::awaitable<void> charge(fusebox::CircuitBreaker& breaker, Client& client, Card card) {
 ///         auto receipt = co_await fusebox::co_call(
-///             breaker, [&](const fusebox::CallContext& context) { return client.charge(card, context); }, AsioRuntime{});
+///             breaker, [&](const fusebox::CallContext& context) { return client.charge(card, context); },
+///             AsioRuntime{});
 ///         …
 ///
 /// The breaker admits when the task begins to run (at the first await, where the type is lazy) and settles when the
-/// operation has ended. A frame that is destroyed while it is suspended counts as abandoned, and its slot is free again (R9);
-/// so does an exception that `race` or an `outcome_of` throws, which passes through.
+/// operation has ended. A frame that is destroyed while it is suspended counts as abandoned, and its slot is free again
+/// (R9); so does an exception that `race` or an `outcome_of` throws, which passes through.
 ///
 /// **Time.** The context's deadline is that of `call`. With a `runtime` the call is raced against a timer:
 ///
-/// - `runtime.race(Task<X> call, Duration time)` is awaited and gives a `RaceResult<X>`: starts both and takes the first. `call`
-///   never throws. Called only where there is a deadline. Where the timer was first and the call brought no value, the
-///   answer is `TimeoutError` and the breaker records a timeout.
-/// - `runtime.cancelled()`, if there is one, is awaited after an error and gives a bool: whether this coroutine was told
-///   to give up. Then the error is neutral, as it is after `options.stop`. What it throws counts as yes.
+/// - `runtime.race(Task<X> call, Duration time)` is awaited and gives a `RaceResult<X>`: starts both and takes the
+///   first. `call` never throws. Called only where there is a deadline. Where the timer was first and the call brought
+///   no value, the answer is `TimeoutError` and the breaker records a timeout.
+/// - `runtime.cancelled()`, if there is one, is awaited after an error and gives a bool: whether this coroutine was
+///   told to give up. Then the error is neutral, as it is after `options.stop`. What it throws counts as yes.
 ///
 /// Without one, a hung operation hangs its caller. docs/coroutines.md has a runtime for standalone asio.
 ///
-/// Lifetimes: `op` and `runtime` move into the frame, so a lambda that is itself a coroutine may capture, and take its context by
-/// reference. `breaker`, `*options.late` and what `options.trace_id` views must outlive the coroutine. Beyond its own frame, and one more where it races, it
-/// allocates nothing. Thread contract: may resume on any thread.
+/// Lifetimes: `op` and `runtime` move into the frame, so a lambda that is itself a coroutine may capture, and take its
+/// context by reference. `breaker`, `*options.late` and what `options.trace_id` views must outlive the coroutine.
+/// Beyond its own frame, and one more where it races, it allocates nothing. Thread contract: may resume on any thread.
 ///
-/// With GCC 12, which destroys twice what is initialized within a `co_await` without a constructor: give a name to a lambda
-/// that captures by value, and to options with a stop token, before the `co_await`, or to the task.
+/// With GCC 12, which destroys twice what is initialized within a `co_await` without a constructor: give a name to a
+/// lambda that captures by value, and to options with a stop token, before the `co_await`, or to the task.
 template <class Op, class Runtime = NoRuntime>
 [[nodiscard]] auto co_call(CircuitBreaker& breaker, Op op, Runtime runtime = {}, CallOptions options = {}) ->
     typename detail::CoroutineShape<Op>::template Task<typename detail::CoroutineShape<Op>::Answer> {

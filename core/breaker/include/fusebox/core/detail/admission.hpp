@@ -7,8 +7,8 @@
 
 namespace fusebox::detail {
 
-/// The compiler keeps the admission of a call in registers as long as nobody takes its address. Functions that are not inline
-/// therefore get a reference to a `copy()`.
+/// The compiler keeps the admission of a call in registers as long as nobody takes its address. Functions that are not
+/// inline therefore get a reference to a `copy()`.
 struct Admission {
     std::uint64_t word{};    ///< the breaker's word when it admitted the call: generation and state
     TimePoint started{};     ///< when it admitted the call, or `CircuitBreaker::unmeasured`

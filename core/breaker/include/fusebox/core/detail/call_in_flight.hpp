@@ -11,13 +11,16 @@
 
 namespace fusebox::detail {
 
-/// Where the forms of a call differ: which errors are neutral before anybody looks at their lateness or asks a classifier.
+/// Where the forms of a call differ: which errors are neutral before anybody looks at their lateness or asks a
+/// classifier.
 struct CallRules {
-    /// R33: the error of a call that never reached the dependency is neutral, however late it is. Off: a late one is a timeout.
+    /// R33: the error of a call that never reached the dependency is neutral, however late it is. Off: a late one is a
+    /// timeout.
     bool unreached_is_neutral{};
     /// R9: an error in time is neutral once the caller has asked the call to stop. Off: the classifier decides.
     bool stopped_is_neutral{};
-    /// The classifier is asked about every error, also where the outcome is known without it. Off: only where it decides.
+    /// The classifier is asked about every error, also where the outcome is known without it. Off: only where it
+    /// decides.
     bool classifies_known_outcomes{};
 };
 /// `CircuitBreaker::call`, `call_classified`, `call_with_fallback`, `run`.
@@ -41,16 +44,20 @@ template <class Error, class Classify>
     return known.value_or(classified);
 }
 
-/// One call that a breaker protects, from its admission to its settlement. One thread at a time; the breaker must outlive it.
+/// One call that a breaker protects, from its admission to its settlement. One thread at a time; the breaker must
+/// outlive it.
 ///
-/// 1. Order: `admit`, then the operation, then `end`, then one of the `settle` functions. Nothing else may be called before
-///    `admit` has admitted the call.
-/// 2. The call is settled at most once. A call that is destroyed unsettled, by whatever exception, counts as abandoned (R9).
-/// 3. The clock is read once in `admit` and once in `end`, and only where the breaker measures or the call has a deadline.
+/// 1. Order: `admit`, then the operation, then `end`, then one of the `settle` functions. Nothing else may be called
+///    before `admit` has admitted the call.
+/// 2. The call is settled at most once. A call that is destroyed unsettled, by whatever exception, counts as abandoned
+///    (R9).
+/// 3. The clock is read once in `admit` and once in `end`, and only where the breaker measures or the call has a
+///    deadline.
 /// 4. The call is late if it ended after its deadline, or if a policy inside it says so (R33). Its settlement sets the
 ///    caller's flag.
 /// 5. Nothing is allocated. A `CallContext` is made only when `context` is called.
-/// 6. A success in time stays in registers: the members are inline and take no address of what they hold (see `Admission`).
+/// 6. A success in time stays in registers: the members are inline and take no address of what they hold (see
+///    `Admission`).
 class CallInFlight {
 public:
     /// `late_flag` may be null. It is cleared now, and must live until the call is settled.
@@ -64,7 +71,8 @@ public:
 
     static constexpr TimePoint no_deadline = CircuitBreaker::no_deadline;
 
-    /// Asks the breaker for leave. Empty: the call is admitted, until `limit` or the configured deadline, whichever is earlier.
+    /// Asks the breaker for leave. Empty: the call is admitted, until `limit` or the configured deadline, whichever is
+    /// earlier.
     [[nodiscard, gnu::always_inline]] std::optional<Rejection> admit(TimePoint limit) noexcept {
         Admission admission;
         if (const auto rejection = breaker_.admit(admission)) [[unlikely]] {
