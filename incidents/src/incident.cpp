@@ -4,6 +4,9 @@
 #include <array>
 #include <utility>
 
+#include <fusebox/text/rfc3339.hpp>
+#include <fusebox/text/utf8.hpp>
+
 namespace fusebox::incidents {
 
 namespace {
@@ -18,10 +21,8 @@ void record(Incident& incident, const IncidentRules& rules, TimelineEvent event)
 }
 
 std::string cut_note(std::string_view note) {
-    if (note.size() <= max_note_bytes) return std::string{note};
-    auto end = max_note_bytes;
-    while (end > 0 && (static_cast<unsigned char>(note[end]) & 0xC0U) == 0x80U) --end;
-    return std::string{note.substr(0, end)}.append("…");
+    std::string kept{text::cut(note, max_note_bytes)};
+    return kept.size() < note.size() ? kept.append("…") : kept;
 }
 
 std::string actor_of(const Alert& alert) { return "alert:" + alert.source; }
@@ -56,7 +57,7 @@ Change created(const Alert& alert, WallTime starts_at, const std::optional<Incid
            {.at = now,
             .kind = "created",
             .actor = actor_of(alert),
-            .detail = std::string{to_string(incident.severity)} + ", fires since " + to_rfc3339(starts_at)});
+            .detail = std::string{to_string(incident.severity)} + ", fires since " + text::to_rfc3339(starts_at)});
     return {.kind = ChangeKind::created, .incident = std::move(incident), .notify = true};
 }
 
@@ -89,7 +90,7 @@ Change reopened(const Alert& alert, WallTime starts_at, Incident incident, const
            {.at = now,
             .kind = "reopened",
             .actor = actor_of(alert),
-            .detail = "fires again since " + to_rfc3339(starts_at)});
+            .detail = "fires again since " + text::to_rfc3339(starts_at)});
     take_over(incident, alert, starts_at, rules, now);
     return {.kind = ChangeKind::reopened, .incident = std::move(incident), .notify = true};
 }
@@ -106,7 +107,7 @@ Change resolved(const Alert& alert, WallTime starts_at, Incident incident, const
            {.at = now,
             .kind = "resolved",
             .actor = actor_of(alert),
-            .detail = "the alert ended at " + to_rfc3339(resolved_at)});
+            .detail = "the alert ended at " + text::to_rfc3339(resolved_at)});
     return {.kind = ChangeKind::resolved, .incident = std::move(incident), .notify = true};
 }
 

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include <fusebox/text/rfc3339.hpp>
+
 namespace fusebox::incidents {
 
 namespace {
@@ -19,7 +21,7 @@ ordered_json or_null(const std::optional<T>& value) {
     return value ? ordered_json(*value) : ordered_json(nullptr);
 }
 ordered_json or_null(const std::optional<WallTime>& time) {
-    return time ? ordered_json(to_rfc3339(*time)) : ordered_json(nullptr);
+    return time ? ordered_json(text::to_rfc3339(*time)) : ordered_json(nullptr);
 }
 ordered_json text_or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
 
@@ -42,7 +44,7 @@ public:
         if (const auto* value = find(name, &json::is_number_unsigned, "a whole number"))
             out = value->get<std::uint64_t>();
     }
-    void read(const char* name, WallTime& out) { read_as(name, out, from_rfc3339, "an RFC 3339 time"); }
+    void read(const char* name, WallTime& out) { read_as(name, out, text::from_rfc3339, "an RFC 3339 time"); }
     void read(const char* name, std::optional<WallTime>& out) {
         if (const auto field = object_.find(name); field != object_.end() && field->is_null()) {
             out.reset();
@@ -117,8 +119,10 @@ private:
 std::string to_json(const Incident& incident) {
     auto timeline = ordered_json::array();
     for (const auto& event : incident.timeline) {
-        timeline.push_back(
-            {{"at", to_rfc3339(event.at)}, {"kind", event.kind}, {"actor", event.actor}, {"detail", event.detail}});
+        timeline.push_back({{"at", text::to_rfc3339(event.at)},
+                            {"kind", event.kind},
+                            {"actor", event.actor},
+                            {"detail", event.detail}});
     }
     return dump({
         {"id", incident.id},
@@ -129,9 +133,9 @@ std::string to_json(const Incident& incident) {
         {"annotations", object_of(incident.annotations)},
         {"source", incident.source},
         {"fingerprint", incident.fingerprint},
-        {"created_at", to_rfc3339(incident.created_at)},
-        {"updated_at", to_rfc3339(incident.updated_at)},
-        {"alert_starts_at", to_rfc3339(incident.alert_starts_at)},
+        {"created_at", text::to_rfc3339(incident.created_at)},
+        {"updated_at", text::to_rfc3339(incident.updated_at)},
+        {"alert_starts_at", text::to_rfc3339(incident.alert_starts_at)},
         {"resolved_at", or_null(incident.resolved_at)},
         {"alert_count", incident.alert_count},
         {"version", incident.version},
@@ -178,7 +182,7 @@ std::string to_json(const Notification& notification) {
     }
     auto attempts = ordered_json::array();
     for (const auto& attempt : notification.attempt_log) {
-        attempts.push_back({{"at", to_rfc3339(attempt.at)},
+        attempts.push_back({{"at", text::to_rfc3339(attempt.at)},
                             {"took_seconds", std::chrono::duration<double>(attempt.took).count()},
                             {"delivered", attempt.delivered},
                             {"class", text_or_null(attempt.error_class)},
@@ -192,8 +196,9 @@ std::string to_json(const Notification& notification) {
         {"kind", draft.kind},
         {"state", to_string(notification.state)},
         {"severity", to_string(draft.severity)},
-        {"created_at", to_rfc3339(draft.created_at)},
-        {"next_attempt_at", waits ? ordered_json(to_rfc3339(notification.next_attempt_at)) : ordered_json(nullptr)},
+        {"created_at", text::to_rfc3339(draft.created_at)},
+        {"next_attempt_at",
+         waits ? ordered_json(text::to_rfc3339(notification.next_attempt_at)) : ordered_json(nullptr)},
         {"attempts", notification.attempts},
         {"deferrals", notification.deferrals},
         {"last_error", std::move(last_error)},

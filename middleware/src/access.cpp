@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include <fusebox/middleware/problem.hpp>
-
-#include "text.hpp"
+#include <fusebox/text/ascii.hpp>
 
 namespace fusebox::middleware {
 
@@ -21,15 +20,15 @@ bool constant_time_equal(std::string_view left, std::string_view right) noexcept
 
 bool is_bearer_token(std::string_view text) noexcept {
     return !text.empty() && std::ranges::all_of(text, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               std::string_view{"-._~+/="}.find(c) != std::string_view::npos;
+        return text::is_letter_or_digit(c) || std::string_view{"-._~+/="}.find(c) != std::string_view::npos;
     });
 }
 
 bool carries_token(const Request& request, std::string_view token) noexcept {
     constexpr std::string_view scheme = "Bearer ";
     auto value = request.header("Authorization");
-    if (token.empty() || value.size() < scheme.size() || !equal_without_case(value.substr(0, scheme.size()), scheme)) {
+    if (token.empty() || value.size() < scheme.size() ||
+        !text::equal_without_case(value.substr(0, scheme.size()), scheme)) {
         return false;
     }
     value.remove_prefix(scheme.size());

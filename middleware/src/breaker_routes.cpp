@@ -7,8 +7,9 @@
 
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
+#include <fusebox/text/rfc3339.hpp>
 
-#include "text.hpp"
+#include "seconds.hpp"
 
 namespace fusebox::middleware {
 namespace {
@@ -47,7 +48,7 @@ Json report_json(const TransitionReport& report) {
             {"open_for_seconds", to_seconds(report.open_for)},
             {"attempt", report.attempt},
             {"config_version", report.config_version},
-            {"at", to_rfc3339(report.wall_time)},
+            {"at", text::to_rfc3339(report.wall_time)},
             {"actor", or_null(report.actor)},
             {"note", or_null(report.note)}};
 }
@@ -82,7 +83,7 @@ Json breaker_json(const CircuitBreaker& breaker, Criticality criticality) {
         {"slow_call_rate", metrics.slow_call_rate},
         {"consecutive_failures", metrics.consecutive_failures},
         {"totals", totals_json(metrics.totals)},
-        {"opened_at", trip ? Json(to_rfc3339(trip->wall_time)) : Json(nullptr)},
+        {"opened_at", trip ? Json(text::to_rfc3339(trip->wall_time)) : Json(nullptr)},
         {"retry_after_seconds", metrics.state == State::open ? Json(to_seconds(metrics.retry_after)) : Json(nullptr)},
         {"trip_count", metrics.trip_count},
         {"last_report", reports.empty() ? Json(nullptr) : report_json(reports.front())}};

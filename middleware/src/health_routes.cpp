@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text.hpp"
+#include <fusebox/text/rfc3339.hpp>
 
 namespace fusebox::middleware {
 namespace {
@@ -52,7 +52,7 @@ Response health(const Registry& registry, const HealthOptions& options, const Re
     if (!options.may_see_details || !options.may_see_details(request)) return health_response(worst, body);
 
     body["version"] = options.version;
-    const auto now = to_rfc3339(steady_clock().wall_now());
+    const auto now = text::to_rfc3339(steady_clock().wall_now());
     auto& shown = body["checks"] = Json::object();
     for (const auto& check : checks) {
         Json entry{{"status", to_string(check.status)}, {"componentType", check.component_type}, {"time", now}};

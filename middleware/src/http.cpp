@@ -1,6 +1,6 @@
 #include <fusebox/middleware/http.hpp>
 
-#include "text.hpp"
+#include <fusebox/text/ascii.hpp>
 
 namespace fusebox::middleware {
 
@@ -13,7 +13,7 @@ std::string_view Request::path_parameter(std::string_view name) const noexcept {
 
 std::string_view Request::header(std::string_view name) const noexcept {
     for (const auto& [key, value] : headers) {
-        if (equal_without_case(key, name)) return value;
+        if (text::equal_without_case(key, name)) return value;
     }
     return {};
 }

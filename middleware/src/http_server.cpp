@@ -16,9 +16,9 @@
 #include <httplib.h>
 
 #include <fusebox/middleware/problem.hpp>
+#include <fusebox/text/ascii.hpp>
 
 #include "connection.hpp"
-#include "text.hpp"
 
 namespace fusebox::middleware {
 namespace {
@@ -41,7 +41,7 @@ std::expected<Framing, Response> framing_of(const httplib::Request& request) {
     const auto lengths = request.get_header_value_count("Content-Length");
     if (const auto encodings = request.get_header_value_count("Transfer-Encoding"); encodings > 0) {
         if (lengths > 0) return std::unexpected(problem_response(400, "Content-Length and Transfer-Encoding together"));
-        if (encodings > 1 || !equal_without_case(request.get_header_value("Transfer-Encoding"), "chunked")) {
+        if (encodings > 1 || !text::equal_without_case(request.get_header_value("Transfer-Encoding"), "chunked")) {
             return std::unexpected(problem_response(400, "the only Transfer-Encoding taken is chunked"));
         }
         return Framing{.has_body = true};

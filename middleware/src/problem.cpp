@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "text.hpp"
+#include "seconds.hpp"
 
 namespace fusebox::middleware {
 

@@ -1,14 +1,15 @@
 #include <fusebox/middleware/router.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <optional>
 #include <stdexcept>
 
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
-
-#include "text.hpp"
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/utf8.hpp>
 
 namespace fusebox::middleware {
 namespace {
@@ -27,13 +28,31 @@ bool is_parameter(std::string_view segment) {
     return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
 }
 
+/// None for a broken escape. `plus_is_space` as in query strings.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
+    std::string result;
+    result.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '%') {
+            if (text.size() - i < 3) return std::nullopt;
+            unsigned value{};
+            const auto* last = text.data() + i + 3;
+            const auto [end, error] = std::from_chars(text.data() + i + 1, last, value, 16);
+            if (error != std::errc{} || end != last) return std::nullopt;
+            result += static_cast<char>(value);
+            i += 2;
+        } else {
+            result += plus_is_space && text[i] == '+' ? ' ' : text[i];
+        }
+    }
+    return result;
+}
+
 /// Decoded, valid UTF-8 and free of control characters; else nothing.
 std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
     auto decoded = percent_decode(text, plus_is_space);
-    if (!decoded || !is_valid_utf8(*decoded)) return std::nullopt;
-    const bool has_control =
-        std::ranges::any_of(*decoded, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-    return has_control ? std::nullopt : decoded;
+    if (!decoded || !text::is_utf8(*decoded)) return std::nullopt;
+    return std::ranges::any_of(*decoded, text::is_control) ? std::nullopt : decoded;
 }
 
 /// None: no match. Else how many segments matched literally; more is the better route.

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <fusebox/text/duration.hpp>
+
 namespace fusebox::notifications {
 
 using incidents::DeliveryError;
@@ -26,11 +28,6 @@ WallTime later(WallTime now, Duration by) { return now + std::chrono::ceil<micro
 
 bool refused_by_breaker(const DeliveryError& error) {
     return error.error_class == "circuit_open" || error.error_class == "too_many_probes";
-}
-
-std::string hours_and_minutes(Duration time) {
-    const auto minutes = std::chrono::floor<std::chrono::minutes>(time).count();
-    return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
 }
 
 Decision untried(DeliveryResult::Kind kind, WallTime now, WallTime next, std::string error_class, std::string message) {
@@ -108,9 +105,10 @@ Decision DeliveryRules::decide(const incidents::Notification& notification, cons
     if (too_often || too_long) {
         result.kind = DeliveryResult::Kind::dead;
         result.error->next_move = NextMove::give_up;
-        result.error->message = "undelivered after " + std::to_string(attempts) + " attempts" +
-                                (too_long ? " in " + hours_and_minutes(now - *notification.first_failed_at) : "") +
-                                "; the last: " + error.message;
+        result.error->message =
+            "undelivered after " + std::to_string(attempts) + " attempts" +
+            (too_long ? " in " + text::format_rounded_duration(now - *notification.first_failed_at) : "") +
+            "; the last: " + error.message;
     }
     return decision;
 }

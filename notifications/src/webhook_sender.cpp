@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include <fusebox/notifications/webhook_signature.hpp>
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/rfc3339.hpp>
 #include <fusebox/transport/http_client.hpp>
 #include <nlohmann/json.hpp>
 
@@ -23,13 +24,12 @@ namespace {
 std::string_view host_of(std::string_view url) {
     const auto scheme_end = url.find("://");
     if (scheme_end == std::string_view::npos) return {};
-    std::string scheme{url.substr(0, scheme_end)};
-    std::ranges::transform(scheme, scheme.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (scheme != "http" && scheme != "https") return {};
+    const auto scheme = url.substr(0, scheme_end);
+    if (!text::equal_without_case(scheme, "http") && !text::equal_without_case(scheme, "https")) return {};
     url.remove_prefix(scheme_end + 3);
     url = url.substr(0, url.find_first_of("/?#"));
     if (const auto at = url.rfind('@'); at != std::string_view::npos) url.remove_prefix(at + 1);
-    const bool readable = std::ranges::all_of(url, [](unsigned char c) { return c > ' ' && c != 0x7f; });
+    const bool readable = std::ranges::all_of(url, [](char c) { return c != ' ' && !text::is_control(c); });
     return readable ? url : std::string_view{};
 }
 
@@ -105,7 +105,7 @@ std::expected<std::string, DeliveryError> render(const incidents::NotificationDr
     auto incident = nlohmann::json::parse(draft.payload, nullptr, false);
     if (!incident.is_object())
         return std::unexpected(cannot_render("payload", "the stored incident is not a JSON object"));
-    nlohmann::ordered_json head{{"type", draft.kind}, {"timestamp", incidents::to_rfc3339(draft.created_at)}};
+    nlohmann::ordered_json head{{"type", draft.kind}, {"timestamp", text::to_rfc3339(draft.created_at)}};
     std::string body = head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     body.back() = ',';
     body.append(R"("data":)");

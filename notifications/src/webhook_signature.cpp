@@ -7,6 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <fusebox/text/ascii.hpp>
+
 namespace fusebox::notifications {
 
 namespace {
@@ -15,9 +17,7 @@ constexpr std::string_view prefix = "whsec_";
 constexpr std::size_t shortest_key = 24;
 constexpr std::size_t longest_key = 64;
 
-constexpr bool is_base64(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-}
+constexpr bool is_base64(char c) { return text::is_letter_or_digit(c) || c == '+' || c == '/'; }
 
 std::string base64(std::span<const unsigned char> bytes) {
     std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // one for the NUL that EVP_EncodeBlock adds

@@ -14,6 +14,7 @@
 #include <fusebox/notifications/webhook_sender.hpp>
 #include <fusebox/storage/circuit_breaker_store.hpp>
 #include <fusebox/storage/open_store.hpp>
+#include <fusebox/text/rfc3339.hpp>
 
 #include "logging.hpp"
 
@@ -63,7 +64,7 @@ void log_delivery(const notifications::DeliveryEvent& event) {
     if (!log_enabled(level)) return;
     const std::string error_class = event.error ? event.error->error_class : "";
     const std::string message = event.error ? event.error->message : event.message;
-    const std::string next = event.next_attempt_at ? incidents::to_rfc3339(*event.next_attempt_at) : "";
+    const std::string next = event.next_attempt_at ? text::to_rfc3339(*event.next_attempt_at) : "";
     // Empty fields say nothing, so each kind gets those that it has.
     const auto name = fmt::format("delivery_{}", notifications::to_string(event.kind));
     if (event.notification_id.empty()) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fusebox/incidents/types.hpp>
+#include <fusebox/text/rfc3339.hpp>
 
 namespace fusebox::service {
 namespace {
@@ -83,7 +84,7 @@ void configure_log(const LogConfig& config) {
 bool log_enabled(Level level) noexcept { return logger().should_log(spd(level)); }
 
 std::string format_log_line(bool json, Level level, std::string_view event, LogFields fields, incidents::WallTime at) {
-    const auto time = incidents::to_rfc3339(at);
+    const auto time = text::to_rfc3339(at);
     if (!json) {
         std::string line = fmt::format("{} {} {}", time, name_of(level), event);
         for (const auto& field : fields) line += fmt::format(" {}={}", field.key, plain_or_quoted(field.value));
@@ -109,7 +110,7 @@ void log_line(Level level, std::string_view line) {
         return;
     }
     logger().log(spd(level),
-                 spdlog::string_view_t{fmt::format("{} {} {}", incidents::to_rfc3339(now()), name_of(level), line)});
+                 spdlog::string_view_t{fmt::format("{} {} {}", text::to_rfc3339(now()), name_of(level), line)});
 }
 
 }  // namespace fusebox::service

@@ -1,8 +1,11 @@
 #include "rules.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <utility>
+
+#include <fusebox/text/ascii.hpp>
 
 namespace fusebox::storage::rules {
 
@@ -127,8 +130,7 @@ StoreResult<std::optional<std::uint64_t>> start_of(const NotificationQuery& quer
 
 std::string fold_case(std::string_view text) {
     std::string folded{text};
-    for (char& c : folded)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    std::ranges::transform(folded, folded.begin(), text::lower);
     return folded;
 }
 

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <fusebox/text/ascii.hpp>
 #include <fusebox/transport/http_client.hpp>
 
 #include "http_request.hpp"
@@ -56,14 +57,8 @@ struct Transfer {
     }
 };
 
-std::string_view trim(std::string_view text) noexcept {
-    const std::size_t begin = text.find_first_not_of(" \t\r\n");
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
 void read_header_line(Transfer& transfer, std::string_view line) {
-    const std::string_view text = trim(line);
+    const std::string_view text = text::trimmed(line);
     Headers& headers = transfer.response.headers;
     if (line.starts_with("HTTP/") && (transfer.in_headers || transfer.response.body.empty())) {
         headers.clear();  // an interim response went before
@@ -75,7 +70,7 @@ void read_header_line(Transfer& transfer, std::string_view line) {
     } else if (line.front() == ' ' || line.front() == '\t') {
         if (!headers.empty()) headers.back().second.append(" ").append(text);  // a folded line, RFC 9112 §5.2
     } else if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
-        headers.emplace_back(trim(text.substr(0, colon)), trim(text.substr(colon + 1)));
+        headers.emplace_back(text::trimmed(text.substr(0, colon)), text::trimmed(text.substr(colon + 1)));
     }
 }
 
@@ -390,7 +385,7 @@ HttpClient& HttpClient::operator=(HttpClient&&) noexcept = default;
 HttpClient::~HttpClient() = default;
 
 std::expected<HttpResponse, HttpError> HttpClient::send(const HttpRequest& request, const CallContext& context) {
-    if (!is_token(request.method) || same_name(request.method, "CONNECT")) {
+    if (!is_token(request.method) || text::equal_without_case(request.method, "CONNECT")) {
         return error(Kind::bad_request, "the method is not one that can be sent");
     }
     if (request.method == "HEAD" && !request.body.empty()) {

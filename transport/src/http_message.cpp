@@ -10,20 +10,14 @@
 #include <string>
 #include <system_error>
 
+#include <fusebox/text/ascii.hpp>
 #include <fusebox/transport/http_client.hpp>
-
-#include "same_name.hpp"
 
 namespace fusebox::transport {
 
-namespace {
-
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-
-}  // namespace
-
 std::string_view HttpResponse::header(std::string_view name) const noexcept {
-    const auto found = std::ranges::find_if(headers, [&](const auto& field) { return same_name(field.first, name); });
+    const auto found =
+        std::ranges::find_if(headers, [&](const auto& field) { return text::equal_without_case(field.first, name); });
     return found == headers.end() ? std::string_view{} : found->second;
 }
 
@@ -85,7 +79,7 @@ std::optional<Duration> parse_retry_after(std::string_view value, WallTime now) 
 
     using std::chrono::seconds;
     constexpr seconds most = std::chrono::duration_cast<seconds>(max_retry_after);
-    if (std::ranges::all_of(value, is_digit)) {
+    if (std::ranges::all_of(value, text::is_digit)) {
         std::int64_t count{};
         const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
         return error == std::errc{} ? std::min(seconds{count}, most) : most;  // so many digits that they do not fit

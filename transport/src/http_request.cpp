@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include <fusebox/text/ascii.hpp>
+
 namespace fusebox::transport {
 
 namespace {
@@ -15,24 +17,21 @@ std::unexpected<HttpError> bad_request(std::string message) {
     return std::unexpected(HttpError{.kind = Kind::bad_request, .message = std::move(message)});
 }
 
-bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
 }  // namespace
 
 bool is_token(std::string_view text) noexcept {
     constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
     return !text.empty() && std::ranges::all_of(text, [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               marks.find(c) != std::string_view::npos;
+        return text::is_letter_or_digit(c) || marks.find(c) != std::string_view::npos;
     });
 }
 
 bool is_header_value(std::string_view text) noexcept {
-    return std::ranges::none_of(text, [](char c) { return is_control(c) && c != '\t'; });
+    return std::ranges::none_of(text, [](char c) { return text::is_control(c) && c != '\t'; });
 }
 
 std::expected<Target, HttpError> parse_target(const std::string& text) {
-    if (std::ranges::any_of(text, is_control)) {
+    if (std::ranges::any_of(text, text::is_control)) {
         return bad_request("the URL has a control character in it");
     }
     Target target{.url = Url{curl_url()}, .scheme = {}, .place = {}};
@@ -70,9 +69,9 @@ std::expected<HeaderLines, HttpError> header_lines(const HttpRequest& request) {
             return bad_request("the header " + name + " has a control character in its value");
         }
         for (const std::string_view own : {"Content-Length", "Transfer-Encoding", "Expect"}) {
-            if (same_name(name, own)) return bad_request("the header " + name + " is set by the client");
+            if (text::equal_without_case(name, own)) return bad_request("the header " + name + " is set by the client");
         }
-        has_content_type = has_content_type || same_name(name, "Content-Type");
+        has_content_type = has_content_type || text::equal_without_case(name, "Content-Type");
         // To libcurl "Name:" means: leave this header out.
         std::string line = name;
         add(value.find_first_not_of(" \t") == std::string::npos ? line.append(";") : line.append(": ").append(value));

@@ -8,9 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include <fusebox/text/ascii.hpp>
 #include <fusebox/transport/http_client.hpp>
-
-#include "same_name.hpp"
 
 namespace fusebox::transport {
 
@@ -31,7 +30,7 @@ struct Target {
     std::string scheme;
     std::string place;  ///< host:port
     [[nodiscard]] bool same_origin(const Target& other) const noexcept {
-        return scheme == other.scheme && same_name(place, other.place);
+        return scheme == other.scheme && text::equal_without_case(place, other.place);
     }
 };
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <limits>
 
+#include <fusebox/text/ascii.hpp>
+
 namespace fusebox::text {
 namespace {
 
@@ -23,8 +25,6 @@ constexpr std::array units{Unit{"d", 86'400'000'000'000},
                            Unit{"us", 1'000},
                            Unit{"ns", 1}};
 constexpr auto longest = static_cast<std::uint64_t>(std::numeric_limits<nanoseconds::rep>::max());
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Without the sign, and unsigned, because the most negative duration has no positive counterpart.
 std::uint64_t amount_of(nanoseconds duration) {

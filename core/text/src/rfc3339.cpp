@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <fusebox/text/ascii.hpp>
+
 namespace fusebox::text {
 namespace {
 
@@ -26,7 +28,7 @@ struct Reader {
         int value = 0;
         ok = ok && rest.size() >= width;
         for (std::size_t i = 0; ok && i < width; ++i) {
-            ok = rest[i] >= '0' && rest[i] <= '9';
+            ok = is_digit(rest[i]);
             value = value * 10 + (rest[i] - '0');
         }
         ok = ok && value <= max;

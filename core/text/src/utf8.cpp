@@ -1,7 +1,5 @@
 #include <fusebox/text/utf8.hpp>
 
-#include <algorithm>
-
 namespace fusebox::text {
 
 std::size_t code_point_length(std::string_view text) noexcept {
@@ -35,10 +33,8 @@ bool is_utf8(std::string_view text) noexcept {
 
 std::string_view cut(std::string_view text, std::size_t bytes) noexcept {
     if (text.size() <= bytes) return text;
-    // A code point that the cut would part begins 1 to 3 bytes before it.
-    for (std::size_t back = 1; back <= std::min<std::size_t>(bytes, 3); ++back) {
-        if (code_point_length(text.substr(bytes - back)) > back) return text.substr(0, bytes - back);
-    }
+    // A byte 10xxxxxx continues a code point: step back to where that code point began.
+    while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0U) == 0x80U) --bytes;
     return text.substr(0, bytes);
 }
 

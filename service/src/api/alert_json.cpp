@@ -5,6 +5,10 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/rfc3339.hpp>
+#include <fusebox/text/utf8.hpp>
+
 #include "api/object_reader.hpp"
 
 namespace fusebox::service {
@@ -18,9 +22,7 @@ using nlohmann::json;
 /// Before this, a time means "not given": Go's zero time is 0001-01-01T00:00:00Z.
 constexpr WallTime first_real_time = std::chrono::sys_days{std::chrono::year{2} / 1 / 1};
 
-bool has_control(std::string_view text) {
-    return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
+bool has_control(std::string_view text) { return std::ranges::any_of(text, text::is_control); }
 
 /// Labels or annotations. An empty value is the same as no label, as in Prometheus.
 Labels read_labels(ObjectReader& reader, const char* field, std::size_t longest_value, FieldErrors& errors) {
@@ -54,7 +56,7 @@ std::optional<WallTime> read_time(ObjectReader& reader, const char* field) {
     constexpr std::size_t longest = 64;
     const auto text = reader.text(field, {.longest = longest});
     if (!text || text->empty()) return std::nullopt;
-    const auto time = incidents::from_rfc3339(*text);
+    const auto time = text::from_rfc3339(*text);
     if (!time) {
         reader.error(field, "must be an RFC 3339 time such as 2026-01-01T00:00:00Z");
         return std::nullopt;
@@ -83,23 +85,16 @@ std::optional<std::string> read_status(ObjectReader& reader) {
     return status;
 }
 
-/// The longest prefix of at most `size` bytes that does not end within a character.
-std::string cut(std::string text, std::size_t size) {
-    if (text.size() <= size) return text;
-    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
-    text.resize(size);
-    return text;
-}
-
 /// For people: what the rule's author wrote for them, else the alert's name.
 std::string title_of(const Alert& alert) {
     for (const auto* annotation : {"summary", "title"}) {
         if (const auto found = alert.annotations.find(annotation); found != alert.annotations.end()) {
-            return cut(found->second, AlertLimits::title);
+            return std::string{text::cut(found->second, AlertLimits::title)};
         }
     }
     const auto name = alert.labels.find("alertname");
-    return name != alert.labels.end() ? cut(name->second, AlertLimits::title) : "alert without a name";
+    return std::string{name != alert.labels.end() ? text::cut(name->second, AlertLimits::title)
+                                                  : "alert without a name"};
 }
 
 /// One alert as Alertmanager and Prometheus write it. `whole_status`: of the webhook that it came in.

@@ -1,9 +1,12 @@
 #include "cli/table.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <chrono>
 
 #include <fmt/format.h>
+
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/duration.hpp>
 
 namespace fusebox::service::cli {
 namespace {
@@ -28,7 +31,7 @@ std::string printable(std::string_view text) {
         // U+0080 … U+009F in UTF-8: terminals take them as control characters too.
         const bool c1 = c == 0xc2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xe0) == 0x80;
         if (c1) ++i;
-        result += c1 || c < 0x20 || c == 0x7f ? ' ' : text[i];
+        result += c1 || text::is_control(text[i]) ? ' ' : text[i];
     }
     return result;
 }
@@ -68,12 +71,9 @@ Colour colour_of_state(std::string_view state) noexcept {
 }
 
 std::string for_people(double seconds) {
-    constexpr double minute = 60;
-    constexpr double hour = 3600;
-    if (seconds < minute) return fmt::format("{:.1f} s", seconds);
-    const auto whole = std::floor(seconds);
-    if (whole < hour) return fmt::format("{:.0f} min {:.0f} s", std::floor(whole / minute), std::fmod(whole, minute));
-    return fmt::format("{:.0f} h {:.0f} min", std::floor(whole / hour), std::floor(std::fmod(whole, hour) / minute));
+    constexpr double most = 9e9;  // a Duration holds a little more, whatever the server says
+    const std::chrono::duration<double> time{std::clamp(seconds, -most, most)};
+    return text::format_rounded_duration(std::chrono::round<std::chrono::nanoseconds>(time));
 }
 
 }  // namespace fusebox::service::cli

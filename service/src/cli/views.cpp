@@ -37,16 +37,13 @@ std::string why(const json& breaker) {
     return report.is_null() ? "-" : text(report, "description");
 }
 
-std::string short_time(const json& object, const char* field) {
-    const auto seconds = object.at(field).get<double>();
-    return seconds < 1 ? fmt::format("{:.0f} ms", seconds * 1000) : for_people(seconds);
-}
+std::string duration(const json& object, const char* field) { return for_people(object.at(field).get<double>()); }
 
-// "2.0 s before: slow timeout after 10.0 s: no answer (trace 0af7)"
+// "2s before: slow timeout after 10s: no answer (trace 0af7)"
 std::string outcome_words(const json& outcome) {
-    auto words = fmt::format("{} before: {}{} after {}", short_time(outcome, "age_seconds"),
+    auto words = fmt::format("{} before: {}{} after {}", duration(outcome, "age_seconds"),
                              outcome.at("slow").get<bool>() ? "slow " : "", text(outcome, "outcome"),
-                             short_time(outcome, "duration_seconds"));
+                             duration(outcome, "duration_seconds"));
     if (!outcome.at("message").is_null()) words += ": " + text(outcome, "message");
     if (!outcome.at("trace_id").is_null()) words += fmt::format(" (trace {})", text(outcome, "trace_id"));
     return words;

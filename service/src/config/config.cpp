@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <fusebox/core/presets.hpp>
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/duration.hpp>
 
 namespace fusebox::service {
 namespace {
@@ -20,7 +22,7 @@ std::string quoted(std::string_view text) {
         if (c == '"' || c == '\\') {
             result += '\\';
             result += c;
-        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+        } else if (text::is_control(c)) {
             result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
         } else {
             result += c;
@@ -53,7 +55,7 @@ std::string describe_destination(const DestinationConfig& destination) {
     }
     if (!destination.fallback.empty()) {
         text += fmt::format("fallback = {}\nfallback_after = {}\n", quoted(destination.fallback),
-                            quoted(format_duration(destination.fallback_after)));
+                            quoted(text::format_duration(destination.fallback_after)));
     }
     text += fmt::format("max_in_flight = {}\n", destination.max_in_flight);
     if (const auto& limit = destination.rate_limit; limit.permits != 0) {
@@ -111,7 +113,7 @@ std::string to_string(const ListenAddress& address) {
 bool is_loopback(const ListenAddress& address) {
     const auto& host = address.host;
     const bool numeric =
-        !host.empty() && std::ranges::all_of(host, [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+        !host.empty() && std::ranges::all_of(host, [](char c) { return c == '.' || text::is_digit(c); });
     return host == "localhost" || host == "::1" || (numeric && host.starts_with("127."));
 }
 
@@ -153,13 +155,14 @@ std::string describe(const ServiceConfig& config) {
     text += fmt::format("[log]\nformat = \"{}\"\nlevel = {}\n\n", config.log.json ? "json" : "text",
                         quoted(config.log.level));
     text += fmt::format("[incidents]\nflap_window = {}\nmax_timeline = {}\n\n",
-                        quoted(format_duration(config.rules.flap_window)), config.rules.max_timeline);
+                        quoted(text::format_duration(config.rules.flap_window)), config.rules.max_timeline);
     const auto& retry = config.delivery.retry;
     text += fmt::format(
         "[delivery]\nretry_base = {}\nretry_factor = {}\nretry_cap = {}\nmax_attempts = {}\nmax_age = {}\n"
         "send_timeout = {}\n\n",
-        quoted(format_duration(retry.base)), retry.factor, quoted(format_duration(retry.cap)), retry.max_attempts,
-        quoted(format_duration(retry.max_age)), quoted(format_duration(config.delivery.send_timeout)));
+        quoted(text::format_duration(retry.base)), retry.factor, quoted(text::format_duration(retry.cap)),
+        retry.max_attempts, quoted(text::format_duration(retry.max_age)),
+        quoted(text::format_duration(config.delivery.send_timeout)));
     for (const auto& destination : config.destinations) text += describe_destination(destination);
     for (const auto& route : config.routing.routes) text += describe_route(route);
     text += describe_breakers(config);

@@ -13,6 +13,8 @@
 
 #include <fusebox/middleware/access.hpp>
 #include <fusebox/notifications/webhook_signature.hpp>
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/suggestion.hpp>
 
 #include "config/table_reader.hpp"
 
@@ -144,8 +146,7 @@ void read_delivery(const toml::table& table, ReadContext& context, DeliveryConfi
 bool is_name(std::string_view name) {
     constexpr std::size_t longest = 64;
     return !name.empty() && name.size() <= longest && std::ranges::all_of(name, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-               c == '.';
+        return text::is_letter_or_digit(c) || c == '-' || c == '_' || c == '.';
     });
 }
 
@@ -158,7 +159,7 @@ void read_webhook(TableReader& reader, DestinationConfig& destination) {
         const bool host = scheme != std::string::npos && url->size() > scheme + 3 && (*url)[scheme + 3] != '/';
         // What is wrong is said without the URL: its path is a secret.
         if ((name != "http" && name != "https") || !host) reader.mistake("url", "must be an http or https URL");
-        if (std::ranges::any_of(*url, [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; })) {
+        if (std::ranges::any_of(*url, [](char c) { return c == ' ' || text::is_control(c); })) {
             reader.mistake("url", "must not hold spaces or control characters");
         }
         destination.url = Secret{*url};
@@ -196,7 +197,7 @@ DestinationConfig read_destination(const toml::table& table, const std::string& 
     } else if (type != "log") {
         if (type) {
             reader.mistake("type", fmt::format("is '{}', must be webhook or log{}", *type,
-                                               did_you_mean(*type, {"webhook", "log"})));
+                                               text::did_you_mean(*type, {"webhook", "log"})));
         } else if (!table.contains("type")) {
             reader.mistake("type", "is needed: webhook or log");
         }
@@ -290,7 +291,8 @@ void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig&
     const auto check = [&](TableReader&& reader, const std::string& key, const std::string& name) {
         if (name == builtin_log) log_is_wanted = true;
         if (name.empty() || name == builtin_log || std::ranges::find(names, name) != names.end()) return;
-        reader.mistake(key, fmt::format("there is no destination named '{}'{}", name, did_you_mean(name, names)));
+        reader.mistake(key, fmt::format("there is no destination named '{}'{}", name,
+                                        text::did_you_mean(name, {names.begin(), names.end()})));
     };
     for (std::size_t i = 0; i < destination_places.size(); ++i) {
         const auto& [table, path] = destination_places[i];
@@ -336,8 +338,7 @@ std::optional<ListenAddress> parse_listen_address(std::string_view text) {
         return std::nullopt;
     }
     const bool plausible = !host.empty() && std::ranges::all_of(host, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-               c == ':' || c == '%';
+        return text::is_letter_or_digit(c) || c == '.' || c == '-' || c == ':' || c == '%';
     });
     if (!plausible) return std::nullopt;
     return ListenAddress{.host = std::string{host}, .port = port};

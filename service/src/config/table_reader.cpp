@@ -3,28 +3,15 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <numeric>
 
 #include <fmt/format.h>
 
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/duration.hpp>
+#include <fusebox/text/suggestion.hpp>
+
 namespace fusebox::service {
 namespace {
-
-/// Edits (insert, delete, replace) that turn one word into the other.
-std::size_t distance(std::string_view left, std::string_view right) {
-    std::vector<std::size_t> row(right.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < left.size(); ++i) {
-        auto diagonal = row[0];
-        row[0] = i + 1;
-        for (std::size_t j = 0; j < right.size(); ++j) {
-            const auto replaced = diagonal + (left[i] == right[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-        }
-    }
-    return row.back();
-}
 
 const char* kind_of(const toml::node& node) {
     switch (node.type()) {
@@ -45,21 +32,7 @@ const char* kind_of(const toml::node& node) {
     }
 }
 
-std::string trimmed(std::string text) {
-    const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
-    text.erase(text.begin(), std::ranges::find_if_not(text, is_space));
-    while (!text.empty() && is_space(text.back())) text.pop_back();
-    return text;
-}
-
 }  // namespace
-
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
-    const auto best =
-        std::ranges::min_element(known, {}, [&](const auto& candidate) { return distance(name, candidate); });
-    if (best == known.end() || distance(name, *best) > std::max<std::size_t>(1, name.size() / 3)) return {};
-    return fmt::format(" (did you mean '{}'?)", *best);
-}
 
 TableReader::TableReader(const toml::table& table, std::string path, ReadContext& context)
     : table_(table), path_(std::move(path)), context_(context) {}
@@ -159,14 +132,14 @@ std::optional<bool> TableReader::boolean(const std::string& key) {
 std::optional<Duration> TableReader::duration(const std::string& key, Duration smallest, Duration largest) {
     const auto written = text(key);
     if (!written) return std::nullopt;
-    const auto value = parse_duration(*written);
+    const auto value = text::parse_duration(*written);
     if (!value) {
         mistake(key, fmt::format("is '{}', must be a duration such as \"250ms\", \"30s\" or \"2m\"", *written));
         return std::nullopt;
     }
     if (*value < smallest || *value > largest) {
-        mistake(key, fmt::format("is {}, must be {} to {}", format_duration(*value), format_duration(smallest),
-                                 format_duration(largest)));
+        mistake(key, fmt::format("is {}, must be {} to {}", text::format_duration(*value),
+                                 text::format_duration(smallest), text::format_duration(largest)));
         return std::nullopt;
     }
     return value;
@@ -211,7 +184,7 @@ std::optional<Secret> TableReader::secret(const std::string& key, bool required_
             mistake(env_key, fmt::format("the environment variable {} is not set", *variable));
             return std::nullopt;
         }
-        return Secret{trimmed(value.value_or(""))};
+        return Secret{std::string{text::trimmed(value.value_or(""))}};
     }
     if (file) {
         std::ifstream in{*file, std::ios::binary};
@@ -220,12 +193,12 @@ std::optional<Secret> TableReader::secret(const std::string& key, bool required_
             mistake(file_key, fmt::format("cannot read {}", *file));
             return std::nullopt;
         }
-        content = trimmed(std::move(content));
-        if (content.empty()) {
+        const auto secret = text::trimmed(content);
+        if (secret.empty()) {
             mistake(file_key, fmt::format("{} is empty or cannot be read", *file));
             return std::nullopt;
         }
-        return Secret{std::move(content)};
+        return Secret{std::string{secret}};
     }
     return std::nullopt;
 }
@@ -264,7 +237,7 @@ void TableReader::finish() {
     for (const auto& [key, node] : table_) {
         const std::string name{key.str()};
         if (std::ranges::find(known_, name) != known_.end()) continue;
-        const auto guess = did_you_mean(name, known_);
+        const auto guess = text::did_you_mean(name, {known_.begin(), known_.end()});
         mistake(name, "is not a known key" +
                           (guess.empty() ? fmt::format("; known are {}", fmt::join(known_, ", ")) : guess));
     }

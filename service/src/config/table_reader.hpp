@@ -23,9 +23,6 @@ struct ReadContext {
     std::vector<ConfigMistake> mistakes{};
 };
 
-/// The name that was probably meant: " (did you mean 'listen'?)", or nothing.
-[[nodiscard]] std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
-
 /// Every getter remembers its key, reports a value of the wrong type or range, and then answers as if the key were not
 /// there. `finish` reports the keys that nobody asked for.
 class TableReader {

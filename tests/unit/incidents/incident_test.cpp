@@ -3,6 +3,8 @@
 #include <array>
 #include <stdexcept>
 
+#include <fusebox/text/rfc3339.hpp>
+
 #include "support/catch.hpp"
 #include "unit/incidents/samples.hpp"
 
@@ -382,7 +384,7 @@ TEST_CASE("a new incident of a fingerprint is newer than the one before, even wh
 }
 
 TEST_CASE("a start in the future does not outrank the honest messages that follow") {
-    const WallTime far = *from_rfc3339("9999-12-31T23:59:59Z");
+    const WallTime far = *text::from_rfc3339("9999-12-31T23:59:59Z");
     Incident incident = stored(apply_alert(firing(far), {}, rules, new_year));
     CHECK(incident.alert_starts_at == new_year);
     CHECK(apply_alert(ended(far, new_year + 1min), incident, rules, new_year + 1min).kind == ChangeKind::resolved);

@@ -157,7 +157,7 @@ TEST_CASE("failing for too long makes a dead letter with its reason") {
     CHECK(rules().decide(tried(900, 24h - 1s), failure(NextMove::retry), now, 0ms).result.kind == Kind::retry);
     const auto decision = rules().decide(tried(900, 24h + 5min), failure(NextMove::retry_after), now, 0ms);
     CHECK(decision.result.kind == Kind::dead);
-    CHECK(decision.result.error->message == "undelivered after 901 attempts in 24 h 5 min; the last: it broke");
+    CHECK(decision.result.error->message == "undelivered after 901 attempts in 1d; the last: it broke");
 }
 
 TEST_CASE("being put off never makes a dead letter, however long it takes") {

@@ -1,5 +1,7 @@
 #include "api/alert_json.hpp"
 
+#include <fusebox/text/rfc3339.hpp>
+
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -11,7 +13,7 @@ using incidents::Severity;
 
 namespace {
 
-const auto now = *incidents::from_rfc3339("2026-01-01T12:00:00Z");
+const auto now = *text::from_rfc3339("2026-01-01T12:00:00Z");
 
 /// "STATUS field, field, …" of a refusal; "stored" where there is none.
 template <class T>

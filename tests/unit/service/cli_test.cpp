@@ -61,9 +61,12 @@ TEST_CASE("a text cannot steer the terminal") {
 }
 
 TEST_CASE("durations are for people") {
-    CHECK(for_people(12.34) == "12.3 s");
-    CHECK(for_people(125) == "2 min 5 s");
-    CHECK(for_people(11'400) == "3 h 10 min");
+    CHECK(for_people(12.34) == "12.3s");
+    CHECK(for_people(125) == "125s");
+    CHECK(for_people(0) == "0s");
+    CHECK(for_people(0.03) == "30ms");
+    CHECK(for_people(1e300) == "104166d");
+    CHECK(for_people(11'400) == "190m");
 }
 
 TEST_CASE("the list says of an open breaker why and when") {
@@ -71,7 +74,7 @@ TEST_CASE("the list says of an open breaker why and when") {
         view_breakers({{"circuit_breakers", {breaker("notify:hook", "open"), breaker("store", "closed")}}}, false);
     CHECK(text ==
           "NAME         STATE   CRITICALITY  FAILURES  TRIPS  RETRY IN  LAST CHANGE\n"
-          "notify:hook  open    critical     50 %      1      12.3 s    5 consecutive failures (threshold 5)\n"
+          "notify:hook  open    critical     50 %      1      12.3s     5 consecutive failures (threshold 5)\n"
           "store        closed  critical     50 %      0      -         -\n");
     CHECK(view_breakers({{"circuit_breakers", json::array()}}, false) == "There are no circuit breakers.\n");
 }
@@ -80,9 +83,9 @@ TEST_CASE("one breaker is shown with who and why") {
     const auto text = view_breaker(breaker("store", "forced_open"), false);
     for (const auto* part :
          {"store: forced_open\n", "10 admitted, 3 rejected", "5 consecutive failures (threshold 5)", "ada",
-          "last outcomes       0 ms before: failure after 30 ms: refused\n                        2 min 5 s before: "
+          "last outcomes       0s before: failure after 30ms: refused\n                        125s before: "
           "slow "
-          "timeout after 10.0 s (trace 0af7)\n"}) {
+          "timeout after 10s (trace 0af7)\n"}) {
         CAPTURE(part);
         CHECK(text.find(part) != std::string::npos);
     }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <fusebox/text/rfc3339.hpp>
+
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -10,7 +12,7 @@ using namespace service;
 
 namespace {
 
-const auto at = *incidents::from_rfc3339("2026-01-01T00:00:00.5Z");
+const auto at = *text::from_rfc3339("2026-01-01T00:00:00.5Z");
 
 }  // namespace
 

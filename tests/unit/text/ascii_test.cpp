@@ -19,12 +19,13 @@ TEST_CASE("texts compare without the case of ASCII letters") {
     CHECK_FALSE(equal_without_case("@[`{", "`{@["));
 }
 
-TEST_CASE(
-    "a character is lower and control as the C locale has it, and above ASCII it is neither changed nor control") {
+TEST_CASE("a character is of the class that the C locale gives it, and above ASCII of none") {
     for (int c = 0; c < 256; ++c) {
         CAPTURE(c);
         const auto character = static_cast<char>(c);
         CHECK(static_cast<unsigned char>(lower(character)) == (c < 0x80 ? std::tolower(c) : c));
+        CHECK(is_digit(character) == (c < 0x80 && std::isdigit(c) != 0));
+        CHECK(is_letter_or_digit(character) == (c < 0x80 && std::isalnum(c) != 0));
         CHECK(is_control(character) == (c < 0x80 && std::iscntrl(c) != 0));
     }
 }

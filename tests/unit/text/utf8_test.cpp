@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 
@@ -91,6 +92,17 @@ TEST_CASE("overlong, truncated and stray bytes are not UTF-8") {
     CHECK(is_utf8("a\0b"sv));
 }
 
+TEST_CASE("UTF-8 is judged as Unicode defines it") {
+    for (const auto* good : {"", "plain", "é", "€", "🚨", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"}) {
+        CAPTURE(good);
+        CHECK(is_utf8(good));
+    }
+    for (const auto* bad : {"\x80", "\xc3", "\xc3\x28", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80",
+                            "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "ok\xe2\x82"}) {
+        CHECK_FALSE(is_utf8(bad));
+    }
+}
+
 TEST_CASE("a cut is between two code points, as late as may be") {
     const auto text = "né€😀!"sv;  // 1, 2, 3, 4 and 1 byte
     constexpr std::array<std::size_t, 13> expected{0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
@@ -101,15 +113,20 @@ TEST_CASE("a cut is between two code points, as late as may be") {
     CHECK(cut("", 0).empty());
 }
 
-TEST_CASE("what is not UTF-8 is no code point and is cut anywhere") {
-    CHECK(cut("\x80\x80\x80\x80\x80", 3) == "\x80\x80\x80");  // stray
-    CHECK(cut("\xc0\xafxy", 1) == "\xc0");                    // overlong
-    CHECK(cut("\xe2\x82zzzz", 2) == "\xe2\x82");              // cut short before
-    CHECK(cut("\xed\xa0\x80z", 2) == "\xed\xa0");             // a surrogate
-    CHECK(cut("\x80\x80\x80😀", 5) == "\x80\x80\x80");        // what follows stray bytes is whole or absent
+TEST_CASE("what is not UTF-8 is cut before the bytes that would continue something") {
+    CHECK(cut("\xe2\x82zz", 2) == "\xe2\x82");       // cut short before
+    CHECK(cut("\xe2\x82zz", 1) == "");               // the cut would part it again
+    CHECK(cut("a\xc0\xafxy", 2) == "a");             // overlong
+    CHECK(cut("a\xf0\x80\x80\x80z", 4) == "a");      // overlong
+    CHECK(cut("a\xed\xa0\x80z", 3) == "a");          // a surrogate
+    CHECK(cut("a\xff\xffz", 2) == "a\xff");          // bytes that begin and continue nothing
+    CHECK(cut("ab\x80\x80\x80\x80\x80", 5) == "a");  // more bytes than continue any code point
+    CHECK(cut("\x80\x80\x80\x80\x80", 3).empty());
+    CHECK(cut("a\xe2\x82", 2) == "a");
+    CHECK(cut("a\xe2\x82", 3) == "a\xe2\x82");  // not longer than allowed: nothing is cut
 }
 
-TEST_CASE("a cut of any bytes keeps all that it may, and parts no code point") {
+TEST_CASE("a cut of any bytes is the longest prefix that ends before no continuation byte") {
     std::mt19937_64 random{1};
     for (int i = 0; i < 50'000; ++i) {
         const auto text = any_bytes(random);
@@ -118,21 +135,31 @@ TEST_CASE("a cut of any bytes keeps all that it may, and parts no code point") {
         CAPTURE(i, text, bytes);
         REQUIRE(text.starts_with(kept));
         REQUIRE(kept.size() <= bytes);
-        if (text.size() <= bytes) REQUIRE(kept == text);
-        if (text.size() > bytes) REQUIRE(kept.size() + 3 >= bytes);
         if (is_utf8(text)) REQUIRE(is_utf8(kept));
-        // A code point that spans the end of what was kept would have been parted.
-        for (std::size_t back = 1; back <= std::min<std::size_t>(3, kept.size()); ++back) {
-            REQUIRE(code_point_length(std::string_view{text}.substr(kept.size() - back)) <= back);
+        const auto continues = [&](std::size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0U) == 0x80U; };
+        if (kept.size() == text.size()) continue;
+        REQUIRE((kept.empty() || !continues(kept.size())));
+        if (text.size() <= bytes) FAIL("something was cut off a text that was short enough");
+        for (auto later = kept.size() + 1; later <= bytes; ++later) REQUIRE(continues(later));
+    }
+}
+
+TEST_CASE("a cut of UTF-8 keeps all whole code points that fit") {
+    std::mt19937_64 random{1};
+    for (int i = 0; i < 20'000; ++i) {
+        std::string text;
+        std::vector<std::size_t> ends{0};
+        for (auto left = random() % 6; left > 0; --left) {
+            const auto code_point = static_cast<std::uint32_t>((random() & 0x1fffffU) >> (random() % 21)) % 0x110000U;
+            if (is_surrogate(code_point)) continue;
+            text += encoded(code_point);
+            ends.push_back(text.size());
         }
-        // As late as may be: each later cut parts a code point.
-        for (auto later = kept.size() + 1; later <= std::min(bytes, text.size()); ++later) {
-            bool parts = false;
-            for (std::size_t back = 1; back <= std::min<std::size_t>(3, later); ++back) {
-                parts = parts || code_point_length(std::string_view{text}.substr(later - back)) > back;
-            }
-            REQUIRE(parts);
-        }
+        const std::size_t bytes = random() % 24;
+        std::size_t fits = 0;
+        for (const auto end : ends) fits = end <= bytes ? end : fits;
+        CAPTURE(i, text, bytes);
+        REQUIRE(cut(text, bytes).size() == fits);
     }
 }
 

@@ -11,7 +11,7 @@
 
 namespace fusebox::incidents {
 
-/// Calendar time, UTC. Incidents are about when things happened, not about how long they took.
+/// Calendar time, UTC, written by `text::to_rfc3339`. Incidents are about when things happened, not about how long they took.
 using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
 /// Ordered, so that two equal sets print and hash alike.
 using Labels = std::map<std::string, std::string, std::less<>>;
@@ -29,12 +29,6 @@ struct RequestContext {
     std::optional<std::chrono::steady_clock::time_point> deadline{};
     std::stop_token stop{};
 };
-
-/// RFC 3339 in UTC with microseconds where they are not zero: "2026-01-01T00:00:00Z". What lies outside the years
-/// 0001 … 9999, which RFC 3339 cannot write, is brought to the nearest end.
-[[nodiscard]] std::string to_rfc3339(WallTime time);
-/// Any RFC 3339 time with zone, digits below the microsecond cut off; empty if `text` is not one.
-[[nodiscard]] std::optional<WallTime> from_rfc3339(std::string_view text);
 
 /// A new identifier "prefix_" + 26 characters that sort by `now` (48 bits of milliseconds, 80 random bits; Crockford
 /// base 32, as ULID). Safe from any thread; the random bits are the kernel's, so no two processes meet either.

@@ -11,7 +11,6 @@ namespace fusebox::middleware {
 
 inline constexpr std::size_t max_json_depth = 64;
 
-[[nodiscard]] bool is_valid_utf8(std::string_view text) noexcept;
 /// Deepest nesting of arrays and objects; brackets inside strings do not count. Of malformed text, some number.
 [[nodiscard]] std::size_t json_depth(std::string_view text) noexcept;
 

@@ -1,4 +1,4 @@
-// ASCII as protocols and configuration files treat it: letters without case, surrounding white space, control characters.
+// ASCII as protocols and configuration files treat it: classes of characters, letters without case, white space around.
 // No function here looks at the locale, and none touches a byte above 0x7f.
 #pragma once
 
@@ -6,6 +6,15 @@
 #include <string_view>
 
 namespace fusebox::text {
+
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+[[nodiscard]] constexpr bool is_letter_or_digit(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c);
+}
+
+/// U+0000 … U+001F and U+007F, with which a value could forge a line, a header or what a terminal shows.
+[[nodiscard]] constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 /// 'A' … 'Z' as 'a' … 'z', every other character as it is.
 [[nodiscard]] constexpr char lower(char c) noexcept {
@@ -25,8 +34,5 @@ namespace fusebox::text {
     if (begin == std::string_view::npos) return {};
     return text.substr(begin, text.find_last_not_of(white_space) - begin + 1);
 }
-
-/// U+0000 … U+001F and U+007F, with which a value could forge a line, a header or what a terminal shows.
-[[nodiscard]] constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 }  // namespace fusebox::text
