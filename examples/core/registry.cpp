@@ -2,6 +2,7 @@
 #include <expected>
 #include <fusebox/registry/registry.hpp>
 #include <fusebox/registry/with_circuit_breaker.hpp>
+#include <fusebox/text/duration.hpp>
 #include <iostream>
 #include <string>
 
@@ -32,7 +33,7 @@ int main() {
     const auto search = registry.get_or_create("search");
     std::cout << "the same: " << (registry.get_or_create("search") == search ? "yes" : "no") << '\n';
     std::cout << "payments opens after " << payments->config().consecutive_failure_threshold << " failures, for "
-              << fusebox::format_duration(payments->config().open_timeout) << '\n';
+              << fusebox::text::format_duration(payments->config().open_timeout) << '\n';
 
     (void)payments->call([] { return "paid"; });
     // Or in one line, where the call is not on a hot path.

@@ -1,10 +1,11 @@
 #include "breaker_entry.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include <fusebox/text/ascii.hpp>
 
 #include "entry_keys.hpp"
 
@@ -46,25 +47,9 @@ void reject_doubles(const BreakerEntry& entry, std::vector<ConfigMistake>& mista
 }  // namespace
 
 std::string path_part(std::string_view name) {
-    const auto is_bare = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    };
+    const auto is_bare = [](char c) { return text::is_letter_or_digit(c) || c == '_' || c == '-'; };
     if (!name.empty() && std::ranges::all_of(name, is_bare)) return std::string{name};
     return fmt::format("\"{}\"", name);
-}
-
-std::size_t spelling_distance(std::string_view left, std::string_view right) {
-    std::vector<std::size_t> row(right.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < left.size(); ++i) {
-        std::size_t diagonal = row[0]++;
-        for (std::size_t j = 0; j < right.size(); ++j) {
-            const auto replaced = diagonal + (left[i] == right[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-        }
-    }
-    return row.back();
 }
 
 BreakerEntry read_breaker_entry(const toml::table& table, std::string path, std::vector<ConfigMistake>& mistakes) {

@@ -45,23 +45,4 @@ struct BreakerEntry {
 /// `name` as one part of a dotted path, quoted where TOML would quote it.
 [[nodiscard]] std::string path_part(std::string_view name);
 
-/// "; did you mean `x`?" with the candidate closest to `text`, or nothing when none is close.
-template <class Names>
-[[nodiscard]] std::string suggestion(std::string_view text, const Names& candidates);
-[[nodiscard]] std::size_t spelling_distance(std::string_view left, std::string_view right);
-
-template <class Names>
-std::string suggestion(std::string_view text, const Names& candidates) {
-    std::string_view best;
-    // A third of the letters may differ: `open_timout` finds `open_timeout`, `timeout` does not.
-    std::size_t nearest = std::max<std::size_t>(1, text.size() / 3) + 1;
-    for (const std::string_view candidate : candidates) {
-        if (const auto distance = spelling_distance(text, candidate); distance < nearest) {
-            nearest = distance;
-            best = candidate;
-        }
-    }
-    return best.empty() ? std::string{} : "; did you mean `" + std::string{best} + "`?";
-}
-
 }  // namespace fusebox

@@ -7,6 +7,7 @@
 
 #include <fusebox/core/presets.hpp>
 #include <fusebox/registry/breaker_set.hpp>
+#include <fusebox/text/suggestion.hpp>
 
 #include "breaker_entry.hpp"
 
@@ -109,9 +110,9 @@ void BreakerSet::Entries::check_inheritance(std::vector<ConfigMistake>& mistakes
             continue;
         }
         if (!find(parent)) {
-            mistakes.push_back(
-                {line, written,
-                 fmt::format("is \"{}\", must be the name of another entry{}", parent, suggestion(parent, names))});
+            mistakes.push_back({line, written,
+                                fmt::format("is \"{}\", must be the name of another entry{}", parent,
+                                            text::did_you_mean(parent, names))});
             continue;
         }
         std::string way = name;

@@ -6,6 +6,10 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/duration.hpp>
+#include <fusebox/text/suggestion.hpp>
+#include <fusebox/text/utf8.hpp>
+
 namespace fusebox {
 namespace {
 
@@ -13,10 +17,8 @@ namespace {
 std::string shown(const toml::node& node) {
     if (const auto* text = node.as_string()) {
         const auto& value = text->get();
-        std::size_t most = 60;
-        if (value.size() <= most) return fmt::format("\"{}\"", value);
-        while ((static_cast<unsigned char>(value[most]) & 0xc0) == 0x80) --most;  // not within a code point
-        return fmt::format("\"{}…\"", value.substr(0, most));
+        constexpr std::size_t most = 60;
+        return fmt::format("\"{}{}\"", text::cut(value, most), value.size() > most ? "…" : "");
     }
     if (const auto* number = node.as_integer()) return std::to_string(number->get());
     if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
@@ -65,7 +67,7 @@ std::optional<std::string_view> ConfigValue::text() const {
 
 std::optional<Duration> ConfigValue::duration(std::string_view wanted) const {
     if (const auto value = text()) {
-        if (const auto parsed = parse_duration(*value)) return parsed;
+        if (const auto parsed = text::parse_duration(*value)) return parsed;
     }
     reject(wanted);
     return std::nullopt;
@@ -90,7 +92,7 @@ void read_keys(const toml::table& table, std::string_view path, std::span<const 
         std::vector<std::string_view> names;
         for (const auto& candidate : keys) names.push_back(candidate.name);
         mistakes.push_back({key.source().begin.line, fmt::format("{}.{}", path, path_part(key.str())),
-                            "is not a known key" + suggestion(key.str(), names)});
+                            "is not a known key" + text::did_you_mean(key.str(), names)});
     }
     for (const auto& key : keys) {
         const auto found = table.find(key.name);

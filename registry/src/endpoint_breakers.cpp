@@ -17,6 +17,8 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/duration.hpp>
+
 #include "lookup/name_table.hpp"
 #include "lookup/striped_mutex.hpp"
 #include "registry_impl.hpp"
@@ -39,7 +41,7 @@ EndpointBreakersOptions checked(EndpointBreakersOptions options) {
         mistake(fmt::format("cap is {}, must be from 1 to {}", options.cap, largest_cap));
     }
     if (options.idle_timeout <= Duration::zero()) {
-        mistake(fmt::format("idle_timeout is {}, must be greater than 0", format_duration(options.idle_timeout)));
+        mistake(fmt::format("idle_timeout is {}, must be greater than 0", text::format_duration(options.idle_timeout)));
     }
     if (!mistakes.empty()) throw std::invalid_argument{"endpoint breakers: " + mistakes};
     if (auto errors = validate(options.config); !errors.empty()) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <fusebox/core/presets.hpp>
+#include <fusebox/text/suggestion.hpp>
 
 namespace fusebox {
 namespace {
@@ -183,7 +184,7 @@ void preset_name(const ConfigValue& value) {
         value.entry().preset = value.reference(std::string{*name});
     } else {
         value.reject(fmt::format("one of the presets {}{}", fmt::join(names, ", "),
-                                 name ? suggestion(*name, names) : std::string{}));
+                                 name ? text::did_you_mean(*name, {names.begin(), names.end()}) : std::string{}));
     }
 }
 

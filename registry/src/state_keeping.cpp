@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/duration.hpp>
+
 #include "registry_impl.hpp"
 #include "state_saver.hpp"
 
@@ -49,7 +51,8 @@ void Registry::Impl::restore(const std::shared_ptr<CircuitBreaker>& breaker, con
 void Registry::Impl::keep_state(std::shared_ptr<StateStore> store, Duration interval) {
     if (interval <= Duration::zero() || interval > longest_interval) {
         throw std::invalid_argument{fmt::format("keep_state: interval is {}, must be greater than 0 and at most {}",
-                                                format_duration(interval), format_duration(longest_interval))};
+                                                text::format_duration(interval),
+                                                text::format_duration(longest_interval))};
     }
     // The store before is written a last time before this one is read: they may be the same.
     stop_keeping();

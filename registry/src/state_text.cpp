@@ -10,8 +10,7 @@
 
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/registry/state_store.hpp>
-
-#include "utf8.hpp"
+#include <fusebox/text/utf8.hpp>
 
 namespace fusebox {
 namespace {
@@ -42,7 +41,7 @@ constexpr std::array outcomes{Outcome::success, Outcome::failure, Outcome::timeo
 
 /// JSON is UTF-8; what is not stands as an array of its bytes.
 Json text_json(std::string_view text) {
-    if (detail::is_utf8(text)) return text;
+    if (text::is_utf8(text)) return text;
     Json bytes = Json::array();
     for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
     return bytes;

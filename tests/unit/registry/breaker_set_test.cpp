@@ -253,14 +253,14 @@ TEST_CASE("R62: an unknown key is a mistake, with a suggestion where one is clos
     auto mistake = mistake_in("open_timout = '5s'");
     CHECK(mistake.line == 2);
     CHECK(mistake.field == "breakers.x.open_timout");
-    CHECK(mistake.message == "is not a known key; did you mean `open_timeout`?");
+    CHECK(mistake.message == "is not a known key; did you mean 'open_timeout'?");
     CHECK(mistake_in("zebra = 1").message == "is not a known key");
     mistake = mistake_in("backoff = { kind = 'linear', jiter = 0.1 }");
     CHECK(mistake.field == "breakers.x.backoff.jiter");
-    CHECK(mistake.message == "is not a known key; did you mean `jitter`?");
+    CHECK(mistake.message == "is not a known key; did you mean 'jitter'?");
     CHECK(mistake_in("half_open_mode = { min_probes = 3 }").field == "breakers.x.half_open_mode.min_probes");
     CHECK(mistake_in("window = { duration = '60s', slice = 3 }").field == "breakers.x.window.slice");
-    CHECK(mistake_in("preset = 'databse'").message.ends_with("did you mean `database`?"));
+    CHECK(mistake_in("preset = 'databse'").message.ends_with("did you mean 'database'?"));
     CHECK(mistake_in("'open timeout' = 3").field == "breakers.x.\"open timeout\"");
 }
 
@@ -408,7 +408,7 @@ TEST_CASE("R62: inheritance that leads nowhere or in a circle is a mistake") {
     auto mistakes = bad("[breakers.store]\n[breakers.x]\ninherits = 'stor'");
     REQUIRE(mistakes.size() == 1);
     CHECK(describe(mistakes[0], "f") ==
-          "f:3: breakers.x.inherits: is \"stor\", must be the name of another entry; did you mean `store`?");
+          "f:3: breakers.x.inherits: is \"stor\", must be the name of another entry; did you mean 'store'?");
 
     mistakes = bad("[breakers.a]\ninherits = 'b'\n[breakers.b]\ninherits = 'c'\n[breakers.c]\ninherits = 'a'");
     REQUIRE(mistakes.size() == 3);

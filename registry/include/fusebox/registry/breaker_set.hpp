@@ -59,10 +59,4 @@ private:
 /// Every field of `config` by the name that files use, with its value for people: {"open_timeout", "30s"}.
 [[nodiscard]] std::vector<std::pair<std::string_view, std::string>> config_fields(const CircuitBreakerConfig& config);
 
-/// Durations as files spell them: "250ms", "30s", "2m", "1.5h"; a whole or decimal number with one unit
-/// (ns us ms s m h d). Empty for anything else and for what `Duration` cannot hold; parts of a nanosecond are dropped.
-[[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
-/// The shortest exact form: "1.5s", "30s", "2m".
-[[nodiscard]] std::string format_duration(Duration duration);
-
 }  // namespace fusebox
