@@ -5,6 +5,7 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
     fusebox::bench::add_baseline_rows();
+    fusebox::bench::add_part_rows();
     fusebox::bench::add_breaker_rows();
     fusebox::bench::add_coroutine_rows();
     fusebox::bench::add_policy_rows();

@@ -3,6 +3,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fusebox/registry/prometheus.hpp>
 #include <fusebox/registry/registry.hpp>
@@ -40,6 +41,17 @@ void add_registry_rows() {
     add_rows(
         "lookup/10000", [] { return std::make_unique<Named>(std::size_t{10'000}); },
         [](Named& named, std::size_t step) { benchmark::DoNotOptimize(named.registry.get(named.name(step))); });
+    // The parts of a scrape: the same families made once more, by a copy.
+    add_rows(
+        "parts/families",
+        [] {
+            const Named named{1'000};
+            return std::make_unique<std::vector<prometheus::MetricFamily>>(
+                RegistryCollectable{named.registry}.Collect());
+        },
+        [](const std::vector<prometheus::MetricFamily>& families, std::size_t) {
+            benchmark::DoNotOptimize(std::vector<prometheus::MetricFamily>{families});
+        });
     add_rows(
         "scrape/1000", [] { return std::make_unique<Named>(std::size_t{1'000}); },
         [](Named& named, std::size_t) { benchmark::DoNotOptimize(RegistryCollectable{named.registry}.Collect()); });

@@ -80,6 +80,7 @@ void add_rows(const std::string& name, Make make, Operation operation) {
 
 /// The rows of each file.
 void add_baseline_rows();
+void add_part_rows();
 void add_breaker_rows();
 void add_coroutine_rows();
 void add_policy_rows();
