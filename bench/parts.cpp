@@ -37,7 +37,7 @@ struct alignas(64) Read {
 // What the end of a call writes, and what lies beside it.
 struct alignas(64) Written {
     std::atomic<std::uint64_t> cell{};
-    std::atomic<std::uint64_t> sum{};
+    std::atomic<std::uint64_t> rejections{};
     std::atomic<std::uint64_t> run{};
     std::atomic<std::uint64_t> countdown{};
 };
@@ -81,9 +81,9 @@ void look(const Read& read) {
 }
 
 // One compare-and-swap that succeeds, and the loads that a success needs beside it.
-void count_success(Written& written) {
+void count_success(Written& written, std::uint64_t add) {
     auto cell = written.cell.load(order);
-    written.cell.compare_exchange_strong(cell, cell + 1, order);
+    written.cell.compare_exchange_strong(cell, cell + add, order);
     benchmark::DoNotOptimize(written.run.load(order));
     benchmark::DoNotOptimize(written.countdown.load(order));
 }
@@ -119,16 +119,16 @@ void add_part_rows() {
     add_rows("parts/timed", std::make_unique<Call>, [](Call& call, std::size_t step) {
         auto& written = call.written[thread_of(step)];
         look(call.read);
-        benchmark::DoNotOptimize(read_clock(call.by_counter));
+        const auto began = read_clock(call.by_counter);
+        benchmark::ClobberMemory();  // the operation
         const auto ended = read_clock(call.by_counter);
         look(call.read);
-        count_success(written);
-        written.sum.fetch_add(ended, order);
+        count_success(written, ended - began);
     });
     add_rows("parts/untimed", std::make_unique<Call>, [](Call& call, std::size_t step) {
         look(call.read);
         look(call.read);
-        count_success(call.written[thread_of(step)]);
+        count_success(call.written[thread_of(step)], 1);
     });
     add_rows("parts/failure", std::make_unique<Call>, [](Call& call, std::size_t step) {
         auto& guarded = call.guarded[thread_of(step)];
@@ -137,7 +137,7 @@ void add_part_rows() {
         const auto ended = read_clock(call.by_counter);
         const std::scoped_lock lock{guarded.mutex};
         guarded.count += ended;
-        count_success(call.written[thread_of(step)]);  // the run of failures is written by compare-and-swap, too
+        count_success(call.written[thread_of(step)], 1);  // the run of failures is written by compare-and-swap, too
     });
     add_rows("parts/rejection", std::make_unique<Call>, [](Call& call, std::size_t step) {
         look(call.read);
@@ -146,7 +146,7 @@ void add_part_rows() {
         timespec time;
         clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
         benchmark::DoNotOptimize(time.tv_nsec);
-        call.written[thread_of(step)].sum.fetch_add(1, order);
+        call.written[thread_of(step)].rejections.fetch_add(1, order);
     });
     add_rows("parts/load", std::make_unique<Call>, [](Call& call, std::size_t) {
         benchmark::DoNotOptimize(call.read.word.load(std::memory_order_acquire));  // pairs with nothing: a load's cost
