@@ -47,6 +47,16 @@ void add_baseline_rows() {
         // relaxed: orders nothing, that is what is measured.
         shared.count.fetch_add(1, std::memory_order_relaxed);
     });
+    add_rows("baseline/cycles100", std::make_unique<Nothing>, [](Nothing&, std::size_t step) {
+        // A multiplication takes 3 cycles on the x86 and Arm processors of these years, and each waits for the one before.
+        constexpr int multiplications = 33;
+        auto product = step;
+        for (int i = 0; i < multiplications; ++i) {
+            product *= 0x9E37'79B9'7F4A'7C15U;
+            asm volatile("" : "+r"(product));  // the next one cannot be joined with this one
+        }
+        benchmark::DoNotOptimize(product);
+    });
     add_rows("baseline/mutex", std::make_unique<Guarded>, [](Guarded& guarded, std::size_t) {
         const std::scoped_lock lock{guarded.mutex};
         benchmark::DoNotOptimize(++guarded.count);

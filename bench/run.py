@@ -135,7 +135,7 @@ def main():
     if os.getloadavg()[0] > 0.5:
         print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): figures will be too high.", file=sys.stderr)
     if options.guard:
-        rows = "|".join(sorted({f"^{name}/threads" for name, _, _ in report.GUARD} | {"^parts/"}))
+        rows = "|".join(sorted({f"^{name}/threads" for name, _, _ in report.GUARD} | {"^parts/", f"^{report.CYCLES}/"}))
         found = {}
         # On a busy machine it takes luck that both threads of a row run at once for a whole repetition.
         for _ in range(3):

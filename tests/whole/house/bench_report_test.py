@@ -16,6 +16,7 @@ import run  # noqa: E402
 def promised(machine=1.0):
     """Repetitions of a run in which every guarded row is well within its bound, on a machine `machine` times as slow."""
     ns = {(bound.of, threads): 20 + place for place, (_, threads, bound) in enumerate(report.GUARD)}
+    ns[report.CYCLES, 1] = 25
     for name, threads, bound in report.GUARD:
         ns[name, threads] = 0.5 * bound.limit(ns, threads)
     return {key: [(machine * value, 0.0)] * 3 for key, value in ns.items()}
@@ -49,7 +50,7 @@ class GuardTest(unittest.TestCase):
         self.assertIn("state: was not measured", report.core_table(found)[1])
         found = promised()
         del found[report.LOAD, 1]
-        self.assertEqual(self.broken(found), ["state at 1 thread: parts/load was not measured"])
+        self.assertEqual(self.broken(found), ["state at 1 thread: what it is held to, parts/load + 1 cycle, was not measured"])
 
     def test_dear_parts_are_not_a_slow_breaker(self):
         # A processor on which a locked instruction costs much: the parts and the operation are dearer by the same.
@@ -58,7 +59,7 @@ class GuardTest(unittest.TestCase):
             found[row] = [(ns + 15, count) for ns, count in found[row]]
         self.assertEqual(self.broken(found), [])
         found["call_success/timed", 1] = [(3 * ns, count) for ns, count in found["call_success/timed", 1]]
-        self.assertIn("× parts/timed", self.broken(found)[0])
+        self.assertIn("(parts/timed + 45 cycles)", self.broken(found)[0])
 
     def test_an_allocation_is_caught(self):
         found = promised()
@@ -97,16 +98,18 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual(found, {("state", 2): [(1.0, 0.0)]})
 
     def test_what_is_not_as_promised_is_named_with_both_figures(self):
-        found = {(report.TSC, 1): [(20.0, 0.0)], (report.TIMED, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
+        found = {(report.TIMED, 1): [(20.0, 0.0)], (report.CYCLES, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
                  ("call_success/timed", 2): [(20.0, 0.25)]}
         _, broken = report.core_table(found, partial=True)
-        self.assertEqual(broken, ["call_success/timed at 1 thread: 40.0 ns, must be ≤ 27.0 ns (1.35 × parts/timed)",
+        self.assertEqual(broken, ["call_success/timed at 1 thread: 40.0 ns, must be ≤ 27.0 ns (parts/timed + 35 cycles)",
                                   "call_success/timed: 0.25 allocations per operation, must be 0"])
 
     def test_a_bound_goes_by_the_row_with_as_many_threads(self):
         ns = {(report.TIMED, 1): 30.0, (report.TIMED, 2): 16.0}
         self.assertEqual([report.Bound(1.5, report.TIMED).limit(ns, threads) for threads in (1, 2)], [45, 24])
         self.assertIsNone(report.Bound(1.5, report.LOAD).limit(ns, 1))
+        self.assertIsNone(report.Bound(1, report.TIMED, 40).limit(ns, 1))
+        self.assertEqual(report.Bound(1, report.TIMED, 40).limit({**ns, (report.CYCLES, 1): 25.0}, 2), 26)
         self.assertEqual(report.Bound(9, "ns").limit(ns, 2), 9)
 
     def test_the_interval_of_a_median_is_by_ranks(self):
