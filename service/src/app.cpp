@@ -14,8 +14,8 @@
 #include <fusebox/notifications/webhook_sender.hpp>
 #include <fusebox/storage/circuit_breaker_store.hpp>
 #include <fusebox/storage/open_store.hpp>
-#include <fusebox/text/rfc3339.hpp>
 
+#include "event_log.hpp"
 #include "logging.hpp"
 
 namespace fusebox::service {
@@ -40,73 +40,6 @@ std::shared_ptr<incidents::NotificationSender> make_sender(const DestinationConf
     return std::make_shared<notifications::WebhookSender>(settings);
 }
 
-Level level_of(const notifications::DeliveryEvent& event) {
-    using enum notifications::DeliveryEvent::Kind;
-    switch (event.kind) {
-        case delivered:
-        case store_recovered:
-            return Level::info;
-        case deferred:
-            return Level::debug;
-        case retry:
-        case fallback:
-            return Level::warning;
-        case dead:
-        case destination_disabled:
-        case store_failing:
-            return Level::error;
-    }
-    return Level::error;
-}
-
-void log_delivery(const notifications::DeliveryEvent& event) {
-    const auto level = level_of(event);
-    if (!log_enabled(level)) return;
-    const std::string error_class = event.error ? event.error->error_class : "";
-    const std::string message = event.error ? event.error->message : event.message;
-    const std::string next = event.next_attempt_at ? text::to_rfc3339(*event.next_attempt_at) : "";
-    // Empty fields say nothing, so each kind gets those that it has.
-    const auto name = fmt::format("delivery_{}", notifications::to_string(event.kind));
-    if (event.notification_id.empty()) {
-        log(level, name, {{"destination", event.destination}, {"reason", message}});
-    } else if (event.kind == notifications::DeliveryEvent::Kind::delivered) {
-        log(level, name,
-            {{"destination", event.destination},
-             {"notification", event.notification_id},
-             {"incident", event.incident_id},
-             {"type", event.notification_kind},
-             {"attempt", event.attempt}});
-    } else if (event.kind == notifications::DeliveryEvent::Kind::fallback) {
-        log(level, name,
-            {{"destination", event.destination},
-             {"notification", event.notification_id},
-             {"incident", event.incident_id},
-             {"fallback", event.fallback_destination}});
-    } else {
-        log(level, name,
-            {{"destination", event.destination},
-             {"notification", event.notification_id},
-             {"incident", event.incident_id},
-             {"attempt", event.attempt},
-             {"class", error_class},
-             {"reason", message},
-             {"next_attempt", next}});
-    }
-}
-
-void log_transition(const CircuitBreaker& breaker, const TransitionReport& report, const char* event) {
-    const auto level = report.to == State::open || report.to == State::forced_open ? Level::warning : Level::info;
-    log(level, event,
-        {{"name", breaker.name()},
-         {"from", to_string(report.from)},
-         {"to", to_string(report.to)},
-         {"reason", to_string(report.reason)},
-         {"description", describe(report)},
-         {"sequence", report.sequence},
-         {"actor", report.actor},
-         {"note", report.note}});
-}
-
 }  // namespace
 
 App::App(ServiceConfig config) : config_(std::move(config)) {}
@@ -114,41 +47,15 @@ App::App(ServiceConfig config) : config_(std::move(config)) {}
 App::~App() { stop(std::chrono::seconds{0}); }
 
 void App::log_breakers() {
-    subscriptions_.push_back(registry_.subscribe_breakers([](const CircuitBreaker& breaker, const BreakerEvent& event) {
-        if (const auto* moved = std::get_if<StateTransitionEvent>(&event)) {
-            log_transition(breaker, moved->report, "breaker_transition");
-        } else if (const auto* would = std::get_if<WouldHaveTrippedEvent>(&event)) {
-            log_transition(breaker, would->report, "breaker_would_have_tripped");
-        } else if (const auto* changed = std::get_if<ConfigChangedEvent>(&event)) {
-            log(Level::info, "breaker_reconfigured",
-                {{"name", breaker.name()}, {"version", changed->config_version}, {"actor", changed->actor}});
-        }
-    }));
-    subscriptions_.push_back(registry_.subscribe([](const RegistryEvent& event) {
-        if (const auto* conflict = std::get_if<ConfigConflictEvent>(&event)) {
-            log(Level::warning, "breaker_config_conflict", {{"name", conflict->name}, {"detail", conflict->detail}});
-        } else if (const auto* back = std::get_if<BreakerRestoredEvent>(&event)) {
-            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(back->restored.time_left);
-            log(Level::info, "breaker_restored",
-                {{"name", back->breaker->name()},
-                 {"saved", to_string(back->restored.saved)},
-                 {"state", to_string(back->restored.state)},
-                 {"ms_left", left.count()}});
-        } else if (const auto* unread = std::get_if<StateLoadFailedEvent>(&event)) {
-            log(Level::error, "breaker_state_load_failed", {{"reason", unread->message}});
-        } else if (const auto* unsaved = std::get_if<StateSaveFailedEvent>(&event)) {
-            log(Level::error, "breaker_state_save_failed", {{"reason", unsaved->message}});
-        } else if (std::holds_alternative<StateSaveRecoveredEvent>(event)) {
-            log(Level::info, "breaker_state_saved_again");
-        }
-    }));
+    subscriptions_.push_back(registry_.subscribe_breakers(log_breaker_event));
+    subscriptions_.push_back(registry_.subscribe(log_registry_event));
 }
 
 std::vector<notifications::DestinationSettings> App::destinations(const ServiceConfig& config) {
     std::vector<notifications::DestinationSettings> result;
     for (const auto& destination : config.destinations) {
         auto& made = senders_[destination.name];
-        // Senders hold the send timeout, so a new one makes new senders.
+        // A sender holds the send timeout: a new timeout needs a new sender.
         if (!made.sender || made.destination != destination || made.send_timeout != config.delivery.send_timeout) {
             made = {.destination = destination,
                     .send_timeout = config.delivery.send_timeout,
@@ -172,20 +79,13 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
 
 void App::on_change(const incidents::Change& change) {
     metrics_.count_change(change.kind);
-    const auto& incident = change.incident;
-    const bool is_repeat = change.kind == incidents::ChangeKind::updated;
-    log(is_repeat ? Level::debug : Level::info, "incident",
-        {{"change", incidents::to_string(change.kind)},
-         {"id", incident.id},
-         {"state", incidents::to_string(incident.state)},
-         {"severity", incidents::to_string(incident.severity)},
-         {"title", incident.title}});
+    log_change(change);
     dispatcher_->notify_all();
 }
 
 void App::on_delivery(const notifications::DeliveryEvent& event) {
     if (event.kind == notifications::DeliveryEvent::Kind::delivered) {
-        // What a log destination was given stands in the log already.
+        // A notification that a log destination took stands in the log already.
         const std::lock_guard lock{mutex_};
         const auto destination = std::ranges::find(config_.destinations, event.destination, &DestinationConfig::name);
         if (destination != config_.destinations.end() && destination->type == DestinationType::log) return;
@@ -248,7 +148,7 @@ std::expected<ListenAddress, std::string> App::start() {
     configure_log(config_.log);
     log_breakers();
     registry_.load(config_.breakers);
-    // Before any breaker is made, so that each goes on where it was.
+    // The saved state must be known before a breaker is made, so that each breaker goes on where it was.
     if (const auto& file = config_.server.breaker_state; !file.empty()) {
         registry_.keep_state(std::make_shared<FileStateStore>(file));
     }
@@ -276,14 +176,7 @@ std::expected<ListenAddress, std::string> App::start() {
     server.on_exchange = [this](const middleware::Request& request, const middleware::Response& response,
                                 Duration took) {
         metrics_.count_response(response.status);
-        const auto level = response.status >= 500 ? Level::warning : Level::debug;
-        if (!log_enabled(level)) return;
-        log(level, "request",
-            {{"method", request.method},
-             {"path", request.path},
-             {"status", response.status},
-             {"peer", request.remote_address},
-             {"took_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
+        log_request(request, response, took);
     };
     server.on_exception = [](const middleware::Request& request, std::string_view what) {
         log(Level::error, "request_failed", {{"method", request.method}, {"path", request.path}, {"what", what}});
@@ -311,7 +204,7 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
     std::vector<notifications::DestinationSettings> wanted;
     try {
         wanted = destinations(config);
-        // New destinations before new routes, so that no route leads to a destination that is not there yet.
+        // Destinations are replaced before routes, so that no route leads to a destination that does not exist yet.
         dispatcher_->update(wanted);
     } catch (const std::invalid_argument& error) {
         return std::unexpected(error.what());
@@ -330,7 +223,7 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
 }
 
 void App::stop(std::chrono::seconds grace) {
-    // Side by side: requests finish while sends do.
+    // The server stops on a thread of its own, so that requests and sends finish at the same time.
     std::thread server{[&] {
         if (server_) server_->stop();
     }};
@@ -340,7 +233,7 @@ void App::stop(std::chrono::seconds grace) {
     dispatcher_.reset();
     incident_service_.reset();
     store_.reset();
-    registry_.keep_state(nullptr);  // saves a last time
+    registry_.keep_state(nullptr);  // saves the states a last time
     subscriptions_.clear();
 }
 

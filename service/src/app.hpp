@@ -1,4 +1,4 @@
-// incidentd put together: store, breakers, dispatcher, API and server.
+// App puts incidentd together: store, breakers, dispatcher, API and server.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,7 @@
 
 namespace fusebox::service {
 
-/// Life: construct, `start`, `reload` as often as wanted, `stop`; from one thread.
+/// The running incidentd. Its life is: construct, `start`, `reload` as often as wanted, `stop`; all from one thread.
 class App {
 public:
     explicit App(ServiceConfig config);
@@ -29,11 +29,13 @@ public:
     App& operator=(const App&) = delete;
     ~App();
 
-    /// Opens the store, begins to deliver and to listen. The address that was bound, or one sentence about why not.
+    /// Opens the store, begins to deliver and to listen. Returns the address that was bound, or one sentence that says
+    /// why `start` failed.
     std::expected<ListenAddress, std::string> start();
 
-    /// Takes over destinations, routes, rules, breakers, tokens and the log's form. What cannot change while it runs is
-    /// kept as it was; the answer names those fields. An error: nothing was changed.
+    /// Replaces destinations, routes, rules, breakers, tokens and the form of the log. Fields that cannot change while
+    /// incidentd runs keep their value; the names of those whose new value differs are returned. After an error nothing
+    /// has changed.
     std::expected<std::vector<std::string>, std::string> reload(ServiceConfig config);
 
     [[nodiscard]] ServiceMetrics& metrics() noexcept { return metrics_; }
@@ -50,19 +52,20 @@ private:
     void on_delivery(const notifications::DeliveryEvent& event);
     void log_breakers();
 
-    std::mutex
-        mutex_;  // guards config_ against other threads, which read tokens and destinations; only reload writes it
+    // Guards config_. Only reload writes config_; other threads read tokens and destinations from it.
+    std::mutex mutex_;
     ServiceConfig config_;
     ServiceMetrics metrics_;
     Registry registry_;
     std::vector<Subscription> subscriptions_;
     std::shared_ptr<storage::Store> store_;
     struct MadeSender {
-        DestinationConfig destination;  // what it was made from
+        DestinationConfig destination;  // the sender was made from this and the timeout
         Duration send_timeout{};
         std::shared_ptr<incidents::NotificationSender> sender;
     };
-    std::map<std::string, MadeSender> senders_;  // by destination; what did not change is kept on reload
+    std::map<std::string, MadeSender>
+        senders_;  // by destination; a reload keeps the sender of a destination that did not change
     std::unique_ptr<incidents::IncidentService> incident_service_;
     std::unique_ptr<notifications::Dispatcher> dispatcher_;
     std::unique_ptr<middleware::HttpServer> server_;

@@ -1,6 +1,7 @@
 #include "config/table_reader.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -201,6 +202,14 @@ std::optional<Secret> TableReader::secret(const std::string& key, bool required_
         return Secret{std::string{secret}};
     }
     return std::nullopt;
+}
+
+std::string TableReader::readable_file(const std::string& key) {
+    auto name = text(key).value_or("");
+    if (!name.empty() && (!std::ifstream{name} || std::filesystem::is_directory(name))) {
+        mistake(key, fmt::format("cannot read {}", name));
+    }
+    return name;
 }
 
 const toml::table* TableReader::table(const std::string& key) {

@@ -17,20 +17,20 @@
 
 namespace fusebox::service {
 
-/// Where mistakes go and what texts are expanded with.
+/// What all readers of one document share: the variables that texts may name, and the mistakes found so far.
 struct ReadContext {
     Environment environment;
     std::vector<ConfigMistake> mistakes{};
 };
 
-/// Every getter remembers its key, reports a value of the wrong type or range, and then answers as if the key were not
-/// there. `finish` reports the keys that nobody asked for.
+/// Every getter remembers its key and notes a mistake where the value has a wrong type or range; after a mistake the
+/// getter answers as if the key were not there. `finish` notes a mistake for each key that no getter read.
 class TableReader {
 public:
     /// `path` is what precedes the fields in messages: "server.", "destinations[0].".
     TableReader(const toml::table& table, std::string path, ReadContext& context);
 
-    /// With `${NAME}` replaced from the environment; "$${" stands for "${".
+    /// The text, in which `${NAME}` is replaced from the environment and "$${" stands for "${".
     std::optional<std::string> text(const std::string& key);
     std::optional<std::int64_t> integer(const std::string& key, std::int64_t smallest, std::int64_t largest);
     std::optional<double> number(const std::string& key, double smallest, double largest);
@@ -38,17 +38,20 @@ public:
     std::optional<Duration> duration(const std::string& key, Duration smallest, Duration largest);
     /// A string, or an array of strings.
     std::optional<std::vector<std::string>> texts(const std::string& key);
-    /// `key`, `key`_env (the name of a variable) or `key`_file (its content, without surrounding white space); at most one.
-    /// `required_variable`: a variable that is named but not set is a mistake.
+    /// `key`, `key`_env (the name of a variable) or `key`_file (its content, without surrounding white space); at most
+    /// one. `required_variable`: a variable that is named but not set is a mistake.
     std::optional<Secret> secret(const std::string& key, bool required_variable);
+    /// The name of a file that can be read now; empty without the key.
+    std::string readable_file(const std::string& key);
     const toml::table* table(const std::string& key);
     /// The tables of an array of tables, with their readers' paths.
     std::vector<std::pair<const toml::table*, std::string>> tables(const std::string& key);
-    /// A key that a later version will know.
+    /// Notes a mistake where the key is given: this version does not support `what`.
     void not_supported(const std::string& key, const std::string& what);
-    /// Read by somebody else.
+    /// Accepts the key without a look at its value: other code reads it.
     void skip(const std::string& key);
 
+    /// Notes a mistake at the line of the key.
     void mistake(const std::string& key, std::string message);
     void finish();
 

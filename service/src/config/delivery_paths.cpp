@@ -1,0 +1,190 @@
+#include "config/delivery_paths.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include <fusebox/notifications/webhook_signature.hpp>
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/suggestion.hpp>
+namespace fusebox::service {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration a_day = 24h;
+
+bool is_name(std::string_view name) {
+    constexpr std::size_t longest = 64;
+    return !name.empty() && name.size() <= longest && std::ranges::all_of(name, [](char c) {
+        return text::is_letter_or_digit(c) || c == '-' || c == '_' || c == '.';
+    });
+}
+
+void read_webhook(TableReader& reader, DestinationConfig& destination) {
+    const auto url = reader.text("url");
+    if (!url && !reader.raw().contains("url")) reader.mistake("url", "is needed for a webhook");
+    if (url) {
+        const auto scheme = url->find("://");
+        const auto name = url->substr(0, scheme == std::string::npos ? 0 : scheme);
+        const bool host = scheme != std::string::npos && url->size() > scheme + 3 && (*url)[scheme + 3] != '/';
+        // The message does not quote the URL: its path is a secret.
+        if ((name != "http" && name != "https") || !host) reader.mistake("url", "must be an http or https URL");
+        if (std::ranges::any_of(*url, [](char c) { return c == ' ' || text::is_control(c); })) {
+            reader.mistake("url", "must not hold spaces or control characters");
+        }
+        destination.url = Secret{*url};
+    }
+    if (const auto secrets = reader.secret("secret", true)) {
+        std::istringstream words{secrets->reveal()};
+        for (std::string word; words >> word;) {
+            if (const auto parsed = notifications::WebhookSecret::parse(word); !parsed) {
+                const bool from_variable = reader.raw().contains("secret_env");
+                const bool from_file = reader.raw().contains("secret_file");
+                reader.mistake(from_variable ? "secret_env" : from_file ? "secret_file" : "secret", parsed.error());
+            }
+            destination.secrets.emplace_back(word);
+        }
+    }
+    destination.allow_private_addresses = reader.boolean("allow_private_addresses").value_or(false);
+    destination.ca_file = reader.readable_file("ca_file");
+}
+
+DestinationConfig read_destination(const toml::table& table, const std::string& path, ReadContext& context) {
+    TableReader reader{table, path, context};
+    DestinationConfig destination;
+    destination.name = reader.text("name").value_or("");
+    if (!is_name(destination.name) && (destination.name.empty() ? !table.contains("name") : true)) {
+        reader.mistake("name", "is needed: 1 to 64 letters, digits, '-', '_' or '.'");
+    }
+    bool known_type = true;
+    const auto type = reader.text("type");
+    if (type == "webhook") {
+        destination.type = DestinationType::webhook;
+        read_webhook(reader, destination);
+    } else if (type == "slack" || type == "pagerduty" || type == "email") {
+        reader.mistake("type", fmt::format("'{}' is not supported in this version; webhook and log are", *type));
+        known_type = false;
+    } else if (type != "log") {
+        if (type) {
+            reader.mistake("type", fmt::format("is '{}', must be webhook or log{}", *type,
+                                               text::did_you_mean(*type, {"webhook", "log"})));
+        } else if (!table.contains("type")) {
+            reader.mistake("type", "is needed: webhook or log");
+        }
+        known_type = false;
+    }
+    destination.fallback = reader.text("fallback").value_or("");
+    destination.fallback_after = reader.duration("fallback_after", 0s, a_day).value_or(destination.fallback_after);
+    if (const auto most = reader.integer("max_in_flight", 1, 64))
+        destination.max_in_flight = static_cast<std::size_t>(*most);
+    if (const auto text = reader.text("rate_limit")) {
+        if (const auto limit = notifications::rate_limit_from_string(*text)) {
+            destination.rate_limit = *limit;
+        } else {
+            reader.mistake("rate_limit", limit.error());
+        }
+    }
+    if (known_type) reader.finish();  // every key of a type that is not known would look unknown
+    return destination;
+}
+
+void read_match(const toml::table& table, const std::string& path, ReadContext& context, incidents::Route& route) {
+    TableReader reader{table, path, context};
+    for (const auto& word : reader.texts("severity").value_or(std::vector<std::string>{})) {
+        if (const auto severity = incidents::severity_from_string(word)) {
+            route.severities.push_back(*severity);
+        } else {
+            reader.mistake("severity", fmt::format("holds '{}', must be P0 to P4", word));
+        }
+    }
+    if (const auto* labels = reader.table("labels")) {
+        TableReader values{*labels, path + "labels.", context};
+        for (const auto& [key, node] : *labels) {
+            if (auto value = values.text(std::string{key.str()})) route.labels.emplace(key.str(), std::move(*value));
+        }
+    }
+    route.sources = reader.texts("source").value_or(std::vector<std::string>{});
+    reader.finish();
+}
+
+incidents::Route read_route(const toml::table& table, const std::string& path, ReadContext& context) {
+    TableReader reader{table, path, context};
+    incidents::Route route;
+    if (const auto* match = reader.table("match")) read_match(*match, path + "match.", context, route);
+    const auto to = reader.texts("to");
+    if (!table.contains("to") || (to && to->empty()))
+        reader.mistake("to", "is needed: one or more names of destinations");
+    route.to = to.value_or(std::vector<std::string>{});
+    route.continue_matching = reader.boolean("continue").value_or(false);
+    reader.finish();
+    return route;
+}
+
+}  // namespace
+
+void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig& config) {
+    struct Place {
+        const toml::table* table;
+        std::string path;
+    };
+    std::vector<Place> destination_places;
+    std::vector<std::string> names;
+    for (const auto& [table, path] : root.tables("destinations")) {
+        auto destination = read_destination(*table, path, context);
+        if (!destination.name.empty() && std::ranges::find(names, destination.name) != names.end()) {
+            TableReader{*table, path, context}.mistake("name", fmt::format("'{}' is there already", destination.name));
+        }
+        names.push_back(destination.name);
+        config.destinations.push_back(std::move(destination));
+        destination_places.push_back({table, path});
+    }
+    std::vector<Place> route_places;
+    for (const auto& [table, path] : root.tables("routes")) {
+        config.routing.routes.push_back(read_route(*table, path, context));
+        route_places.push_back({table, path});
+    }
+
+    auto& default_route = config.routing.default_route;
+    if (auto given = root.texts("default_route")) {
+        default_route = std::move(*given);
+    } else if (config.routing.routes.empty() && !config.destinations.empty()) {
+        // Without any routing each destination gets every notification, except destinations that are only a fallback.
+        for (const auto& destination : config.destinations) {
+            const bool stands_in = std::ranges::any_of(
+                config.destinations, [&](const auto& other) { return other.fallback == destination.name; });
+            if (!stands_in) default_route.push_back(destination.name);
+        }
+    } else {
+        default_route = {builtin_log};
+    }
+
+    bool log_is_wanted = false;
+    const auto check = [&](TableReader&& reader, const std::string& key, const std::string& name) {
+        if (name == builtin_log) log_is_wanted = true;
+        if (name.empty() || name == builtin_log || std::ranges::find(names, name) != names.end()) return;
+        reader.mistake(key, fmt::format("there is no destination named '{}'{}", name,
+                                        text::did_you_mean(name, {names.begin(), names.end()})));
+    };
+    for (std::size_t i = 0; i < destination_places.size(); ++i) {
+        const auto& [table, path] = destination_places[i];
+        const auto& destination = config.destinations[i];
+        check(TableReader{*table, path, context}, "fallback", destination.fallback);
+        if (!destination.fallback.empty() && destination.fallback == destination.name) {
+            TableReader{*table, path, context}.mistake("fallback", "must be another destination");
+        }
+    }
+    for (std::size_t i = 0; i < route_places.size(); ++i) {
+        const auto& [table, path] = route_places[i];
+        for (const auto& name : config.routing.routes[i].to) check(TableReader{*table, path, context}, "to", name);
+    }
+    for (const auto& name : default_route) check(TableReader{root.raw(), "", context}, "default_route", name);
+    if (log_is_wanted && std::ranges::find(names, builtin_log) == names.end()) {
+        config.destinations.push_back({.name = builtin_log});
+    }
+    auto& existing = config.routing.existing.emplace();
+    for (const auto& destination : config.destinations) existing.push_back(destination.name);
+}
+
+}  // namespace fusebox::service
