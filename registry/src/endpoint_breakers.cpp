@@ -1,12 +1,15 @@
-// E1. `Impl::mutex_` guards the table of endpoints, the shared breaker and the time of the next search for idle
-//     endpoints. get() holds it shared to find a breaker; whoever makes, evicts or forgets one holds it alone.
+// E1. `EndpointBreakers::Impl::mutex_` guards the table of endpoints, the shared breaker and the time of the next
+//     search for idle endpoints. get() holds it shared to find a breaker; a thread that makes, evicts or forgets a
+//     breaker holds it alone.
 // E2. The registry's lock is taken under `mutex_`, never the other way round: the registry tells of removals by an
 //     event, which it publishes with no lock held.
-// E3. `Use::last` is stored under `mutex_` held shared, by several threads at once, hence through std::atomic_ref. It
-//     is read under `mutex_` held alone only, and then every earlier store is seen (M6 in lookup/striped_mutex.hpp).
+// E3. `Use::last` is stored under `mutex_` held shared, by several threads at once, hence through std::atomic_ref. The
+//     stores are relaxed, because no other data is published with the time. `Use::last` is read only under `mutex_`
+//     held alone; the reader then sees every earlier store (M6 in lookup/striped_mutex.hpp).
 // E4. The table's own copy is the one holder of an endpoint's breaker that `Registry::Impl::take_unused` allows beside
 //     the registry. A further copy can only be made by get(), hence not while an eviction holds `mutex_` alone.
-// E5. Under `mutex_` no breaker is destroyed, no subscription ended and no event published: each may call anybody.
+// E5. Under `mutex_` no breaker is destroyed, no subscription ended and no event published: each of the three may call
+//     foreign code.
 #include <fusebox/registry/endpoint_breakers.hpp>
 
 #include <atomic>
@@ -94,7 +97,7 @@ public:
                 insert(breaker, now);
             } else {
                 breaker = make(shared_name());
-                displaced = std::exchange(shared_, breaker);  // another one, where somebody removed it meanwhile
+                displaced = std::exchange(shared_, breaker);  // not `breaker` where the registry removed it meanwhile
             }
         } catch (...) {
             // The breaker could not be made, but the evicted ones are gone.
@@ -123,8 +126,8 @@ public:
     /// The registry has removed its breaker `name`: the endpoint gets a new one when it is used again.
     void forget(const std::string& name) {
         if (!name.starts_with(options_.prefix)) return;
-        std::shared_ptr<CircuitBreaker> forgotten;  // E5, and the next
-        std::shared_ptr<CircuitBreaker> present;
+        std::shared_ptr<CircuitBreaker> forgotten;  // E5: destroyed after the lock is released
+        std::shared_ptr<CircuitBreaker> present;    // E5
         const std::lock_guard lock{mutex_};
         // Since the removal the registry may have made another breaker of that name, and this table may have that one.
         present = registry_->get(name);
@@ -153,7 +156,7 @@ private:
     std::shared_ptr<CircuitBreaker> find(std::string_view endpoint, TimePoint now) {
         const auto at = endpoints_.find(endpoint);
         if (at == Endpoints::nowhere) return nullptr;
-        // relaxed: orders nothing; the lock makes the store visible to evictions (E3).
+        // relaxed: the lock, not the store, publishes the time to evictions (E3).
         std::atomic_ref{endpoints_.record(at).last}.store(now.time_since_epoch().count(), std::memory_order_relaxed);
         return endpoints_.breaker(at);
     }

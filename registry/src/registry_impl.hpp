@@ -19,12 +19,19 @@
 
 namespace fusebox {
 
-/// Shared with subscriptions, which may outlive the registry. Each group of members is defined in the file it names.
+/// Shared with subscriptions, which may outlive the registry. The comment above each group of members names the file
+/// that defines them.
 ///
-/// Locks, in the order in which a thread takes them: `scrape_mutex`, then `mutex_`, then a breaker's own. No event is
-/// published, no breaker destroyed and no subscription ended while `mutex_` is held: each of these may call anybody,
-/// and whoever is called may come back for `mutex_`. What a change under `mutex_` leaves to be done is therefore
-/// collected in `Events` and `Removed`, and done after the lock is released.
+/// I1  Order of locks: `scrape_mutex`, or the mutex of the state saver (V4 in state_saver.hpp), or that of a table of
+///     endpoints (E2 in endpoint_breakers.cpp); then `mutex_`; then a breaker's own.
+/// I2  No event is published, no breaker destroyed and no subscription ended while `mutex_` is held: each of the three
+///     may call foreign code, and that code may take `mutex_`. So a change under `mutex_` collects its events and what
+///     it removes in `Events` and `Removed`, and publishes and destroys them after the lock is released.
+/// I3  `mutex_` guards the members below it. Held shared it allows reading them, held alone also writing them.
+///     Exceptions: scrapes write with the lock shared (S5 in series_collector.hpp), and look-ups make the handles of
+///     their own core (H1 in lookup/core_handles.hpp).
+/// I4  `listener_errors_` counts what registry listeners threw: publish() adds to it. No other data is published with
+///     the counter.
 class Registry::Impl : public std::enable_shared_from_this<Impl> {
 public:
     using Events = std::vector<RegistryEvent>;
@@ -134,8 +141,8 @@ private:
     Removed take(std::size_t at, Events& events);
 
     const Clock& clock_;
-    std::atomic<std::uint64_t> listener_errors_{};  // stands for itself: orders nothing, guards nothing
-    mutable detail::StripedSharedMutex mutex_;      // guards all below
+    std::atomic<std::uint64_t> listener_errors_{};  // I4
+    mutable detail::StripedSharedMutex mutex_;      // guards all below (I3)
     Table table_;
     BreakerSet set_;
     Listeners listeners_;

@@ -1,3 +1,4 @@
+// S1 … S5: see series_collector.hpp.
 #include "series_collector.hpp"
 
 #include <algorithm>
@@ -91,9 +92,8 @@ std::vector<BreakerSeries> SeriesCollector::collect(const Registry& registry, st
     list = impl.list_for_scrape();
     auto& [present, removed] = list;
 
-    // S4. Removed breakers are added once and for all. Where something throws before forget_removed, none was, and the
-    //     next
-    // scrape adds them.
+    // S4: each removed breaker is added once. Where one of these calls throws, `sum_of_removed` is as before and the
+    // breakers are still in `removed_from_sum_`: the next scrape adds them.
     auto sum = impl.sum_of_removed.value_or(CircuitBreakerMetrics{});
     for (const auto& breaker : removed) add(sum, breaker->metrics());
     if (!removed.empty()) {

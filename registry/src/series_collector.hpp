@@ -15,7 +15,7 @@
 //     until the next scrape adds what it counted to the end to `Impl::sum_of_removed`.
 // S5. `BreakerRecord::in_sum` and `Impl::removed_from_sum_` are written by scrapes under the registry's lock shared,
 //     and by removals under the same lock held alone. S1 keeps scrapes apart, the lock keeps scrapes and removals
-//     apart.
+//     apart. Look-ups, which hold the lock shared at the same time, touch neither of the two.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// V1 … V5: see state_saver.hpp.
+// V1 … V6: see state_saver.hpp.
 #include "state_saver.hpp"
 
 #include <exception>

@@ -11,7 +11,9 @@
 // V4. Order of locks: `save_mutex_`, then the registry's (a save looks breakers up), then `Marks::mutex`. So stop() and
 //     save_now() are called without the registry's lock. Events are published after `save_mutex_` is released.
 // V5. The listener shares the marks only: a delivery may still be under way when the saver has ended. The thread shares
-//     the saver and the registry's inside: both live until it has ended.
+//     the saver and the registry's inside: both live until the thread has ended.
+// V6. start() and stop() alone touch `listening_` and `thread_`, each once, and stop() after start() has returned: the
+//     registry publishes the saver, under its own lock, only then.
 #pragma once
 
 #include <condition_variable>
@@ -46,8 +48,8 @@ private:
     using Names = std::set<std::string, std::less<>>;
     /// V1. Shared with the listener (V5).
     struct Marks {
-        std::mutex mutex;                   // guards names
-        std::condition_variable_any added;  // the saver's thread waits there for a name
+        std::mutex mutex;                   // guards names (V1)
+        std::condition_variable_any added;  // the saver's thread waits here for a name
         Names names;
 
         void add(std::string_view name);
@@ -73,11 +75,13 @@ private:
     const std::shared_ptr<Marks> marks_ = std::make_shared<Marks>();
 
     std::mutex save_mutex_;  // guards the calls of store_, open_ and failing_ (V3)
-    Names open_;      // breakers that were open when last saved: every save repeats them, for their time left runs
+    // Names of the breakers that were open when last saved. Every save repeats these breakers, because their time left
+    // has become shorter.
+    Names open_;
     bool failing_{};  // the last save failed
 
-    Subscription listening_;
-    std::jthread thread_;
+    Subscription listening_;  // V6
+    std::jthread thread_;     // V6
 };
 
 }  // namespace fusebox

@@ -9,35 +9,40 @@
 //     comes after everything that a reader of the new word needs: the open time (I2), the copies of the probes
 //     (recovery.hpp), the stripes. Every load of the word is an acquire. So a thread that has read a word sees what was
 //     written before that word was stored.
-// I2  The open time. `retry_at_` and `open_for_` are stored only by a transition to open, just before its word. A
-//     caller reads the word, then both times, then the word again. Where the word is the same, the times are those of
-//     its generation, or of the generation that is about to be stored, and that one is open as well. Where the word
-//     differs, the caller starts again.
-// I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the two
-//     generations are compared. Without the mutex OutcomeWindow::try_success() compares the word that admitted the call
-//     with the word that is there, in a way that no transition can come in between (W5 in outcome_window.hpp). For
-//     that, whoever stores the word suspends the window before and clears or seals it after: a plain success in between
-//     settles under the mutex.
+// I2  The open time. `CircuitBreaker::retry_at_` and `open_for_` are stored (release) only by a transition to open,
+//     just before its word. A caller loads the word, then the times that it needs, then the word again, each with
+//     acquire. Where both words are the same, the times are those of that word's generation, or of the next generation,
+//     whose word is about to be stored and is open as well. A time of any later generation was stored after another
+//     word; so a caller that loads such a time finds another word by its second load, and starts again.
+// I3  Generations. An outcome acts only in the generation that admitted its call (R8). Under the mutex the generation
+//     of the admission is compared with the breaker's. Without the mutex OutcomeWindow::try_success() compares the word
+//     that admitted the call with the breaker's word, in a way that no transition can come in between (W5 in
+//     outcome_window.hpp). For that, a thread that stores the word suspends the window before and clears or seals the
+//     window after: a plain success in between settles under the mutex.
 // I4  The run. `run_` is `low half of the generation << 32 | failures in a row`. Under the mutex it is lengthened and
-//     set. Without the mutex only one thing happens to it: a success swaps the run of its own generation for an empty
-//     one (R11). So a swap under the mutex competes only with a success that ends the run, and looks again after it.
+//     set. Without the mutex only end_run() changes `run_`: a success swaps the run of its own generation for an empty
+//     one (R11). So a swap under the mutex competes only with a success that ends the run, and is tried again after it.
+//     has_run() and end_run() are relaxed, because no other data is published with `run_`: a success that comes after
+//     the settlement of a failure loads the run with that failure, or a later run.
 // I5  Who is judged. Failures and slow calls are judged under the mutex (R12). A plain success lowers both rates, so it
 //     can trip the breaker only by bringing the window to minimum_requests. While a window with failures or slow calls
 //     in it is too small, `successes_until_judged_` counts down how many successes are missing; the success that brings
-//     it to zero judges the window. The countdown is 1 where the next success has to be judged in any case: the
-//     thresholds are new, the window has moved on, or the quiet time of metrics_only may have ended. Otherwise it is
-//     `no_countdown`, and no success judges. No success that is missing is overlooked: judge() stores the countdown,
+//     the countdown to zero judges the window. The countdown is 1 where the next success has to be judged in any case:
+//     the thresholds are new, the window has moved on, or the quiet time of metrics_only may have ended. Otherwise it
+//     is `no_countdown`, and no success judges. No success that is missing is overlooked: judge() stores the countdown,
 //     then counts the window; a success enters the window, then loads the countdown; all four are seq_cst. So a success
 //     that is not in the count sees the countdown and takes itself off. A success that is in the count may take itself
-//     off, too: then the window is judged too early, is found too small, and a new countdown starts.
+//     off, too: then the window is judged too early, is found too small, and a new countdown starts. A success may also
+//     take itself off just after `no_countdown` was stored. That does no harm: `no_countdown` is so large that it stays
+//     above every countdown.
 // I6  Settings. `quick_success_below_`, and in CircuitBreaker `watching_`, `measuring_` and `operation_timeout_`, are
 //     copies of the configuration, stored under the mutex. No other value goes with them, so relaxed is enough: a call
 //     that runs while the configuration changes may be handled by the old value or by the new one.
 // I7  Made once. `hub_` is null until the first listener subscribes and `watched_` until the first hung_call_threshold
-//     is set. The store (release) comes after the object is complete, every load outside the mutex is an acquire, and
-//     the object lives as long as the breaker.
-// I8  Events. They are queued under the mutex, hence in the order of the transitions, and delivered after it is
-//     released.
+//     is set. Each is stored once, under the mutex (release), after its object is complete. Every load outside the
+//     mutex is an acquire, and the object lives as long as the breaker.
+// I8  Events. Control events are queued under the mutex, hence in the order of the transitions, and delivered after the
+//     mutex is released (event_hub.hpp).
 // I9  Time. `latest_` never goes back: under the mutex every decision is made at `latest_`, whatever a caller read from
 //     the clock before it had the mutex (R30).
 #pragma once
@@ -165,7 +170,7 @@ private:
             .admitted_by = word, .ended = now, .measured = true, .duration = std::max(Duration::zero(), now - started)};
     }
     [[nodiscard]] bool has_run(std::uint64_t generation) const noexcept {
-        return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: see end_run()
+        return is_run_of(generation, run_.load(std::memory_order_relaxed));  // relaxed: I4
     }
     void end_run(std::uint64_t generation) noexcept;
     void deliver_executed(State admitted_in, Outcome outcome, bool slow, Duration duration) noexcept;
@@ -257,9 +262,9 @@ private:
     detail::Recovery recovery_;
     const std::string name_;
 
-    // Guards recovery_ but for what rejections read of it, every store of CircuitBreaker's atomics, and everything
-    // below but for OutcomeWindow::try_success. WatchedCalls and EventHub have mutexes of their own, which are taken
-    // after this one.
+    // Guards everything below, except in OutcomeWindow::try_success (W2 in outcome_window.hpp); recovery_, except in
+    // Recovery::surely_full (P1 in recovery.hpp); and every store of CircuitBreaker's atomics, of hub_ and of watched_.
+    // WatchedCalls and EventHub have mutexes of their own, which are taken after this one.
     detail::Mutex mutex_;
     SharedConfig config_;
     std::uint64_t config_version_{1};

@@ -1,6 +1,8 @@
 // The quick path: admission, rejections and plain successes, decided without a lock. All in one file, so that the
 // compiler sees from the breaker's and the permit's members down to the cell of the stripe: a call of a function would
 // cost more here than what the function does.
+//
+// I1 … I9: circuit_breaker_impl.hpp. P1 … P4: recovery.hpp. S1 … S4: stripe.hpp. W1 … W8: outcome_window.hpp.
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>
@@ -32,7 +34,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             case State::forced_open:
                 return std::unexpected{reject(Rejection::Kind::circuit_open, word, {})};
             case State::open: {
-                // acquire: pairs with the release in transition(). The second look at the word: I2.
+                // acquire: pairs with the release in transition(). The word is loaded again after the time (I2).
                 const TimePoint retry_at{Duration{breaker_.retry_at_.load(std::memory_order_acquire)}};
                 now = breaker_.now();
                 if (now >= retry_at) break;
@@ -42,7 +44,7 @@ std::expected<Permit, Rejection> CircuitBreaker::Impl::acquire() noexcept {
             case State::half_open: {
                 now = clock_.now();
                 if (!recovery_.surely_full(now)) break;
-                // P3 in recovery.hpp
+                // P3
                 if (load_word() != word) continue;
                 return std::unexpected{reject(Rejection::Kind::too_many_probes, word, {})};  // R4
             }
@@ -84,7 +86,8 @@ Duration CircuitBreaker::reject_quickly(std::uint64_t word) noexcept {
     const auto coarse = by_steady_clock_ ? std::optional{detail::coarse_steady_clock()} : clock_->coarse_now();
     if (!coarse) [[unlikely]]
         return Duration::zero();
-    // acquire: both loads pair with the releases in transition(). The second look at the word: I2.
+    // acquire: the load of each time pairs with its release in transition(), the load of the word with that of I1. The
+    // word is loaded after both times (I2).
     const TimePoint retry_at{Duration{retry_at_.load(std::memory_order_acquire)}};
     // The coarse time may be before the moment at which the circuit opened: no more is left than the open time (R2).
     const auto left = std::min(retry_at - *coarse, Duration{open_for_.load(std::memory_order_acquire)});
@@ -100,7 +103,7 @@ std::expected<Permit, Rejection> CircuitBreaker::acquire() noexcept { return imp
 
 // ---- plain successes -----------------------------------------------------------------------------------------------
 
-// Everything that few successes need is kept out of here: a call of a function costs more than what this one does.
+// What only few successes need is in finish_success(): in line, it would make every success slower.
 inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started, TimePoint now) noexcept {
     using Try = detail::OutcomeWindow::Try;
     const auto success = plain_success(word, started, now);
@@ -117,8 +120,8 @@ inline bool CircuitBreaker::Impl::succeed(std::uint64_t word, TimePoint started,
     return true;
 }
 
-// Tries again where another thread was in the way; then what few of the successes that are in the window have to do:
-// end a run, judge, make room, be heard of.
+// Tries again where the swap met another thread's. Then does for the recorded success what few successes need: ends the
+// run, judges the window, gives every core a stripe of its own, delivers the event.
 bool CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint started, TimePoint now,
                                           detail::OutcomeWindow::Try result) noexcept {
     using Try = detail::OutcomeWindow::Try;
@@ -140,7 +143,7 @@ bool CircuitBreaker::Impl::finish_success(std::uint64_t word, TimePoint started,
 
 // R11. A success of an earlier generation does not find its run any more (I4).
 void CircuitBreaker::Impl::end_run(std::uint64_t generation) noexcept {
-    // relaxed: the word says everything itself, and coherence shows the run of a failure that was settled before.
+    // relaxed, here and in the swap: I4.
     auto run = run_.load(std::memory_order_relaxed);
     while (is_run_of(generation, run)) {
         if (run_.compare_exchange_weak(run, run_word(generation, 0), std::memory_order_relaxed)) return;

@@ -3,10 +3,14 @@
 // P1. The probes are changed under the breaker's mutex only. Rejections do not take that mutex: they read copies of two
 //     numbers. publish() renews both copies after every change of the probes, before the mutex is released.
 // P2. publish() stores `earliest_deadline_` before `in_flight_`, and surely_full() loads them in the opposite order. So
-//     a caller that reads a number of probes reads the deadline that goes with it, or a newer one: no caller is
-//     rejected because of a lease that had run out when the number was published.
-// P3. A copy may be of an earlier half-open generation by the time it is used. Whoever rejects by the copies looks at
-//     the breaker's word again afterwards (I2 in circuit_breaker_impl.hpp).
+//     a caller that reads a number of probes reads the deadline that goes with that number, or a newer one: no caller
+//     is rejected because of a lease that had run out when the number was published.
+// P3. A copy may be of an earlier half-open generation by the time a caller reads it. So a caller that is about to be
+//     rejected by the copies loads the breaker's word again. Where the word is still the one that the caller had loaded
+//     before the copies, the copies are of its generation, or of a later one whose word is about to be stored (I1 in
+//     circuit_breaker_impl.hpp).
+// P4. `most_probes_` is a copy of a setting, stored under the breaker's mutex when the configuration changes. No other
+//     data is published with it: a caller in that moment may be judged by the old number or by the new one.
 #pragma once
 
 #include <cstdint>
@@ -46,12 +50,12 @@ public:
 
     /// True: no slot is free and no lease has run out at `now`, so that no probe can be admitted (R4, R25).
     [[nodiscard]] bool surely_full(TimePoint now) const noexcept {
-        // acquire: each load pairs with the release of its store, in publish() and set_most_probes(); P2.
+        // acquire: each load pairs with the release of its store, in publish() (P2) and in set_most_probes() (P4).
         return in_flight_.load(std::memory_order_acquire) >= most_probes_.load(std::memory_order_acquire) &&
                now.time_since_epoch().count() < earliest_deadline_.load(std::memory_order_acquire);
     }
     void set_most_probes(std::uint32_t most) noexcept {
-        most_probes_.store(most, std::memory_order_release);  // pairs with surely_full()
+        most_probes_.store(most, std::memory_order_release);  // pairs with surely_full() (P4)
     }
 
     /// Forgets all probes and what they decided: half-open begins, or has ended.
@@ -90,7 +94,7 @@ private:
                                   TransitionCause if_bad) noexcept;
     void publish() noexcept;
 
-    Atomic<std::uint32_t> most_probes_{};                                                    // as configured
+    Atomic<std::uint32_t> most_probes_{};                                                    // P4
     Atomic<std::uint32_t> in_flight_{};                                                      // P1
     Atomic<TimePoint::rep> earliest_deadline_{TimePoint::max().time_since_epoch().count()};  // P1
     std::unique_ptr<Probes> probes_;                                                         // made for the first probe

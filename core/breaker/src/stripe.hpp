@@ -15,13 +15,14 @@
 
 namespace fusebox::detail {
 
-/// One copy of the counters. Any thread may change any stripe at any time (S2): a change is one read-modify-write of
-/// one of these atomics, and none of them says anything about another.
+/// One copy of the counters. Any thread may change any stripe at any time (S2). Each change is one read-modify-write of
+/// one of the three atomics. No thread concludes from the value of one atomic what another one holds.
 struct Stripe {
-    /// The bits of a SuccessCell: plain successes, and the time that they took. outcome_window.hpp says who changes
-    /// them.
+    /// The bits of a SuccessCell: plain successes, and the time that they took. Who changes the bits, and with which
+    /// memory order, stands in outcome_window.hpp (W2 … W8).
     Atomic<std::uint64_t> cell{};
-    /// Rejections since the breaker was made, by their kind. Added to relaxed, because nothing else is ordered by them.
+    /// Rejections since the breaker was made, by their kind. The thread that rejects a call adds 1; the metrics sum the
+    /// stripes. All accesses are relaxed, because no other data is published with these counters.
     Sum<std::uint64_t> rejected_open{};
     Sum<std::uint64_t> rejected_probes{};
 };
@@ -37,7 +38,8 @@ struct Stripe {
 ///     is right all the same, because every change is a read-modify-write.
 /// S3  `more_` is null until widen() publishes the second set, and then never changes. widen() runs under the breaker's
 ///     mutex. It writes `width_` and all cells of the second set first and stores `more_` last (release). Every load of
-///     `more_` outside the mutex is an acquire. So whoever finds the second set finds its width and its cells ready.
+///     `more_` but the destructor's is an acquire. So a thread that finds the second set finds its width and its cells
+///     ready.
 /// S4  Under the mutex the set of stripes stands still: for_each() visits every stripe that any thread can change.
 ///
 /// At most 48 bytes, so that `first_` lies in one cache line with what else a call reads of the breaker. As long as one
@@ -83,7 +85,7 @@ private:
 
     Stripe first_;
     Atomic<Line*> more_{nullptr};  // S3
-    unsigned width_{};             // stripes in the second set, a power of two; written once, before more_ (S3)
+    unsigned width_{};             // stripes in the second set, a power of two; written before more_ (S3)
 };
 #ifndef FUSEBOX_EXPLORE  // the atomics of the exploration are larger
 static_assert(sizeof(Stripes) <= 48);

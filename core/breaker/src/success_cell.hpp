@@ -19,8 +19,8 @@ namespace fusebox::detail {
 /// C1  `seal` is the number of the last sealing (outcome_window.hpp, W3), modulo 2^25.
 /// C2  `measured` tells whether the durations of these successes are known. Where they are not, `nanoseconds` is 0.
 /// C3  `nanoseconds` is the sum of the durations of exactly those successes that `successes` counts. plus() changes
-///     both, and the new value replaces the old one in one compare-and-swap. So whoever loads the cell once finds no
-///     duration without its success and no success without its duration.
+///     both, and the new value replaces the old one in one compare-and-swap. So a thread that loads the cell once finds
+///     no duration without its success and no success without its duration.
 /// C4  The cell is full when the highest bit of `nanoseconds` or of `successes` is set: after 8.4 ms or 8,192
 ///     successes. A full cell takes nothing more. So neither field runs over into its neighbour: below its highest bit
 ///     `successes` grows by 1 and `nanoseconds` by at most `longest`, and either step ends within the field.
@@ -44,11 +44,11 @@ public:
         return Duration{static_cast<Duration::rep>((bits_ & (measured_bit - 1U)) >> nanoseconds_shift)};
     }
 
-    /// Whether a success with a known duration (`measured`), or with an unknown one, may be added.
+    /// Whether a success with a known duration (`measured`), or with an unknown one, may be added (C2, C4).
     [[nodiscard]] constexpr bool takes(bool measured) const noexcept {
         return (bits_ & (measured_bit | full_bits)) == (measured ? measured_bit : 0);
     }
-    /// The cell with one success more, which took 0 … `longest`. To be called where takes() says so.
+    /// The cell with one success more, which took 0 … `longest` (C3). Only where takes() is true.
     [[nodiscard]] constexpr SuccessCell plus(Duration duration) const noexcept {
         return SuccessCell{bits_ + (static_cast<std::uint64_t>(duration.count()) << nanoseconds_shift) + 1U};
     }

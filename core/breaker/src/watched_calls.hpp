@@ -14,7 +14,11 @@ namespace fusebox::detail {
 
 /// Up to 1024 calls in flight, oldest first. A call hangs when it has been in flight for the threshold or longer.
 /// Further calls are not watched: with so many in flight the breaker has long had the chance to see that the dependency
-/// hangs. Takes 40 KiB, so a breaker makes one for its first threshold. Thread-safe.
+/// hangs. Takes 40 KiB, so a breaker makes one for its first threshold.
+///
+/// Thread contract: any member from any thread; each holds `mutex_` from its beginning to its end. A call that is
+/// watched is in the list from `oldest_` to `newest_`, in the order of admission, until end() or take_hung() takes it
+/// out. All other slots but those of the calls that take_hung() has taken out are in the list that begins at `free_`.
 class WatchedCalls {
 public:
     static constexpr std::uint32_t capacity = 1024;
@@ -71,7 +75,8 @@ public:
     }
 
     /// Marks every call that hangs as counted. Returns how many of these calls belong to `generation`, and calls
-    /// `each(in_flight)` for each call that does, with the time since its admission.
+    /// `each(in_flight)` for each of them, with the time since its admission. `each` runs under `mutex_`: it must not
+    /// call back.
     template <class Each>
     std::uint32_t take_hung(std::uint64_t generation, TimePoint now, const Each& each) noexcept {
         const std::scoped_lock lock{mutex_};
@@ -108,7 +113,7 @@ private:
         (call.next == none ? newest_ : calls_[call.next].previous) = call.previous;
     }
 
-    Mutex mutex_;  // guards everything below; taken last, after the breaker's
+    Mutex mutex_;  // guards everything below; may be taken under the breaker's mutex, and no lock is taken under it
     std::optional<Duration> threshold_;
     std::array<Call, capacity> calls_;
     std::uint32_t oldest_{none};

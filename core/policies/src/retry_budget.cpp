@@ -1,3 +1,7 @@
+// U1. `State::saved` is how many retries are saved, in millionths of a retry, from 0 to `State::most`. Each request
+//     adds to it and each retry takes one whole retry from it, by a compare-and-swap; any thread does either.
+// U2. No other data is published with `saved`, so all accesses are relaxed.
+// U3. Where less than one retry is saved, a retry may take a token of `State::minimum`, which is a count of its own.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -10,7 +14,7 @@
 namespace fusebox {
 namespace {
 
-// Saved retries are counted in millionths.
+// One retry, in millionths (U1).
 constexpr std::int64_t whole = 1'000'000;
 
 const RetryBudgetConfig& checked(const RetryBudgetConfig& config) {
@@ -36,17 +40,16 @@ struct RetryBudget::State {
     const Clock* clock;
     std::int64_t earned;  // by each request
     std::int64_t most;
-    std::optional<detail::TokenBucket> minimum;
-    // relaxed throughout: the word is all there is, nothing else is published through it.
-    alignas(64) std::atomic<std::int64_t> saved{};
+    std::optional<detail::TokenBucket> minimum;     // U3
+    alignas(64) std::atomic<std::int64_t> saved{};  // U1, U2
 };
 
 RetryBudget::RetryBudget(const RetryBudgetConfig& config, const Clock& clock)
     : state_(std::make_shared<State>(checked(config), clock)) {}
 
 void RetryBudget::record_request() const noexcept {
-    auto saved = state_->saved.load(std::memory_order_relaxed);
-    // In good times the budget is full: then this is one read of a line that nobody writes.
+    auto saved = state_->saved.load(std::memory_order_relaxed);  // U2
+    // Where few calls are retried the budget is full, and this is one load of a cache line that no thread writes to.
     while (saved < state_->most) {
         const auto more = std::min(saved + state_->earned, state_->most);
         if (more == saved || state_->saved.compare_exchange_weak(saved, more, std::memory_order_relaxed)) return;
@@ -54,7 +57,7 @@ void RetryBudget::record_request() const noexcept {
 }
 
 bool RetryBudget::try_spend() const noexcept {
-    auto saved = state_->saved.load(std::memory_order_relaxed);
+    auto saved = state_->saved.load(std::memory_order_relaxed);  // U2
     while (saved >= whole) {
         if (state_->saved.compare_exchange_weak(saved, saved - whole, std::memory_order_relaxed)) return true;
     }

@@ -1,3 +1,9 @@
+// Q1. `mutex_` guards `tasks_`, `running_`, `task_errors_` and `closed_`. No task runs and none is destroyed while it
+//     is held: a task may submit another one.
+// Q2. A task is in `tasks_` until a thread of the pool takes it out. From then on it is counted in `running_`, until it
+//     has run and has been destroyed.
+// Q3. `closed_` is set by the destructor, for good. Afterwards `tasks_` is empty and stays empty: so a thread that has
+//     been asked to stop ends when its task does.
 #include <fusebox/policies/thread_pool.hpp>
 #include <utility>
 
@@ -20,12 +26,11 @@ ThreadPool::~ThreadPool() {
     std::deque<std::move_only_function<void()>> unrun;
     {
         const std::lock_guard lock{mutex_};
-        closed_ = true;
+        closed_ = true;  // Q3
         unrun.swap(tasks_);
     }
     for (auto& thread : threads_) thread.request_stop();
-    // What the tasks' destructors do is not ours to know: it happens with no lock held.
-    unrun.clear();
+    unrun.clear();  // with no lock held (Q1)
 }
 
 bool ThreadPool::try_submit(std::move_only_function<void()> task) {
@@ -56,7 +61,7 @@ void ThreadPool::work(const std::stop_token& stop) {
         } catch (...) {
             failed = true;
         }
-        task = nullptr;  // destroyed with no lock held, and before it counts as done
+        task = nullptr;  // Q1, Q2
         lock.lock();
         --running_;
         if (failed) ++task_errors_;

@@ -25,10 +25,11 @@ struct BreakerRecord {
     bool in_sum{};
 };
 
-/// README.md in this folder says why look-ups are right, and why they are quick.
+/// README.md in this folder says why look-ups are right, and why they are quick. H1 … H4: core_handles.hpp.
 ///
 /// Thread contract: under the registry's StripedSharedMutex, const members with the lock shared, the others with the
-/// lock alone. The breaker that `breaker` gives is the entry: copy `handle` instead where callers come often.
+/// lock alone, except for `BreakerRecord::in_sum`. `breaker` gives the entry, that is, the registry's own shared_ptr:
+/// copy `handle` instead where callers come often.
 class BreakerTable : private NameTable<BreakerRecord> {
     using Entries = NameTable<BreakerRecord>;
 

@@ -3,7 +3,7 @@
 // All copies of a std::shared_ptr are counted in one place. Where several cores look the same breaker up, each of them
 // has to wait for the cache line with that count, which takes longer than the look-up. So each core but the first gets
 // a handle of its own to every breaker that is looked up there: a std::shared_ptr with a count of its own, which keeps
-// one copy of the registry's std::shared_ptr (the entry).
+// one copy of the registry's std::shared_ptr (the entry). "The lock" is the registry's StripedSharedMutex.
 //
 // H1. `sets_[core]` is touched only by the lone reader of stripe `core` (M7 in striped_mutex.hpp), and by writers,
 //     which hold the lock alone (M3). So the sets have no lock of their own.
@@ -12,8 +12,9 @@
 //     entry. So what a set finds is right without a look at the registry's own table.
 // H3. The entry is counted once for the registry, once for each set with a handle to it, and once for each copy. A
 //     handle is counted once for its set, and once for each copy.
-// H4. `first_core_` is `none` until the first look-up, then the core of that look-up for good. That core copies
-//     entries. Only speed depends on which core it is.
+// H4. `first_core_` is `none` until the first look-up, then the core of that look-up for good: the look-up sets it by a
+//     compare-and-swap. Look-ups on that core copy entries. Only speed depends on which core it is, and no other data
+//     is published with the number, so all accesses are relaxed.
 #pragma once
 
 #include <array>
@@ -80,7 +81,7 @@ public:
     /// there are more than 16.
     [[nodiscard]] OfCore of_core(const StripedSharedMutex::Shared& lock) noexcept {
         const auto core = lock.stripe();
-        // relaxed, both: nothing else is published with the number (H4).
+        // relaxed, here and in the swap: H4.
         auto first = first_core_.load(std::memory_order_relaxed);
         if (first == none && first_core_.compare_exchange_strong(first, core, std::memory_order_relaxed)) first = core;
         return OfCore{first == core || !lock.alone() ? nullptr : &sets_[core]};

@@ -48,7 +48,7 @@ public:
     /// The lock, held shared. Belongs to one thread.
     class Shared {
     public:
-        // In line: the addition waits until everything written before it has left for the cache.
+        // In line: the addition waits until everything written before it has left for the cache, and a call writes.
         [[gnu::always_inline]] explicit Shared(StripedSharedMutex& mutex,
                                                std::size_t stripe = stripe_number() % stripes)
             : number_(stripe), stripe_(mutex.stripes_[stripe]) {
@@ -90,8 +90,10 @@ public:
     }
 
 private:
-    std::mutex writers_;  // M1: keeps writers apart, and is where readers wait for a writer. Guards no data of its own
-    // A writer is there (M1, M3, M5). Every reader loads it, so nothing else lies on its cache line.
+    // M1: keeps writers apart, and readers that step back wait for it (M4). It guards no member.
+    std::mutex writers_;
+    // True: a writer holds the lock or waits for readers to leave (M1, M3, M5). Every reader loads the flag, so nothing
+    // else lies on its cache line.
     alignas(64) std::atomic<bool> writing_{false};
     std::array<Stripe, stripes> stripes_;
 };

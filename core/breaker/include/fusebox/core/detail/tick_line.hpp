@@ -10,14 +10,15 @@
 //     had got a higher number, and is loaded with acquire; so the second load of `newest_`, after the four fields,
 //     finds a higher number too, and the reader starts again.
 // L4. Time does not go back from one line to the next. A reader may use the old line until twice its service is over,
-//     and no line is further ahead of its clock than `furthest_ahead`: both bound the highest time that can have been
-//     read. The new line begins no lower than that bound, and higher still where it rises less steeply: while it is
-//     being published, others go on along the old one.
-// L5. `floor_` is that bound. A thread that finds no line takes the clock itself, but nothing below `floor_`. Each fit
-//     stores it (release) before it ends the old line, so a thread that sees that end in `newest_` sees the bound, too.
-//     A thread for which the old line is over before any fit needs no bound: a line that begins ahead of its clock
-//     rises less steeply, and the clock has caught up by the end of twice the service. No other data is published with
-//     `floor_`.
+//     and no line is further ahead of its clock than `furthest_ahead`. These two facts bound the highest time that can
+//     have been read. The new line begins no lower than that bound; where the new line rises less steeply, it begins
+//     higher still, because other threads go on along the old line until the new one is published.
+// L5. `floor_` is the bound of L4. A thread that finds no line takes the clock itself, but no time below `floor_`. Each
+//     fit stores `floor_` before it ends the old line: a thread that loads from `newest_` (acquire) that the old line
+//     has ended also loads this bound, or a later one. `floor_` itself is stored with release and loaded with acquire,
+//     although no other data is published with it. A thread for which the old line is over before any fit needs no
+//     bound: a line that begins ahead of its clock rises less steeply, and the clock has caught up by the end of twice
+//     the service.
 // L6. The counters of two cores may differ by a little. A tick just below `base_ticks` is taken for the tick at which
 //     the line begins.
 #pragma once
