@@ -57,7 +57,7 @@ struct RetryPacer::State {
 RetryPacer::RetryPacer(const RetryConfig& config, RetryOptions options)
     : state_(std::make_shared<State>(checked(config), std::move(options))) {}
 
-void RetryPacer::begin() const noexcept { state_->budget.record_request(); }
+void RetryPacer::record_request() const noexcept { state_->budget.record_request(); }
 
 bool RetryPacer::pause_after(std::uint32_t attempt, std::optional<Duration> hint, const CallContext& context) const {
     auto& state = *state_;

@@ -194,7 +194,6 @@ public:
 private:
     friend class Permit;
     friend class detail::CallInFlight;
-    friend class BreakerPolicy;  // classifies errors and records fallbacks for the policies
     class Impl;
 
     // The word: generation << 3 | state.

@@ -21,7 +21,8 @@ public:
         return *this;
     }
     ~Subscription() { cancel(); }
-    /// Returns at once; a delivery that is under way on another thread may still finish.
+    /// Waits for no delivery: one that is under way, on this thread or another, may still call the listener, also after
+    /// this has returned. One that begins later does not.
     void cancel() noexcept {
         if (auto cancel = std::exchange(cancel_, nullptr)) cancel();
     }

@@ -57,39 +57,15 @@ public:
         return answer;
     }
 
-    // ---- for callers that hold the permit themselves, across callbacks for example ----
-    /// Settles as `execute` does where the call gave `answer`. `late`: after its deadline; `stopped`: the caller had
-    /// given up.
-    template <class T, class E>
-    void settle(Permit& permit, const std::expected<T, CallError<E>>& answer, bool late, bool stopped,
-                std::string_view trace_id = {}) const {
-        if (answer) return permit.settle(late ? Outcome::timeout : Outcome::success, {.trace_id = trace_id});
-        settle_error(permit, answer.error(), late, stopped, trace_id,
-                     [&] { return breaker_->classify_inside(answer.error()); });
-    }
-    /// Likewise where the call let an exception pass.
-    static void settle_thrown(Permit& permit, const std::exception_ptr& error, bool late, bool stopped,
-                              std::string_view trace_id = {}) {
-        settle_error(permit, error, late, stopped, trace_id, [] { return Outcome::failure; });
-    }
-
     [[nodiscard]] CircuitBreaker& breaker() const noexcept { return *breaker_; }
     /// Counts and reports, as `call_with_fallback` does, that a fallback stood in for a call of this breaker.
-    void record_fallback(bool failed) const noexcept { breaker_->record_fallback(failed); }
+    void record_fallback(bool failed) const noexcept { detail::CallInFlight::record_fallback(*breaker_, failed); }
     [[nodiscard]] std::string describe() const { return "breaker(" + breaker_->name() + ")"; }
 
 private:
     template <class Handler>
     friend class Fallback;
     BreakerPolicy() = default;  // without a breaker: a fallback that nobody counts
-
-    template <class Error, class Classify>
-    static void settle_error(Permit& permit, const Error& error, bool late, bool stopped, std::string_view trace_id,
-                             const Classify& classify) {
-        auto settlement = detail::settlement_of(error);
-        settlement.trace_id = trace_id;
-        permit.settle(detail::outcome_of_error(detail::policy_call, error, late, stopped, classify), settlement);
-    }
 
     std::shared_ptr<CircuitBreaker> breaker_;
 };

@@ -35,9 +35,9 @@ public:
         auto answer = next(context);
         if (answer || (on_ == FallbackOn::rejection && !answer.error().is_circuit_protection())) return answer;
         try {
-            AnswerOf<Next> instead{answer_for(std::as_const(answer))};
+            AnswerOf<Next> substitute{substitute_for(std::as_const(answer))};
             count(false);
-            return instead;
+            return substitute;
         } catch (...) {
             count(true);
             return AnswerOf<Next>{std::unexpect,
@@ -54,19 +54,19 @@ private:
         if (counted_by_.breaker_) counted_by_.record_fallback(failed);
     }
     template <class Answer>
-    Answer answer_for(const Answer& failed) const {
+    Answer substitute_for(const Answer& failed) const {
         using Error = typename Answer::error_type;
         if constexpr (std::is_invocable_v<const Handler&, const Error&>) {
-            return value_of<Answer>([&]() -> decltype(auto) { return std::invoke(handler_, failed.error()); });
+            return answer_from<Answer>([&]() -> decltype(auto) { return std::invoke(handler_, failed.error()); });
         } else if constexpr (std::is_invocable_v<const Handler&>) {
-            return value_of<Answer>([&]() -> decltype(auto) { return std::invoke(handler_); });
+            return answer_from<Answer>([&]() -> decltype(auto) { return std::invoke(handler_); });
         } else {
             check_sample<Answer>();
             return failed;
         }
     }
     template <class Answer, class Handle>
-    static Answer value_of(Handle&& handle) {
+    static Answer answer_from(Handle&& handle) {
         using Value = typename Answer::value_type;
         using Given = std::invoke_result_t<Handle&>;
         if constexpr (std::is_void_v<Value>) {

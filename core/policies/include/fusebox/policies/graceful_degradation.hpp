@@ -94,7 +94,7 @@ auto GracefulDegradation::call(Op&& op, const CallContext& context) const {
         context);
     if (admitted || !enabled()) return answer;
     auto critical = at(DegradationLevel::critical);
-    return detail::invoke_lifted(critical, context);
+    return detail::answer_of_operation(critical, context);
 }
 
 }  // namespace fusebox

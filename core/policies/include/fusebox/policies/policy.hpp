@@ -9,7 +9,7 @@
 
 #include <fusebox/core/call_context.hpp>
 #include <fusebox/core/call_error.hpp>
-#include <fusebox/policies/detail/lift.hpp>
+#include <fusebox/policies/detail/operation_answer.hpp>
 
 namespace fusebox {
 
@@ -63,9 +63,9 @@ using AnswerOf = std::remove_cvref_t<std::invoke_result_t<Next&, const CallConte
 template <Policy P, class Op>
 auto call_with(const P& policy, Op&& op, const CallContext& context = {}) {
     if constexpr (detaches_calls<P>) {
-        return policy.execute(context, detail::LiftedShared<std::decay_t<Op>>{std::forward<Op>(op)});
+        return policy.execute(context, detail::SharedOperation<std::decay_t<Op>>{std::forward<Op>(op)});
     } else {
-        return policy.execute(context, detail::LiftedRef<std::remove_reference_t<Op>>{op});
+        return policy.execute(context, detail::OperationRef<std::remove_reference_t<Op>>{op});
     }
 }
 

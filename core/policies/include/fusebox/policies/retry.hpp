@@ -63,7 +63,8 @@ namespace detail {
 class RetryPacer {
 public:
     RetryPacer(const RetryConfig& config, RetryOptions options);
-    void begin() const noexcept;
+    /// Of each call, once: pays into the budget.
+    void record_request() const noexcept;
     /// Waits before the next attempt. False: give up, `attempt` was the last one.
     [[nodiscard]] bool pause_after(std::uint32_t attempt, std::optional<Duration> hint,
                                    const CallContext& context) const;
@@ -103,7 +104,7 @@ public:
 
     template <class Next>
     AnswerOf<Next> execute(const CallContext& context, Next&& next) const {
-        pacer_.begin();
+        pacer_.record_request();
         for (std::uint32_t attempt = 1;; ++attempt) {
             auto answer = next(context);
             if (answer || !wants_retry(answer.error())) return answer;

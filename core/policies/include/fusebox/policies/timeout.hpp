@@ -4,6 +4,7 @@
 #include <string>
 
 #include <fusebox/core/clock.hpp>
+#include <fusebox/policies/detail/late_error.hpp>
 #include <fusebox/policies/policy.hpp>
 
 namespace fusebox {
@@ -30,9 +31,7 @@ public:
         auto answer = next(inner);
         if (clock_->now() <= *inner.deadline()) return answer;
         context.mark_late();
-        if (!answer && answer.error().operation_error() != nullptr) {
-            answer = AnswerOf<Next>{std::unexpect, TimeoutError{*inner.deadline() - started}};
-        }
+        detail::late_error_to_timeout(answer, *inner.deadline() - started);
         return answer;
     }
 

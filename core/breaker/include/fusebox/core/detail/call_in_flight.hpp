@@ -127,6 +127,9 @@ public:
         settle_error(answer.error(), stopped, [&] { return breaker_.classify_inside(answer.error()); }, trace_id);
     }
 
+    /// For the policies: a fallback stood in for a call of `breaker` (R36).
+    static void record_fallback(CircuitBreaker& breaker, bool failed) noexcept { breaker.record_fallback(failed); }
+
 private:
     void tell_whether_late() const noexcept {
         if (late_ && late_flag_ != nullptr) *late_flag_ = true;
