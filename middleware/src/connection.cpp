@@ -47,7 +47,7 @@ void ConnectionThreads::enqueue(std::function<void()> serve) {
         try {
             threads_.emplace_back([this] { work(); });
         } catch (const std::system_error&) {
-            if (threads_.empty()) throw;  // else those that are there will come to it
+            if (threads_.empty()) throw;  // else one of the other threads serves it
         }
     }
     changed_.notify_one();
@@ -75,7 +75,7 @@ void ConnectionThreads::shutdown() {
         stopping_ = true;
     }
     changed_.notify_all();
-    for (auto& thread : threads_) thread.join();  // enqueue is not called any more
+    for (auto& thread : threads_) thread.join();  // T2
 }
 
 Connection::Connection(socket_t socket, SSL_CTX* tls, const ConnectionLimits& limits,

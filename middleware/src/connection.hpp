@@ -26,7 +26,14 @@ struct ConnectionLimits {
     std::size_t max_head_bytes{};
 };
 
-/// A thread per connection, made when there is none idle, up to `most`; further connections wait.
+/// A thread per connection, made when there is no idle one, up to `most`; further connections wait.
+///
+/// T1  httplib calls `enqueue` and then, once and last, `shutdown`, each from the thread that accepts connections.
+/// T2  `mutex_` guards `waiting_`, `threads_`, `idle_` and `stopping_`. No connection is served while it is held.
+///     shutdown() joins the threads without it, since by T1 no thread is added any more.
+/// T3  `idle_` counts the threads that wait for a connection, until they have the mutex again after their wait. A
+///     thread is made where more connections wait than threads are idle.
+/// T4  After `stopping_` is set, the threads still serve the connections that wait, and end when there is none.
 class ConnectionThreads final : public httplib::TaskQueue {
 public:
     explicit ConnectionThreads(std::size_t most) : most_(most) {}
@@ -37,18 +44,19 @@ private:
     void work();
 
     const std::size_t most_;
-    std::mutex mutex_;  ///< guards all below
+    std::mutex mutex_;  ///< guards all below (T2)
     std::condition_variable changed_;
     std::deque<std::function<void()>> waiting_;
     std::vector<std::thread> threads_;
-    std::size_t idle_{};
-    bool stopping_{};
+    std::size_t idle_{};  ///< T3
+    bool stopping_{};     ///< T4
 };
 
 /// Reads and writes one connection within its limits; used by one thread. With `tls`, speaks TLS.
 class Connection final : public httplib::Stream {
 public:
-    /// `server_socket` turns to INVALID_SOCKET when the server stops. Does not own `socket`.
+    /// `server_socket` is httplib's: Server::stop() stores INVALID_SOCKET in it, from any thread. A connection only
+    /// asks whether the server stops, and reads no other data by the answer. Does not own `socket`.
     Connection(socket_t socket, SSL_CTX* tls, const ConnectionLimits& limits,
                const std::atomic<socket_t>& server_socket);
     Connection(const Connection&) = delete;
@@ -71,7 +79,7 @@ public:
 private:
     using Time = std::chrono::steady_clock::time_point;
 
-    bool stopping() const { return server_socket_ == INVALID_SOCKET; }
+    bool stopping() const { return server_socket_ == INVALID_SOCKET; }  // seq_cst, by default
     bool wait(short events, Time until) const;
     bool retry_tls(int result, Time until) const;
     ssize_t receive(char* data, std::size_t size, Time until);

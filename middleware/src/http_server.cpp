@@ -1,7 +1,7 @@
-// What is worked around of cpp-httplib 0.11: it binds with SO_REUSEPORT (two servers share a port unnoticed), slices any
-// answer by a Range header, reads a POST without a length until the peer hangs up, skips bodies of any size, does not limit
-// chunked ones, and goes on reading requests after a body it has not read. So every request is routed here, before it;
-// what it lacks below requests is in connection.hpp.
+// What cpp-httplib 0.11 does that this file works around: it binds with SO_REUSEPORT (two servers share a port
+// unnoticed), slices any answer by a Range header, reads a POST without a length until the peer hangs up, skips bodies
+// of any size, does not limit chunked ones, and goes on reading requests after a body that it has not read. So this
+// file routes every request before httplib would. Limits of connections and of heads are in connection.hpp.
 #include <fusebox/middleware/http_server.hpp>
 
 #include <algorithm>
@@ -113,6 +113,8 @@ struct HttpServer::Impl {
     void answer(const Request& request, httplib::Response& out, const Response& response, Close close,
                 TimePoint began) const;
 
+    // httplib calls the functions above from several threads at once, so they only read `router` and `options`.
+    // `server` and `thread` belong to the thread that starts and stops the server.
     Router router;
     HttpServerOptions options;
     std::unique_ptr<httplib::Server> server;

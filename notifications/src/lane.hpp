@@ -55,13 +55,19 @@ struct LaneSurroundings {
 /// at the outbox and leases rows into `ready_`; the other idle threads wait for a row or for the leadership.
 /// Life: constructed → retire → (cancel) → join. Thread-safe.
 ///
-/// L1. `mutex_` is not held while the outbox, the sender or a listener is called.
-/// L2. At most one thread leads (`leader_`), so that the outbox is asked once, however many threads are idle.
+/// L1. `mutex_` guards the members from `rules_` down to `record_until_`. It is not held while the outbox, the sender
+///     or a listener is called.
+/// L2. At most one thread leads (`leader_`), so that the outbox is asked once, however many threads are idle. A thread
+///     that stops leading notifies `changed_`, so that another idle thread leads.
 /// L3. `in_flight_` counts a row from its lease until `deliver` has ended; it never exceeds `max_in_flight`.
 /// L4. Settling a row names the lease's token, so that the store refuses it once another worker has the row. A failed
 ///     settling is repeated until the lease ends, and not beyond.
 /// L5. The notification for a fallback is stored before its original becomes a dead letter, so that a crash between the
 ///     two cannot lose the page.
+/// L6. Order of locks: `WakeLink::mutex`, then `mutex_`, then the breaker's own (`circuit` asks the breaker under
+///     `mutex_`). The breaker calls its listener, which takes the first two, with no lock of its own held.
+/// L7. `threads_` and `breaker_events_` are touched by the constructor, by join() and by the destructor; the dispatcher
+///     lets one thread join a lane. `stop_sends_` needs no lock.
 ///
 /// lane.cpp has the threads' life and the lease loop, lane_delivery.cpp sends and records, lane_fallback.cpp looks
 /// after fallbacks, lane_events.cpp reports.
@@ -103,7 +109,7 @@ private:
     };
     /// The breaker's listener holds this link, because the breaker may call its listener when the lane is gone.
     struct WakeLink {
-        std::mutex mutex;  // guards lane; taken before the lane's own mutex
+        std::mutex mutex;  // guards lane; taken before the lane's own mutex (L6)
         Lane* lane{};      // null once the lane ends
     };
 
@@ -149,9 +155,9 @@ private:
     const Clock& clock_;
     const std::shared_ptr<DestinationCounters> counters_;
     const std::shared_ptr<incidents::NotificationSender> sender_;  // behind the breaker, if the destination has one
-    std::stop_source stop_sends_;
+    std::stop_source stop_sends_;                                  // L7
 
-    mutable std::mutex mutex_;           // guards everything down to threads_
+    mutable std::mutex mutex_;           // guards everything down to record_until_ (L1)
     std::condition_variable changed_;    // ready_, leader_, woken_, retiring_ or running_ has changed
     std::condition_variable cancelled_;  // record_until_ was set
     DeliveryRules rules_;
@@ -167,9 +173,9 @@ private:
     unsigned store_failing_{};                                           // bits of Access: which accesses failed last
     std::optional<std::chrono::steady_clock::time_point> record_until_;  // set by cancel
 
-    std::vector<std::thread> threads_;
+    std::vector<std::thread> threads_;  // L7
     const std::shared_ptr<WakeLink> wake_link_ = std::make_shared<WakeLink>();
-    Subscription breaker_events_;
+    Subscription breaker_events_;  // L7
 };
 
 }  // namespace fusebox::notifications

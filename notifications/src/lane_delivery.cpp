@@ -1,3 +1,4 @@
+// L1 … L7: see lane.hpp.
 #include "lane.hpp"
 
 #include <algorithm>

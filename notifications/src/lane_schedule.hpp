@@ -72,8 +72,8 @@ private:
     LaneScheduleSettings settings_;
     RateGate gate_;
     const Clock* clock_;
-    TimePoint look_at_;
-    TimePoint store_again_at_;
+    TimePoint look_at_;                  // of the next look
+    TimePoint store_again_at_;           // no call of the outbox before
     std::uint32_t store_failures_{};     // failed calls in a row
     std::optional<TimePoint> watch_at_;  // when the next fallback is due
     TimePoint

@@ -124,11 +124,15 @@ struct Handle {
     std::unique_ptr<CURL, Free<curl_easy_cleanup>> easy{curl_easy_init()};
 };
 
+/// The handles that no request uses, so that the next requests find their connections open. Thread contract: any member
+/// from any thread. A handle that is taken belongs to one thread until that thread puts it back, so handles need no
+/// lock.
 class Pool {
 public:
     explicit Pool(std::size_t most_idle) : most_idle_(most_idle) {}
 
-    /// The most recently used handle, whose connections are the least likely to have been closed by their peers.
+    /// The most recently used handle, whose connections are the least likely to have been closed by their peers; a new
+    /// one where none is idle.
     Handle take() {
         const std::lock_guard lock{mutex_};
         if (idle_.empty()) return {};
@@ -148,7 +152,8 @@ private:
     std::vector<Handle> idle_;
 };
 
-/// Runs the transfer of `handle` until it is over, late or no longer wanted. A refusal is timeout, cancelled or internal.
+/// Runs the transfer of `handle` until it is over, late or no longer wanted. A refusal is timeout, cancelled or
+/// internal.
 std::expected<CURLcode, Kind> run(const Handle& handle, TimePoint deadline, const std::stop_token& stop) {
     CURLM* multi = handle.multi.get();
     CURL* easy = handle.easy.get();
@@ -190,7 +195,8 @@ HttpError describe(CURLcode code, const Transfer& transfer, CURL* easy, const st
     const auto certificate = [&] {
         return HttpError{Kind::certificate, "no trust between us and " + place + ": " + std::string(detail)};
     };
-    // libcurl has a limit of its own for one header line, and reports that as lack of memory (from 8.6 on as TOO_LARGE).
+    // libcurl has a limit of its own for one header line, and reports that as lack of memory (from 8.6 on as
+    // TOO_LARGE).
     const bool endless_header = transfer.in_headers && transfer.received > 0 &&
                                 (code == CURLE_OUT_OF_MEMORY || code == static_cast<CURLcode>(100));
     if (transfer.too_large || endless_header) {
@@ -264,8 +270,8 @@ HttpClientConfig checked(HttpClientConfig config) {
     return config;
 }
 
-/// libcurl's once-per-process preparation. The counterpart at exit is left to the operating system: no one can know that
-/// no other thread uses libcurl any more.
+/// Prepares libcurl, once in the process: the language sees to it that one thread does and the others wait. The
+/// counterpart at exit is left to the operating system: no one can know that no other thread uses libcurl any more.
 void prepare_libcurl() {
     static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (code != CURLE_OK) throw std::runtime_error(std::string("libcurl: ") + curl_easy_strerror(code));

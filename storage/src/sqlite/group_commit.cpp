@@ -1,3 +1,4 @@
+// G1 … G5: see group_commit.hpp.
 #include "sqlite/group_commit.hpp"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ using namespace fusebox::incidents;
 
 namespace {
 
-/// Bounds for how long a neighbour's writes can keep a request from its answer.
+/// Bounds how long the other requests of a batch can keep a request from its answer.
 constexpr std::size_t max_batch = 64;
 
 void roll_back(Connection& connection) noexcept {
@@ -37,7 +38,7 @@ std::size_t GroupCommit::waiting() const {
     return waiting_.size();
 }
 
-/// Until somebody has done it, or it is the first in the queue and nobody leads.
+/// Waits until a leader has done the request, or until the request is the first in the queue and there is no leader.
 void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& request) {
     const auto its_turn = [&] { return request.done || (!has_leader_ && waiting_.front() == &request); };
     const auto its_turn_or_taken = [&] { return request.taken || its_turn(); };
@@ -45,7 +46,7 @@ void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& req
                                                                         *request.context.deadline, its_turn_or_taken)
                                                   : changed_.wait(lock, request.context.stop, its_turn_or_taken);
     if (!in_time) {
-        std::erase(waiting_, &request);
+        std::erase(waiting_, &request);  // G3
         throw Failure{StoreError::Kind::timeout,
                       "sqlite: the time for this request was up before its turn to write came"};
     }
@@ -55,8 +56,8 @@ void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& req
 void GroupCommit::lead(std::unique_lock<std::mutex>& lock, Request& request) {
     has_leader_ = true;
     lock.unlock();
-    // The wait for other processes ends with the leader's patience. Those behind it may have more and then try
-    // themselves.
+    // The wait for other processes ends when the leader's own time is up. Requests behind it may have more time: their
+    // threads lead afterwards.
     try {
         begin(request.context);
     } catch (...) {
@@ -70,6 +71,7 @@ void GroupCommit::lead(std::unique_lock<std::mutex>& lock, Request& request) {
     lock.unlock();
     if (!request.failure) store(batch);
     lock.lock();
+    // G4, G5
     for (auto* finished : batch) finished->done = true;
     has_leader_ = false;
     changed_.notify_all();
@@ -89,8 +91,8 @@ void GroupCommit::store(Requests batch) noexcept {
     }
 }
 
-/// Drops from `batch` what failed. False when SQLite has rolled back the whole transaction on the way: what is left in
-/// `batch` is then to be run again.
+/// Drops from `batch` the requests that failed. False where SQLite has rolled back the whole transaction meanwhile: the
+/// requests that are left in `batch` are then to be run again.
 bool GroupCommit::run_and_commit(Requests& batch) {
     for (auto next = batch.begin(); next != batch.end();) {
         bool in_savepoint = false;

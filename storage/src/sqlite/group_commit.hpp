@@ -12,13 +12,29 @@
 
 namespace fusebox::storage::sqlite {
 
-/// Shares the one writing connection. A write that finds nobody writing runs at once; those that arrive meanwhile wait
-/// and are then committed together by the first of them, each inside its own savepoint: one sync to disk serves them
-/// all. Thread-safe.
+/// Shares the one writing connection. A request that finds no other thread writing runs at once. Requests that arrive
+/// meanwhile wait; then the thread of the first one runs and commits all of them together, each inside its own
+/// savepoint: one sync to disk serves them all.
+///
+/// Thread contract: any member from any thread.
+///
+/// G1  `mutex_` guards `waiting_`, `has_leader_`, and `taken` and `done` of every request. It is not held while SQLite
+///     works, nor while a `Work` runs.
+/// G2  One thread at a time is the leader: the one that has set `has_leader_`, until it clears the flag. Only the
+///     thread of the first request in `waiting_` becomes the leader. The leader alone uses `connection_`: what one
+///     leader did to the connection, the next one sees by `mutex_`.
+/// G3  A request lies on the stack of the thread that called run(). That thread waits there until the request is
+///     `done`, or takes the request out of `waiting_` itself, which it may do only until the request is `taken`. So a
+///     leader never meets a request that is gone.
+/// G4  `failure` is written by the leader, without `mutex_`, between `taken` and `done`. The thread of the request
+///     reads it after it has seen `done` under `mutex_`.
+/// G5  No request stays behind: a leader clears `has_leader_` and notifies all waiting threads under one hold of
+///     `mutex_`, so the thread of the request that is then the first becomes the leader. A thread at the front that
+///     finds no leader leads, even where its time is up.
 class GroupCommit {
 public:
-    /// What a write does; refusing is throwing `Failure`, and leaves nothing stored. It may run more than once, since a
-    /// neighbour's disk error makes SQLite roll back everybody: only the last run counts.
+    /// What a request writes. A `Work` that throws `Failure` refuses, and leaves nothing stored. It may run more than
+    /// once, since a disk error of one request makes SQLite roll back all of them: only the last run counts.
     using Work = std::function<void(Connection&)>;
 
     /// `connection` must outlive this and is used by nobody else.
@@ -34,9 +50,9 @@ private:
     struct Request {
         const Work& work;
         const incidents::RequestContext& context;
-        bool taken{false};  ///< a leader is at it: too late to give up
-        bool done{false};
-        std::exception_ptr failure{};
+        bool taken{false};             ///< a leader has it: too late to give up (G3)
+        bool done{false};              ///< the leader has finished with it (G3)
+        std::exception_ptr failure{};  ///< G4; null: the work is committed
     };
     using Requests = std::vector<Request*>;
 
@@ -46,11 +62,11 @@ private:
     void store(Requests batch) noexcept;
     bool run_and_commit(Requests& batch);
 
-    mutable std::mutex mutex_;  ///< guards the next three and `taken` and `done` of the requests
-    std::condition_variable_any changed_;
-    Requests waiting_;        ///< in order of arrival
-    bool has_leader_{false};  ///< the leader alone uses connection_
-    Connection& connection_;
+    mutable std::mutex mutex_;             ///< G1
+    std::condition_variable_any changed_;  ///< requests were taken or done, or there is no leader any more
+    Requests waiting_;                     ///< in order of arrival; not taken yet
+    bool has_leader_{false};               ///< G2
+    Connection& connection_;               ///< G2
 };
 
 }  // namespace fusebox::storage::sqlite
