@@ -18,7 +18,7 @@
 //     `mutex_` and walks the list without it. So a listener may subscribe and cancel, itself and others.
 // D6. `Listener::active` is true until cancel() stores false. A delivery loads it just before it calls the listener,
 //     since its list may be older than the cancellation. A listener that is running at that moment runs to its end. No
-//     other data is published with the flag; seq_cst, for it is off the paths that matter.
+//     other data is published with the flag; it is seq_cst because neither the store nor the load needs to be quick.
 // D7. A listener hears the control events that were enqueued after it had subscribed: those whose number is not below
 //     its `first_number`, which is set before the listener comes into the list and not changed afterwards.
 // D8. `wanted_` is the union of the masks in the list, stored under `mutex_` whenever the list is replaced, and loaded

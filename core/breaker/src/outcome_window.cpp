@@ -1,3 +1,4 @@
+// T1 … T4, L1 … L5 and W1 … W9: see outcome_window.hpp.
 #include "outcome_window.hpp"
 
 #include <algorithm>
@@ -196,7 +197,7 @@ OutcomeWindow::OutcomeWindow(Stripes& stripes, const Window& shape, bool measure
       measured_(measured),
       recording_(recording),
       outcomes_(make_outcomes(shape, now, now)) {
-    seal_cells();  // they hold nothing yet: only so that they say whether they are measured
+    seal_cells();  // the cells are empty: the sealing only gives them `measured` (W7)
     publish_end();
 }
 
@@ -229,7 +230,7 @@ void OutcomeWindow::add_successes(std::uint64_t count) noexcept {
 OutcomeWindow::Successes OutcomeWindow::successes() const noexcept {
     auto successes = lifetime_;
     stripes_.for_each([&successes](const Stripe& stripe) {
-        // acquire: a reader of the metrics sees what was written before the successes that it counts.
+        // acquire: pairs with the swap in try_success() (W9).
         const SuccessCell cell{stripe.cell.load(std::memory_order_acquire)};
         (cell.measured() ? successes.measured : successes.unmeasured) += cell.successes();
         successes.durations += cell.durations();
@@ -250,7 +251,7 @@ void OutcomeWindow::add_bad(bool failure, bool slow) noexcept {
 // ---- the cells ----
 
 std::uint64_t OutcomeWindow::empty(Stripe& stripe) noexcept {
-    // seq_cst: its release pairs with the load of the cell in try_success (W5).
+    // seq_cst: its release pairs with the load of the cell in try_success() (W4, W5).
     const SuccessCell held{stripe.cell.exchange(empty_cell().bits())};
     (held.measured() ? lifetime_.measured : lifetime_.unmeasured) += held.successes();
     lifetime_.durations += held.durations();
@@ -290,7 +291,7 @@ void OutcomeWindow::roll(TimePoint now) noexcept {
 }
 
 void OutcomeWindow::clear(bool recording, TimePoint now) noexcept {
-    seal_cells();  // the window drops what they held; for life it is counted
+    seal_cells();  // the window drops what the cells held; `lifetime_` has it (W1)
     recording_ = recording;
     if (auto* slices = std::get_if<TimeSlices>(&outcomes_)) {
         slices->clear(now);
@@ -313,7 +314,7 @@ void OutcomeWindow::set_measured(bool measured) noexcept {
 void OutcomeWindow::reshape(const Window& shape, TimePoint now) {
     auto next = make_outcomes(shape, origin_, now);  // may throw, hence first
     if (auto* slices = std::get_if<TimeSlices>(&next); slices != nullptr && !slices->reserve()) throw std::bad_alloc{};
-    // The slice may end earlier than before, so no success gets in until its end is known.
+    // The running slice may end earlier in the new shape, so no success gets in until the new end is stored (W4).
     suspend();
     add_successes(seal_cells());
     if (next.index() == outcomes_.index()) {

@@ -122,9 +122,9 @@ private:
 ///
 /// W1  Where an outcome is. A success that try_success() has recorded is in one cell, until a thread with the mutex
 ///     empties the cell; from then on it is in `lifetime_`, and in `outcomes_` if the window still holds it. All other
-///     outcomes go to `outcomes_` at once. So the window is `outcomes_` plus the cells, and the successes since the
-///     breaker was made are `lifetime_` plus the cells. While the window does not record (`recording_`), only the
-///     latter holds.
+///     outcomes go to `outcomes_` at once. So the successes since the breaker was made are `lifetime_` plus the cells;
+///     and while the window records (`recording_`), the window is `outcomes_` plus the cells. A window that does not
+///     record is empty.
 /// W2  Who writes. A cell: any thread, by the compare-and-swap in try_success(); a thread with the mutex, by an
 ///     exchange. The breaker's word, `end_` and everything else here: only a thread with the mutex.
 /// W3  The seal. A sealing, seal_cells(), exchanges each cell for an empty one with the next seal number. So a
@@ -152,6 +152,8 @@ private:
 ///     set_measured() seals the cells. A success of the other kind is refused, and recorded under the mutex.
 /// W8  Judging. The swap of try_success() and the loads of in_cells() are seq_cst: I5 in circuit_breaker_impl.hpp needs
 ///     them in one order with the stores and loads of the countdown.
+/// W9  Metrics. successes() loads each cell with acquire, which pairs with the swaps of try_success(): a thread that
+///     reads the metrics also sees what other threads wrote before the successes that it counts.
 class OutcomeWindow {
 public:
     OutcomeWindow(Stripes& stripes, const Window& shape, bool measured, bool recording, TimePoint now);
@@ -244,8 +246,8 @@ private:
     Atomic<TimePoint::rep> end_{never};
     Stripes& stripes_;
     TimePoint origin_;
-    std::uint32_t seal_{};                             // of the last sealing; the cells have its lower 25 bits (W3)
-    bool measured_;                                    // that of the cells (W7)
+    std::uint32_t seal_{};                             // number of the last sealing; the cells have 25 bits of it (W3)
+    bool measured_;                                    // the cells count successes with known durations (W7)
     bool recording_;                                   // W1
     Successes lifetime_{};                             // W1
     std::variant<TimeSlices, LastOutcomes> outcomes_;  // W1

@@ -2,7 +2,7 @@
 // compiler sees from the breaker's and the permit's members down to the cell of the stripe: a call of a function would
 // cost more here than what the function does.
 //
-// I1 … I9: circuit_breaker_impl.hpp. P1 … P4: recovery.hpp. S1 … S4: stripe.hpp. W1 … W8: outcome_window.hpp.
+// I1 … I9: circuit_breaker_impl.hpp. P1 … P4: recovery.hpp. S1 … S4: stripe.hpp. W1 … W9: outcome_window.hpp.
 #include "circuit_breaker_impl.hpp"
 
 #include <algorithm>

@@ -19,7 +19,7 @@ namespace fusebox::detail {
 /// one of the three atomics. No thread concludes from the value of one atomic what another one holds.
 struct Stripe {
     /// The bits of a SuccessCell: plain successes, and the time that they took. Who changes the bits, and with which
-    /// memory order, stands in outcome_window.hpp (W2 … W8).
+    /// memory order, stands in outcome_window.hpp (W2 … W9).
     Atomic<std::uint64_t> cell{};
     /// Rejections since the breaker was made, by their kind. The thread that rejects a call adds 1; the metrics sum the
     /// stripes. All accesses are relaxed, because no other data is published with these counters.

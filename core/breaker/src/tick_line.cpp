@@ -75,8 +75,8 @@ void TickLine::publish(std::uint64_t base_ticks, std::int64_t base, std::uint64_
                        std::uint64_t good_for) noexcept {
     const auto next = newest_.load(std::memory_order_relaxed) + 1;
     auto& line = lines_[next % 2];
-    // release: each pairs with the load of the same field in read(), by a slow reader of the line that lay here before
-    // (L3).
+    // release: each pairs with the load of the same field in read(). A slow reader may still be reading the line that
+    // lay in this place before (L3).
     line.base_ticks.store(base_ticks, std::memory_order_release);
     line.base.store(base, std::memory_order_release);
     line.slope.store(slope, std::memory_order_release);

@@ -16,9 +16,13 @@ namespace fusebox::detail {
 /// Further calls are not watched: with so many in flight the breaker has long had the chance to see that the dependency
 /// hangs. Takes 40 KiB, so a breaker makes one for its first threshold.
 ///
-/// Thread contract: any member from any thread; each holds `mutex_` from its beginning to its end. A call that is
-/// watched is in the list from `oldest_` to `newest_`, in the order of admission, until end() or take_hung() takes it
-/// out. All other slots but those of the calls that take_hung() has taken out are in the list that begins at `free_`.
+/// Thread contract: any member from any thread.
+///
+/// N1  `mutex_` guards all other members. Each member function holds it from its beginning to its end.
+/// N2  A watched call has a slot of `calls_` from begin() to end(). Until end() or take_hung() takes it out, it is in
+///     the list from `oldest_` to `newest_`, in the order of admission.
+/// N3  The slots without a call are in the list that begins at `free_`.
+/// N4  `mutex_` may be taken under the breaker's mutex. No lock is taken under it.
 class WatchedCalls {
 public:
     static constexpr std::uint32_t capacity = 1024;
@@ -75,8 +79,8 @@ public:
     }
 
     /// Marks every call that hangs as counted. Returns how many of these calls belong to `generation`, and calls
-    /// `each(in_flight)` for each of them, with the time since its admission. `each` runs under `mutex_`: it must not
-    /// call back.
+    /// `each(in_flight)` for each of them, with the time since its admission. `each` runs under `mutex_` and must not
+    /// call a member.
     template <class Each>
     std::uint32_t take_hung(std::uint64_t generation, TimePoint now, const Each& each) noexcept {
         const std::scoped_lock lock{mutex_};
@@ -113,7 +117,7 @@ private:
         (call.next == none ? newest_ : calls_[call.next].previous) = call.previous;
     }
 
-    Mutex mutex_;  // guards everything below; may be taken under the breaker's mutex, and no lock is taken under it
+    Mutex mutex_;  // guards everything below (N1, N4)
     std::optional<Duration> threshold_;
     std::array<Call, capacity> calls_;
     std::uint32_t oldest_{none};
