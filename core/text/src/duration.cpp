@@ -51,14 +51,13 @@ std::string exactly_in(const Unit& unit, std::uint64_t amount) {
     return text.append(unit.name);
 }
 
-/// The nearest amount that has three significant digits in this unit.
+std::uint64_t rounded_to(std::uint64_t step, std::uint64_t amount) { return (amount + step / 2) / step * step; }
+
+/// The nearest amount of less than 1000 units that has three significant digits in this unit.
 std::uint64_t rounded_in(const Unit& unit, std::uint64_t amount) {
     const auto whole = amount / unit.nanoseconds;
-    // Nearer than half a day to the longest duration there may be no whole day above.
-    if (whole >= 1000) return whole * unit.nanoseconds;
     const std::uint64_t parts = whole < 1 ? 1000 : whole < 10 ? 100 : whole < 100 ? 10 : 1;
-    const auto step = std::max<std::uint64_t>(1, unit.nanoseconds / parts);
-    return (amount + step / 2) / step * step;
+    return rounded_to(std::max<std::uint64_t>(1, unit.nanoseconds / parts), amount);
 }
 
 }  // namespace
@@ -111,22 +110,22 @@ std::string format_duration(nanoseconds duration) {
 }
 
 std::string format_rounded_duration(nanoseconds duration) {
-    if (duration == nanoseconds::zero()) return "0s";
     const auto amount = amount_of(duration);
-    std::string best;
-    std::uint64_t best_error = 0;
-    for (const auto& unit : units) {
-        const auto rounded = rounded_in(unit, amount);
-        if (rounded < unit.nanoseconds) continue;
-        if (rounded / unit.nanoseconds >= 1000 && !best.empty()) break;  // a larger unit needs fewer digits
-        auto text = exactly_in(unit, rounded);
-        const auto error = rounded > amount ? rounded - amount : amount - rounded;
-        if (best.empty() || text.size() < best.size() || (text.size() == best.size() && error < best_error)) {
-            best = std::move(text);
-            best_error = error;
-        }
+    if (amount == 0) return "0s";
+    // From the smallest unit up, each form rounded before it is chosen: what rounds up to the next unit is written in that.
+    for (std::size_t at = units.size(); at-- > 3;) {  // ns, us, ms, s
+        const auto rounded = rounded_in(units[at], amount);
+        if (rounded < units[at - 1].nanoseconds) return with_sign_of(duration, exactly_in(units[at], rounded));
     }
-    return with_sign_of(duration, best);
+    for (std::size_t at = 2;; --at) {  // m, h, d
+        const auto& unit = units[at];
+        const auto& smaller = units[at + 1];
+        const auto rounded = rounded_to(smaller.nanoseconds, amount);
+        if (at != 0 && rounded >= units[at - 1].nanoseconds) continue;
+        auto text = exactly_in(unit, rounded / unit.nanoseconds * unit.nanoseconds);
+        if (const auto rest = rounded % unit.nanoseconds; rest != 0) text += exactly_in(smaller, rest);
+        return with_sign_of(duration, text);
+    }
 }
 
 }  // namespace fusebox::text

@@ -62,11 +62,11 @@ TEST_CASE("a text cannot steer the terminal") {
 
 TEST_CASE("durations are for people") {
     CHECK(for_people(12.34) == "12.3s");
-    CHECK(for_people(125) == "125s");
+    CHECK(for_people(125) == "2m5s");
     CHECK(for_people(0) == "0s");
     CHECK(for_people(0.03) == "30ms");
-    CHECK(for_people(1e300) == "104166d");
-    CHECK(for_people(11'400) == "190m");
+    CHECK(for_people(1e300) == "104166d16h");
+    CHECK(for_people(11'400) == "3h10m");
 }
 
 TEST_CASE("the list says of an open breaker why and when") {
@@ -83,7 +83,7 @@ TEST_CASE("one breaker is shown with who and why") {
     const auto text = view_breaker(breaker("store", "forced_open"), false);
     for (const auto* part :
          {"store: forced_open\n", "10 admitted, 3 rejected", "5 consecutive failures (threshold 5)", "ada",
-          "last outcomes       0s before: failure after 30ms: refused\n                        125s before: "
+          "last outcomes       0s before: failure after 30ms: refused\n                        2m5s before: "
           "slow "
           "timeout after 10s (trace 0af7)\n"}) {
         CAPTURE(part);
