@@ -82,7 +82,8 @@ public:
     [[nodiscard]] const DestinationSettings& settings() const noexcept { return settings_; }
     /// Says that a row may be due.
     void wake();
-    /// From here on no row is leased; sends under way go on, and rows that wait for a thread are released.
+    /// From here on no thread begins to lease rows, and sends under way go on. Rows that wait for a thread are
+    /// released, and so are the rows of a lease that is under way.
     void retire();
     /// Whether all threads have ended their work.
     [[nodiscard]] bool finished() const;
