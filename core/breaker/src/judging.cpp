@@ -36,9 +36,8 @@ void CircuitBreaker::Impl::record(const SettledCall& call, TimePoint now) noexce
           text::cut(call.settlement->message, detail::KeptOutcome::message_bytes), now);
 }
 
-// R17: each call that hangs is a slow failure. The window must stand at `now`. Returns how long they made the run; 0:
-//      no
-// call hangs.
+// R17: each call that hangs is a slow failure. The window must stand at `now`. Returns how long they made the run, and
+// 0 where no call hangs.
 std::uint32_t CircuitBreaker::Impl::record_hung_calls(TimePoint now) noexcept {
     if (!breaker_.watching_.load(std::memory_order_relaxed)) return 0;  // relaxed: stored under the mutex
     const auto hung = watched_calls().take_hung(generation(), now, [&](Duration in_flight) {

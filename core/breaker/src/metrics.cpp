@@ -21,9 +21,9 @@ std::vector<TransitionReport> CircuitBreaker::Impl::reports() {
 }
 
 // R41. What the mutex guards is exact. Quick successes and rejections are counted without the mutex, also while this
-//      function
-// runs. No part is above its whole all the same: every whole is summed from parts that were read here, and the quick
-// successes are read after the window, which is made of the same cells. No counter goes back: each one only grows.
+// function runs. No part is above its whole all the same: every whole is summed from parts that were read here, and
+// the quick successes are read after the window, which is made of the same cells. No counter goes back: each one
+// only grows.
 CircuitBreakerMetrics CircuitBreaker::Impl::metrics() {
     CircuitBreakerMetrics metrics;
     {

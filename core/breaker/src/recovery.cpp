@@ -32,6 +32,8 @@ bool Recovery::release(const Lease& lease) noexcept {
 }
 
 std::optional<Recovery::LostProbe> Recovery::take_lost(TimePoint now) noexcept {
+    // Without probes the earliest deadline is TimePoint::max(), and a clock may stand even there.
+    if (!probes_) return std::nullopt;
     // relaxed: only written under the mutex that the caller holds.
     if (now.time_since_epoch().count() < earliest_deadline_.load(std::memory_order_relaxed)) return std::nullopt;
     const auto probe = probes_->table.take_expired(now);

@@ -19,6 +19,18 @@ Outcome outcome_of(const Error& error) {
 
 }  // namespace remote
 
+// A namespace with a function of its own by a name that the breaker uses inside.
+namespace crowded {
+
+struct Error {};
+
+template <class T>
+bool never_reached(const T& /*error*/) {
+    return true;
+}
+
+}  // namespace crowded
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -148,6 +160,14 @@ TEST_CASE("§10: an operation returns expected, judged by outcome_of where there
     (void)rig.breaker.call([]() -> Unjudged { return std::unexpected{"what"}; });
     CHECK(rig.breaker.metrics().totals.failures == 2);
     CHECK(rig.breaker.call([]() -> std::expected<void, remote::Error> { return {}; }));
+}
+
+TEST_CASE("§10: functions beside the error's type are asked only by the names that are documented") {
+    Rig rig;
+    const auto answer =
+        rig.breaker.call([]() -> std::expected<int, crowded::Error> { return std::unexpected{crowded::Error{}}; });
+    CHECK_FALSE(answer);
+    CHECK(rig.breaker.metrics().totals.failures == 1);
 }
 
 TEST_CASE("§10: an operation that returns expected and throws: recorded as a failure, passed through") {

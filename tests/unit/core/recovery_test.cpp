@@ -51,6 +51,12 @@ TEST_CASE("R24: a recovery is not surely full from the moment on at which the ea
     CHECK_FALSE(half.recovery.surely_full(start + 10s));
 }
 
+TEST_CASE("R24: before the first probe none is lost, not even at the end of time") {
+    Half half;
+    CHECK_FALSE(half.recovery.take_lost(start));
+    CHECK_FALSE(half.recovery.take_lost(TimePoint::max()));
+}
+
 TEST_CASE("R24: lost probes come in the order in which their leases ended, each once") {
     Half half;
     half.config.half_open_max_concurrent = 3;

@@ -336,6 +336,28 @@ TEST_CASE("R33: a late answer that still finds its caller is treated as after a 
     CHECK(timeout_of(error)->after == 2s);
 }
 
+TEST_CASE("R33: neither the value nor the error of an isolated call need be assignable") {
+    struct Row {
+        const int id;
+    };
+    struct Refusal {
+        const int code;
+    };
+    Bench bench;
+    bench.meanwhile([&] { bench.executor.run_first(); });
+    const auto value =
+        call_isolated(bench.breaker, bench.isolate(), []() -> std::expected<Row, Refusal> { return Row{7}; });
+    REQUIRE(value);
+    CHECK(value->id == 7);
+    const auto late = call_isolated(bench.breaker, bench.isolate(), [&bench]() -> std::expected<Row, Refusal> {
+        bench.clock.advance(3s);
+        return std::unexpected{Refusal{4}};
+    });
+    REQUIRE_FALSE(late);
+    CHECK(std::holds_alternative<TimeoutError>(late.error().variant()));
+    CHECK(bench.totals().timeouts == 1);
+}
+
 TEST_CASE("R34: isolated calls are judged as the breaker judges") {
     Bench bench;
     bench.meanwhile([&] { bench.executor.run_first(); });

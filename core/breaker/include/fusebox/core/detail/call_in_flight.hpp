@@ -32,7 +32,8 @@ inline constexpr CallRules policy_call{.unreached_is_neutral = true, .stopped_is
 template <class Error, class Classify>
 [[nodiscard]] Outcome outcome_of_error(const CallRules& rules, const Error& error, bool late, bool stopped,
                                        const Classify& classify) {
-    if (rules.unreached_is_neutral && never_reached(error)) return Outcome::ignored;
+    // Qualified, so that a function of that name beside the error's type is not asked.
+    if (rules.unreached_is_neutral && detail::never_reached(error)) return Outcome::ignored;
     std::optional<Outcome> known;
     if (late) {
         known = Outcome::timeout;  // R33
