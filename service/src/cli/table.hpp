@@ -33,7 +33,7 @@ private:
 [[nodiscard]] std::string paint(std::string_view text, Colour colour, bool colours);
 /// Red where calls are refused, yellow where the breaker is not in its normal state.
 [[nodiscard]] Colour colour_of_state(std::string_view state) noexcept;
-/// "30ms", "12.5s", "125s", "190m": as `text::format_rounded_duration`.
+/// "30ms", "12.5s", "2m5s", "3h10m": as `text::format_rounded_duration`.
 [[nodiscard]] std::string for_people(double seconds);
 
 }  // namespace fusebox::service::cli
