@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 
 #include <cstdio>
 #include <memory>
@@ -73,19 +72,11 @@ TestCertificate::TestCertificate(const Options& options) {
     add_extension(x509, NID_subject_alt_name, alternative_names(options.names));
     require(X509_sign(x509, key.get(), EVP_sha256()) != 0, "signature");
 
-    std::string pattern = (std::filesystem::temp_directory_path() / "fusebox-test-XXXXXX").string();
-    require(mkdtemp(pattern.data()) != nullptr, "temporary folder");
-    folder_ = pattern;
     const File certificate_out{std::fopen(certificate_file().c_str(), "w")};
     const File key_out{std::fopen(key_file().c_str(), "w")};
     require(certificate_out && PEM_write_X509(certificate_out.get(), x509) == 1, "writing the certificate");
     require(key_out && PEM_write_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
             "writing the key");
-}
-
-TestCertificate::~TestCertificate() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
 }
 
 }  // namespace fusebox::test

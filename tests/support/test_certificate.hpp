@@ -1,9 +1,10 @@
 // A throw-away key and self-signed certificate, made when the test runs.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
@@ -17,16 +18,13 @@ public:
 
     TestCertificate();
     explicit TestCertificate(const Options& options);
-    TestCertificate(const TestCertificate&) = delete;
-    TestCertificate& operator=(const TestCertificate&) = delete;
-    ~TestCertificate();
 
     /// PEM. Being self-signed, the certificate is also the CA file that makes it trusted.
-    [[nodiscard]] std::string certificate_file() const { return (folder_ / "certificate.pem").string(); }
-    [[nodiscard]] std::string key_file() const { return (folder_ / "key.pem").string(); }
+    [[nodiscard]] std::string certificate_file() const { return (folder_.path() / "certificate.pem").string(); }
+    [[nodiscard]] std::string key_file() const { return (folder_.path() / "key.pem").string(); }
 
 private:
-    std::filesystem::path folder_;
+    TemporaryFolder folder_;
 };
 
 }  // namespace fusebox::test

@@ -1,7 +1,7 @@
 #include <fusebox/incidents/alert.hpp>
 
 #include "support/catch.hpp"
-#include "unit/incidents/samples.hpp"
+#include "unit/incidents/alert_samples.hpp"
 
 namespace fusebox::test {
 

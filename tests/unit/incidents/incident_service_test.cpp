@@ -11,8 +11,8 @@
 #include <fusebox/incidents/json.hpp>
 
 #include "support/catch.hpp"
+#include "unit/incidents/alert_samples.hpp"
 #include "unit/incidents/fake_store.hpp"
-#include "unit/incidents/samples.hpp"
 
 namespace fusebox::test {
 

@@ -6,7 +6,7 @@
 #include <fusebox/text/rfc3339.hpp>
 
 #include "support/catch.hpp"
-#include "unit/incidents/samples.hpp"
+#include "unit/incidents/alert_samples.hpp"
 
 namespace fusebox::test {
 

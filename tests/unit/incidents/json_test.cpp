@@ -4,7 +4,7 @@
 #include <random>
 
 #include "support/catch.hpp"
-#include "unit/incidents/samples.hpp"
+#include "unit/incidents/alert_samples.hpp"
 
 namespace fusebox::test {
 

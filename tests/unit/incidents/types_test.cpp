@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "unit/incidents/samples.hpp"
+#include "unit/incidents/alert_samples.hpp"
 
 namespace fusebox::test {
 

@@ -2,8 +2,8 @@
 #include <fusebox/notifications/breaker_sender.hpp>
 #include <stdexcept>
 
-#include "sample_notification.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 

@@ -2,8 +2,8 @@
 
 #include <fusebox/notifications/dispatcher.hpp>
 
-#include "sample_notification.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 
@@ -16,7 +16,7 @@ using Kind = DeliveryResult::Kind;
 
 namespace {
 
-const auto now = sample_time + 1h;
+const auto now = new_year + 1h;
 
 SendResult failure(NextMove move, std::string error_class = "connect",
                    std::optional<std::chrono::milliseconds> retry_after = {}) {

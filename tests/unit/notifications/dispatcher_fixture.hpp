@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "sample_notification.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 

@@ -1,8 +1,8 @@
 #include <fusebox/notifications/log_sender.hpp>
 #include <stdexcept>
 
-#include "sample_notification.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 
@@ -22,7 +22,8 @@ std::string line_of(const fusebox::incidents::Notification& notification) {
 
 TEST_CASE("a notification becomes one line with ids, type, severity and title") {
     CHECK(line_of(sample_notification()) ==
-          R"(notification id=msg_1 type=incident.triggered incident=inc_1 severity=P1 title="disk is full")");
+          "notification id=msg_1 type=incident.triggered incident=inc_1 severity=P1 "
+          R"(title="The model server answers slowly")");
 }
 
 TEST_CASE("an alert's text cannot forge a second line or another field") {

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "sample_notification.hpp"
 #include "support/catch.hpp"
 #include "support/http_test_server.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 
@@ -56,7 +56,9 @@ TEST_CASE("a webhook is a signed POST of type, timestamp and incident") {
     HttpTestServer server;
     WebhookSender sender{settings_for(server.url(path))};
     const auto before = steady_clock().wall_now();
-    REQUIRE(sender.send(sample_notification("msg_7"), {}));
+    auto notification = sample_notification("msg_7");
+    notification.draft.created_at = new_year + 27h;
+    REQUIRE(sender.send(notification, {}));
     const auto request = server.requests().at(0);
     CHECK(request.method == "POST");
     CHECK(request.target == path);

@@ -2,11 +2,10 @@
 #include <fstream>
 #include <sstream>
 
-#include <unistd.h>
-
 #include <fusebox/registry/state_store.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
@@ -14,21 +13,6 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
-
-fs::path made_folder() {
-    auto name = (fs::temp_directory_path() / "fusebox-state-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()));
-    return name;
-}
-
-/// A folder of this test's own.
-struct Folder {
-    fs::path path = made_folder();
-    Folder() = default;
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { fs::remove_all(path); }
-};
 
 std::string content(const fs::path& path) {
     std::ostringstream text;
@@ -86,9 +70,9 @@ std::string with(std::string text, std::string_view what, std::string_view by) {
 }  // namespace
 
 TEST_CASE("R52: what is saved is what is loaded") {
-    Folder folder;
+    const TemporaryFolder folder;
     MemoryStateStore memory;
-    FileStateStore file{folder.path / "made" / "on demand" / "breakers.json"};
+    FileStateStore file{folder.path() / "made" / "on demand" / "breakers.json"};
     for (StateStore* store : {static_cast<StateStore*>(&memory), static_cast<StateStore*>(&file)}) {
         REQUIRE(store->load_all());
         CHECK(store->load_all()->empty());
@@ -104,8 +88,8 @@ TEST_CASE("R52: what is saved is what is loaded") {
 }
 
 TEST_CASE("R52: a file is read by the next process, whoever saves first there") {
-    Folder folder;
-    const auto path = folder.path / "breakers.json";
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "breakers.json";
     REQUIRE(FileStateStore{path}.save(two()));
     CHECK(FileStateStore{path}.load_all() == two());
     REQUIRE(FileStateStore{path}.save({{"third", snapshot()}}));  // without loading
@@ -113,7 +97,7 @@ TEST_CASE("R52: a file is read by the next process, whoever saves first there") 
     const std::vector<std::string> names{"store"};
     REQUIRE(FileStateStore{path}.remove(names));
     CHECK(FileStateStore{path}.load_all()->size() == 2);
-    CHECK(std::distance(fs::directory_iterator{folder.path}, {}) == 1);  // nothing is left beside it
+    CHECK(std::distance(fs::directory_iterator{folder.path()}, {}) == 1);  // nothing is left beside it
 }
 
 TEST_CASE("R52: every state and reason, any bytes and the ends of every range come back") {
@@ -212,8 +196,8 @@ TEST_CASE("R52: any depth of nesting is refused without harm") {
 }
 
 TEST_CASE("R52: a bad file is refused whole, says how to go on, and is never overwritten") {
-    Folder folder;
-    const auto path = folder.path / "breakers.json";
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "breakers.json";
     const auto good = format_state(two());
     for (const auto& bad :
          {good.substr(0, good.size() / 3), with(good, "\"version\": 1", "\"version\": 2"), good + "x", std::string{}}) {
@@ -234,24 +218,24 @@ TEST_CASE("R52: a bad file is refused whole, says how to go on, and is never ove
 }
 
 TEST_CASE("R52: a save that fails leaves the file as it was") {
-    Folder folder;
-    const auto path = folder.path / "breakers.json";
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "breakers.json";
     FileStateStore store{path};
     REQUIRE(store.save(two()));
     const auto before = content(path);
-    fs::create_directory(folder.path / "breakers.json.new");  // where the next one would be written
+    fs::create_directory(folder.path() / "breakers.json.new");  // where the next one would be written
     CHECK(message(store.save({{"third", snapshot()}}))
-              .starts_with((folder.path / "breakers.json.new").string() + ": cannot be written: "));
+              .starts_with((folder.path() / "breakers.json.new").string() + ": cannot be written: "));
     CHECK(content(path) == before);
-    fs::remove(folder.path / "breakers.json.new");
+    fs::remove(folder.path() / "breakers.json.new");
     REQUIRE(store.save({{"fourth", snapshot()}}));
     // What was not saved then was not taken for saved.
     CHECK(store.load_all()->contains("fourth"));
     CHECK_FALSE(store.load_all()->contains("third"));
 
-    FileStateStore folder_itself{folder.path};
-    CHECK(message(folder_itself.load_all()) == folder.path.string() + ": cannot be read: Is a directory");
-    const auto loop = folder.path / "loop.json";
+    FileStateStore folder_itself{folder.path()};
+    CHECK(message(folder_itself.load_all()) == folder.path().string() + ": cannot be read: Is a directory");
+    const auto loop = folder.path() / "loop.json";
     fs::create_symlink(loop, loop);
     CHECK(message(FileStateStore{loop}.load_all()) ==
           loop.string() + ": cannot be read: Too many levels of symbolic links");
@@ -260,11 +244,11 @@ TEST_CASE("R52: a save that fails leaves the file as it was") {
 }
 
 TEST_CASE("R52: the file is for its owner only, and a link left beside it is not followed") {
-    Folder folder;
-    const auto path = folder.path / "breakers.json";
-    const auto other = folder.path / "other";
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "breakers.json";
+    const auto other = folder.path() / "other";
     write(other, "untouched");
-    fs::create_symlink(other, folder.path / "breakers.json.new");
+    fs::create_symlink(other, folder.path() / "breakers.json.new");
     write(path, format_state({}));
     fs::permissions(path, fs::perms{0644});
     REQUIRE(FileStateStore{path}.save(two()));

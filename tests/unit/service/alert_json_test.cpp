@@ -40,8 +40,8 @@ std::string labels(std::size_t count) {
 
 TEST_CASE("a native alert keeps all that it says") {
     const auto alert = parse_native_alert(R"({"title": "Checkout answers 500", "severity": "error", "source": "curl",
-        "labels": {"service": "checkout", "größe": "ñ"}, "annotations": {"runbook": "http://x"}, "description": "since noon",
-        "starts_at": "2026-01-01T12:30:00+01:00", "ends_at": "2026-01-01T13:00:00Z"})",
+        "labels": {"service": "checkout", "größe": "ñ"}, "annotations": {"runbook": "http://x"},
+        "description": "since noon", "starts_at": "2026-01-01T12:30:00+01:00", "ends_at": "2026-01-01T13:00:00Z"})",
                                           now);
     REQUIRE(alert);
     CHECK(alert->title == "Checkout answers 500");
@@ -175,7 +175,8 @@ TEST_CASE("the webhook takes version 4 and what older ones leave out") {
         parse_alertmanager_webhook(R"({"version": "4", "groupKey": "{}:{}", "status": "firing", "alerts": [
         {"status": "firing", "labels": {"alertname": "Disk"}, "annotations": {}, "startsAt": "2026-01-01T11:00:00Z",
          "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "0123"},
-        {"status": "resolved", "labels": {"alertname": "Net"}, "startsAt": "2026-01-01T11:00:00Z", "endsAt": "2026-01-01T11:30:00Z"}]})",
+        {"status": "resolved", "labels": {"alertname": "Net"}, "startsAt": "2026-01-01T11:00:00Z",
+         "endsAt": "2026-01-01T11:30:00Z"}]})",
                                    now);
     REQUIRE(whole);
     REQUIRE(whole->size() == 2);

@@ -12,6 +12,7 @@
 #include <fusebox/core/presets.hpp>
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
@@ -61,10 +62,9 @@ bool contains(const std::string& text, std::string_view part) { return text.find
 
 /// A file that goes away with the test.
 struct File {
-    std::filesystem::path path = std::filesystem::temp_directory_path() /
-                                 ("fusebox-config-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)));
+    TemporaryFolder folder;
+    std::filesystem::path path = folder.path() / "content";
     explicit File(std::string_view content) { std::ofstream{path} << content; }
-    ~File() { std::filesystem::remove(path); }
 };
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/manual_clock.hpp>
 
-#include "samples.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
 
 namespace fusebox::test {
 
+using namespace std::chrono_literals;
+using namespace incidents;
 using namespace storage;
 using Kind = StoreError::Kind;
 using SteadyClock = std::chrono::steady_clock;
@@ -106,12 +108,12 @@ struct Guarded {
         note(store.list({}, context));
         note(store.incident_counts(context));
         note(store.check_writable(context));
-        note(store.lease("", start, 1s, 1, context));
+        note(store.lease("", new_year, 1s, 1, context));
         note(store.settle("", "", {}, context));
         note(store.next_due("", context));
         note(store.get_notification("", context));
         note(store.list_notifications({}, context));
-        note(store.replay("", start, context));
+        note(store.replay("", new_year, context));
         note(store.enqueue({}, context));
         note(store.counts(context));
         return kinds;

@@ -3,12 +3,14 @@
 
 #include <stdexcept>
 
-#include "samples.hpp"
 #include "sqlite_file.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
+using namespace std::chrono_literals;
+using namespace incidents;
 using namespace storage::sqlite;
 using Kind = StoreError::Kind;
 

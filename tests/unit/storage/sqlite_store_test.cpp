@@ -12,9 +12,11 @@
 
 #include <fusebox/storage/open_store.hpp>
 
-#include "samples.hpp"
+#include "delivery_results.hpp"
 #include "sqlite_file.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
@@ -48,7 +50,7 @@ private:
 
 StoreResult<std::vector<Incident>> add(Store& store, const std::string& id, const RequestContext& context = {},
                                        std::size_t payload_bytes = 0) {
-    IncidentWrite write{.incident = incident(id, "fingerprint of " + id), .notifications = {draft("msg-" + id, id)}};
+    IncidentWrite write{.incident = sample_incident(id), .notifications = {sample_draft("msg-" + id, id)}};
     if (payload_bytes > 0) write.notifications.front().payload.assign(payload_bytes, 'x');
     return store.commit({&write, 1}, context);
 }
@@ -143,8 +145,8 @@ TEST_CASE("a reopened file holds everything that was stored") {
         const auto store = file.open();
         stored = add(*store, "inc_1").value().front();
         REQUIRE(add(*store, "inc_2"));
-        const auto leased = store->lease("hook", start, 30s, 10, {}).value();
-        REQUIRE(store->settle("msg-inc_1", leased.at(0).lease_token, retry(start, start + 1h), {}));
+        const auto leased = store->lease("hook", new_year, 30s, 10, {}).value();
+        REQUIRE(store->settle("msg-inc_1", leased.at(0).lease_token, retry(new_year, new_year + 1h), {}));
         retried = store->get_notification("msg-inc_1", {}).value();
         lease_token = leased.at(1).lease_token;
     }
@@ -153,10 +155,10 @@ TEST_CASE("a reopened file holds everything that was stored") {
     const auto again = store->get_notification("msg-inc_1", {}).value();
     CHECK(again.attempt_log.size() == retried.attempt_log.size());
     CHECK(again.last_error->message == retried.last_error->message);
-    CHECK(again.next_attempt_at == start + 1h);
+    CHECK(again.next_attempt_at == new_year + 1h);
     CHECK(again.sequence == retried.sequence);
-    CHECK(store->next_due("hook", {}).value() == start + 30s);
-    CHECK(store->settle("msg-inc_2", lease_token, delivered(start), {}));
+    CHECK(store->next_due("hook", {}).value() == new_year + 30s);
+    CHECK(store->settle("msg-inc_2", lease_token, delivered(new_year), {}));
 }
 
 TEST_CASE("missing folders and files are created for their owner alone") {
@@ -249,9 +251,9 @@ TEST_CASE("several stores can share a file") {
         REQUIRE(add(*other, "inc_other"));
         CHECK(mine->get("inc_other", {}));
         CHECK(add(*mine, "inc_other").error().kind == Kind::conflict);
-        const auto leased = other->lease("hook", start, 30s, 1, {}).value();
-        CHECK(mine->lease("hook", start, 30s, 10, {}).value().size() == 1);
-        CHECK(mine->settle(leased.front().draft.id, leased.front().lease_token, delivered(start), {}));
+        const auto leased = other->lease("hook", new_year, 30s, 1, {}).value();
+        CHECK(mine->lease("hook", new_year, 30s, 10, {}).value().size() == 1);
+        CHECK(mine->settle(leased.front().draft.id, leased.front().lease_token, delivered(new_year), {}));
     }
     SECTION("in several processes that write at the same time") {
         constexpr int each = 30;
@@ -297,7 +299,7 @@ TEST_CASE("a write waits for another process only as long as it may") {
     SECTION("its deadline") {
         const RequestContext context{.deadline = SteadyClock::now() + 20ms, .stop = {}};
         CHECK(add(*store, "inc_1", context).error().kind == Kind::timeout);
-        CHECK(store->lease("hook", start, 30s, 1, context).error().kind == Kind::timeout);
+        CHECK(store->lease("hook", new_year, 30s, 1, context).error().kind == Kind::timeout);
         CHECK(store->check_writable(context).error().kind == Kind::timeout);
     }
     SECTION("the busy timeout where it has no deadline") {
@@ -395,7 +397,7 @@ TEST_CASE("damage is called corrupt, and a damaged file is left alone") {
         CHECK(read.error().kind == Kind::corrupt);
         CHECK(read.error().message.find("inc_1") != std::string::npos);
         CHECK(store->get_notification("msg-inc_1", {}).error().kind == Kind::corrupt);
-        CHECK(store->lease("hook", start, 30s, 1, {}).error().kind == Kind::corrupt);
+        CHECK(store->lease("hook", new_year, 30s, 1, {}).error().kind == Kind::corrupt);
         other.execute("UPDATE outbox SET attempt_log = '[{}]'");
         CHECK(store->get_notification("msg-inc_1", {}).error().kind == Kind::corrupt);
     }
@@ -504,7 +506,7 @@ TEST_CASE("a write that does not fit costs its neighbours nothing") {
 TEST_CASE("text that is not UTF-8 is invalid, and nothing of it is stored") {
     const SqliteFile file;
     const auto store = file.open();
-    IncidentWrite write{.incident = incident("inc_1", "f"), .notifications = {}};
+    IncidentWrite write{.incident = sample_incident("inc_1", "f"), .notifications = {}};
     write.incident.labels["team"] = "\xff\xfe";
     const auto refused = store->commit({&write, 1}, {});
     REQUIRE_FALSE(refused);
@@ -521,10 +523,10 @@ TEST_CASE("an older schema is brought up to date with its data") {
         CHECK(old.title == "From before");
         CHECK(old.state == IncidentState::triaged);
         CHECK(old.version == 2);
-        CHECK(old.created_at == start);
+        CHECK(old.created_at == new_year);
         CHECK(old.timeline.size() == 1);
-        CHECK(store->enqueue(draft("msg_1", "inc_old"), {}));
-        CHECK(store->lease("hook", start, 30s, 1, {}).value().size() == 1);
+        CHECK(store->enqueue(sample_draft("msg_1", "inc_old"), {}));
+        CHECK(store->lease("hook", new_year, 30s, 1, {}).value().size() == 1);
     }
     CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "3");
     CHECK(file.open()->get("inc_old", {}));

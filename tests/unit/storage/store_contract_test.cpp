@@ -8,8 +8,10 @@
 #include <fusebox/storage/sqlite_store.hpp>
 #endif
 
-#include "samples.hpp"
+#include "delivery_results.hpp"
 #include "support/catch.hpp"
+#include "support/incident_samples.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace fusebox::test {
 
@@ -68,10 +70,10 @@ public:
         return *std::move(stored);
     }
     /// One incident with a notification to each of `destinations`, named ID-DESTINATION.
-    Incident add(const std::string& id, const std::vector<std::string>& destinations = {}, WallTime at = start) {
-        IncidentWrite write{.incident = incident(id, "fingerprint of " + id, at), .notifications = {}};
+    Incident add(const std::string& id, const std::vector<std::string>& destinations = {}, WallTime at = new_year) {
+        IncidentWrite write{.incident = sample_incident(id, "fingerprint of " + id, at), .notifications = {}};
         for (const auto& destination : destinations)
-            write.notifications.push_back(draft(id + "-" + destination, id, destination, at));
+            write.notifications.push_back(sample_draft(id + "-" + destination, id, destination, at));
         return commit({write}).front();
     }
     Kind refusal(const std::vector<IncidentWrite>& writes) {
@@ -120,14 +122,14 @@ using Ids = std::vector<std::string>;
 
 TEMPLATE_TEST_CASE("an incident comes back as it was stored, one version on", "", EVERY_STORE) {
     Subject<TestType> subject;
-    Incident original = incident("inc_1", "f1");
+    Incident original = sample_incident("inc_1", "f1");
     original.title = "Модель \"llm\" — 'медленно'\n\t\\ ☂";
     original.labels[""] = "";
     original.labels["quote\"and'back\\slash.$[0]"] = "значение";
     original.state = IncidentState::resolved;
-    original.resolved_at = start + 61s + 123'456us;
+    original.resolved_at = new_year + 61s + 123'456us;
     original.notified = {"hook", "Почта \"1\""};
-    original.timeline.push_back({.at = start + 1us, .kind = "note", .actor = "ann", .detail = "looking"});
+    original.timeline.push_back({.at = new_year + 1us, .kind = "note", .actor = "ann", .detail = "looking"});
     const auto stored = subject.commit({{.incident = original, .notifications = {}}});
 
     Incident expected = original;
@@ -148,13 +150,13 @@ TEMPLATE_TEST_CASE("what does not exist is not found", "", EVERY_STORE) {
     Subject<TestType> subject;
     CHECK(subject.store.get("inc_none", {}).error().kind == Kind::not_found);
     CHECK(subject.store.get_notification("msg_none", {}).error().kind == Kind::not_found);
-    CHECK(subject.store.settle("msg_none", "token", delivered(start), {}).error().kind == Kind::not_found);
-    CHECK(subject.store.replay("msg_none", start, {}).error().kind == Kind::not_found);
+    CHECK(subject.store.settle("msg_none", "token", delivered(new_year), {}).error().kind == Kind::not_found);
+    CHECK(subject.store.replay("msg_none", new_year, {}).error().kind == Kind::not_found);
     CHECK(subject.store.latest_by_fingerprint("none", {}).value() == std::nullopt);
     CHECK(subject.next_due() == std::nullopt);
     CHECK(subject.store.list({}, {}).value().items.empty());
     CHECK(subject.store.counts({}).value().empty());
-    CHECK(subject.lease(start).empty());
+    CHECK(subject.lease(new_year).empty());
 }
 
 TEMPLATE_TEST_CASE("a commit is stored whole or not at all", "", EVERY_STORE) {
@@ -162,25 +164,28 @@ TEMPLATE_TEST_CASE("a commit is stored whole or not at all", "", EVERY_STORE) {
     const Incident known = subject.add("inc_1");
     Incident changed = known;
     changed.title = "changed";
-    IncidentWrite good{.incident = changed, .notifications = {draft("msg_1", "inc_1")}};
-    IncidentWrite fresh{.incident = incident("inc_2", "f2"), .notifications = {draft("msg_2", "inc_2")}};
+    IncidentWrite good{.incident = changed, .notifications = {sample_draft("msg_1", "inc_1")}};
+    IncidentWrite fresh{.incident = sample_incident("inc_2", "f2"), .notifications = {sample_draft("msg_2", "inc_2")}};
 
     SECTION("a version that is not current") {
-        IncidentWrite stale{.incident = incident("inc_3", "f3"), .notifications = {}};
+        IncidentWrite stale{.incident = sample_incident("inc_3", "f3"), .notifications = {}};
         stale.incident.version = 4;
         CHECK(subject.refusal({good, fresh, stale}) == Kind::conflict);
     }
     SECTION("a notification that exists already") {
-        IncidentWrite doubled{.incident = incident("inc_3", "f3"),
-                              .notifications = {draft("msg_3", "inc_3"), draft("msg_3", "inc_3", "mail")}};
+        IncidentWrite doubled{
+            .incident = sample_incident("inc_3", "f3"),
+            .notifications = {sample_draft("msg_3", "inc_3"), sample_draft("msg_3", "inc_3", "mail")}};
         CHECK(subject.refusal({good, fresh, doubled}) == Kind::conflict);
     }
     SECTION("a notification about another incident") {
-        IncidentWrite foreign{.incident = incident("inc_3", "f3"), .notifications = {draft("msg_3", "inc_1")}};
+        IncidentWrite foreign{.incident = sample_incident("inc_3", "f3"),
+                              .notifications = {sample_draft("msg_3", "inc_1")}};
         CHECK(subject.refusal({good, fresh, foreign}) == Kind::invalid);
     }
     SECTION("an incident without an id") {
-        CHECK(subject.refusal({good, fresh, {.incident = incident("", "f3"), .notifications = {}}}) == Kind::invalid);
+        CHECK(subject.refusal({good, fresh, {.incident = sample_incident("", "f3"), .notifications = {}}}) ==
+              Kind::invalid);
     }
     CHECK(subject.store.get("inc_1", {}).value() == known);
     CHECK(subject.store.get("inc_2", {}).error().kind == Kind::not_found);
@@ -197,7 +202,7 @@ TEMPLATE_TEST_CASE("a commit is stored whole or not at all", "", EVERY_STORE) {
 TEMPLATE_TEST_CASE("only the current version can be changed, once", "", EVERY_STORE) {
     Subject<TestType> subject;
     Incident read = subject.add("inc_1");
-    CHECK(subject.refusal({{.incident = incident("inc_1", "other"), .notifications = {}}}) == Kind::conflict);
+    CHECK(subject.refusal({{.incident = sample_incident("inc_1", "other"), .notifications = {}}}) == Kind::conflict);
 
     read.title = "first";
     CHECK(subject.commit({{.incident = read, .notifications = {}}}).front().version == 2);
@@ -208,8 +213,8 @@ TEMPLATE_TEST_CASE("only the current version can be changed, once", "", EVERY_ST
 
 TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
     Subject<TestType> subject;
-    Incident first = subject.commit({{.incident = incident("inc_1", "f"), .notifications = {}}}).front();
-    const IncidentWrite second{.incident = incident("inc_2", "f", start + 1h), .notifications = {}};
+    Incident first = subject.commit({{.incident = sample_incident("inc_1", "f"), .notifications = {}}}).front();
+    const IncidentWrite second{.incident = sample_incident("inc_2", "f", new_year + 1h), .notifications = {}};
     CHECK(subject.refusal({second}) == Kind::conflict);
 
     SECTION("one batch resolves the old one and opens the next") {
@@ -222,8 +227,8 @@ TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
         CHECK(subject.refusal({{.incident = first, .notifications = {}}}) == Kind::conflict);
     }
     SECTION("not both in one batch") {
-        CHECK(subject.refusal({{.incident = incident("inc_3", "g"), .notifications = {}},
-                               {.incident = incident("inc_4", "g"), .notifications = {}}}) == Kind::conflict);
+        CHECK(subject.refusal({{.incident = sample_incident("inc_3", "g"), .notifications = {}},
+                               {.incident = sample_incident("inc_4", "g"), .notifications = {}}}) == Kind::conflict);
         CHECK(subject.store.latest_by_fingerprint("g", {}).value() == std::nullopt);
     }
     SECTION("an open one may change") {
@@ -236,7 +241,7 @@ TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
 TEMPLATE_TEST_CASE("the latest incident of a fingerprint is the newest, open or not", "", EVERY_STORE) {
     Subject<TestType> subject;
     for (const auto& [id, age] : {std::pair{"inc_2", 1h}, {"inc_3", 3h}, {"inc_1", 2h}}) {
-        Incident closed = incident(id, "f", start - age);
+        Incident closed = sample_incident(id, "f", new_year - age);
         closed.state = IncidentState::closed;
         subject.commit({{.incident = closed, .notifications = {}}});
     }
@@ -246,20 +251,20 @@ TEMPLATE_TEST_CASE("the latest incident of a fingerprint is the newest, open or 
 
 TEMPLATE_TEST_CASE("lists are newest first, without timelines", "", EVERY_STORE) {
     Subject<TestType> subject;
-    subject.add("inc_b", {}, start + 1s);
-    subject.add("inc_c", {}, start);
-    subject.add("inc_a", {}, start + 1s);
-    subject.add("inc_d", {}, start - 1s);
+    subject.add("inc_b", {}, new_year + 1s);
+    subject.add("inc_c", {}, new_year);
+    subject.add("inc_a", {}, new_year + 1s);
+    subject.add("inc_d", {}, new_year - 1s);
     const auto page = subject.store.list({}, {}).value();
     CHECK(ids_of(page.items) == Ids{"inc_b", "inc_a", "inc_c", "inc_d"});
     CHECK(page.next_cursor == std::nullopt);
     CHECK(page.items.front().timeline.empty());
-    CHECK(page.items.front().labels == incident("", "").labels);
+    CHECK(page.items.front().labels == sample_incident("", "").labels);
 }
 
 TEMPLATE_TEST_CASE("paging shows each incident once while others are added", "", EVERY_STORE) {
     Subject<TestType> subject;
-    for (int i = 0; i < 7; ++i) subject.add("old_" + std::to_string(i), {}, start + 1s * (i / 2));
+    for (int i = 0; i < 7; ++i) subject.add("old_" + std::to_string(i), {}, new_year + 1s * (i / 2));
     Ids seen;
     IncidentQuery query;
     query.limit = 3;
@@ -269,7 +274,7 @@ TEMPLATE_TEST_CASE("paging shows each incident once while others are added", "",
         if (!page.next_cursor) break;
         CHECK(page.items.size() == query.limit);
         query.cursor = *page.next_cursor;
-        subject.add("new_" + std::to_string(added), {}, start + 1h);
+        subject.add("new_" + std::to_string(added), {}, new_year + 1h);
     }
     CHECK(seen == Ids{"old_6", "old_5", "old_4", "old_3", "old_2", "old_1", "old_0"});
 }
@@ -288,15 +293,15 @@ TEMPLATE_TEST_CASE("a page that ends with the list says so", "", EVERY_STORE) {
 
 TEMPLATE_TEST_CASE("filters of a list narrow together", "", EVERY_STORE) {
     Subject<TestType> subject;
-    Incident first = incident("inc_1", "f1", start);
+    Incident first = sample_incident("inc_1", "f1", new_year);
     first.title = "GPU memory EXHAUSTED 100%";
     first.severity = Severity::p0;
     first.labels = {{"team", "llm"}, {"zone", "a"}};
-    Incident second = incident("inc_2", "f2", start + 1s);
+    Incident second = sample_incident("inc_2", "f2", new_year + 1s);
     second.title = "Disk is full";
     second.severity = Severity::p2;
     second.labels = {{"team", "llm"}, {"zone", "b"}, {R"(odd"na'me.$[0])", "x"}};
-    Incident third = incident("inc_3", "f3", start + 2s);
+    Incident third = sample_incident("inc_3", "f3", new_year + 2s);
     third.title = "GPU fan stopped";
     third.state = IncidentState::resolved;
     third.labels = {{"team", "hardware"}};
@@ -345,7 +350,7 @@ TEMPLATE_TEST_CASE("filters of a list narrow together", "", EVERY_STORE) {
 
 TEMPLATE_TEST_CASE("a bad cursor or limit is invalid", "", EVERY_STORE) {
     Subject<TestType> subject;
-    subject.add("inc_1", {"hook", "mail"}, start + 1s);
+    subject.add("inc_1", {"hook", "mail"}, new_year + 1s);
     subject.add("inc_2");
     IncidentQuery incidents;
     incidents.limit = 1;
@@ -395,51 +400,51 @@ TEMPLATE_TEST_CASE("a test write succeeds and leaves nothing behind", "", EVERY_
 TEMPLATE_TEST_CASE("a due row is leased once, oldest first, to its own destination", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook", "mail"});
-    subject.add("inc_2", {"hook"}, start + 2s);
-    subject.add("inc_3", {"hook"}, start + 1s);
+    subject.add("inc_2", {"hook"}, new_year + 2s);
+    subject.add("inc_3", {"hook"}, new_year + 1s);
 
-    CHECK(subject.lease(start - 1us).empty());
-    CHECK(subject.lease(start + 2s, 0).empty());
-    const auto first = subject.lease(start + 2s, 2);
+    CHECK(subject.lease(new_year - 1us).empty());
+    CHECK(subject.lease(new_year + 2s, 0).empty());
+    const auto first = subject.lease(new_year + 2s, 2);
     CHECK(ids_of(first) == Ids{"inc_1-hook", "inc_2-hook"});
-    CHECK(ids_of(subject.lease(start + 2s)) == Ids{"inc_3-hook"});
-    CHECK(subject.lease(start + 2s).empty());
-    CHECK(ids_of(subject.lease(start, 10, "mail")) == Ids{"inc_1-mail"});
+    CHECK(ids_of(subject.lease(new_year + 2s)) == Ids{"inc_3-hook"});
+    CHECK(subject.lease(new_year + 2s).empty());
+    CHECK(ids_of(subject.lease(new_year, 10, "mail")) == Ids{"inc_1-mail"});
 
     const Notification leased = subject.notification("inc_1-hook");
     CHECK(leased.state == NotificationState::leased);
-    CHECK(leased.lease_until == start + 2s + 30s);
+    CHECK(leased.lease_until == new_year + 2s + 30s);
     CHECK(leased.lease_token == first.front().lease_token);
     CHECK_FALSE(leased.lease_token.empty());
-    CHECK(first.front().draft.payload == draft("", "").payload);
+    CHECK(first.front().draft.payload == sample_draft("", "inc_1").payload);
     CHECK(first.front().sequence < first.back().sequence);
 }
 
 TEMPLATE_TEST_CASE("an expired lease is taken over and its old holder cannot settle", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    const auto first = subject.lease(start);
-    CHECK(subject.lease(start + 30s - 1us).empty());
-    const auto second = subject.lease(start + 30s);
+    const auto first = subject.lease(new_year);
+    CHECK(subject.lease(new_year + 30s - 1us).empty());
+    const auto second = subject.lease(new_year + 30s);
     REQUIRE(ids_of(second) == Ids{"inc_1-hook"});
     CHECK(second.front().lease_token != first.front().lease_token);
     CHECK(second.front().attempts == 0);
 
-    const auto stale = subject.store.settle("inc_1-hook", first.front().lease_token, delivered(start), {});
+    const auto stale = subject.store.settle("inc_1-hook", first.front().lease_token, delivered(new_year), {});
     CHECK(stale.error().kind == Kind::conflict);
     CHECK(subject.notification("inc_1-hook").state == NotificationState::leased);
-    subject.settle(second.front(), delivered(start + 31s));
-    const auto again = subject.store.settle("inc_1-hook", second.front().lease_token, dead(start), {});
+    subject.settle(second.front(), delivered(new_year + 31s));
+    const auto again = subject.store.settle("inc_1-hook", second.front().lease_token, dead(new_year), {});
     CHECK(again.error().kind == Kind::conflict);
-    CHECK(subject.store.settle("inc_1-hook", "", dead(start), {}).error().kind == Kind::conflict);
+    CHECK(subject.store.settle("inc_1-hook", "", dead(new_year), {}).error().kind == Kind::conflict);
     CHECK(subject.notification("inc_1-hook").state == NotificationState::delivered);
 }
 
 TEMPLATE_TEST_CASE("a lease that has expired but was not taken over can still be settled", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    const auto leased = subject.lease(start);
-    subject.settle(leased.front(), delivered(start + 1h));
+    const auto leased = subject.lease(new_year);
+    subject.settle(leased.front(), delivered(new_year + 1h));
     CHECK(subject.notification("inc_1-hook").state == NotificationState::delivered);
 }
 
@@ -448,50 +453,50 @@ TEMPLATE_TEST_CASE("a resolve never overtakes its trigger", "", EVERY_STORE) {
     const Incident open = subject.add("inc_1", {"hook", "mail"});
     Incident resolved = open;
     resolved.state = IncidentState::resolved;
-    subject.commit(
-        {{.incident = resolved,
-          .notifications = {draft("resolve-hook", "inc_1", "hook"), draft("resolve-mail", "inc_1", "mail")}}});
+    subject.commit({{.incident = resolved,
+                     .notifications = {sample_draft("resolve-hook", "inc_1", "hook"),
+                                       sample_draft("resolve-mail", "inc_1", "mail")}}});
     subject.add("inc_2", {"hook"});
 
-    const auto leased = subject.lease(start);
+    const auto leased = subject.lease(new_year);
     REQUIRE(ids_of(leased) == Ids{"inc_1-hook", "inc_2-hook"});
-    CHECK(subject.lease(start).empty());
+    CHECK(subject.lease(new_year).empty());
 
     SECTION("not while the trigger waits for its next attempt, however late the resolve is due") {
-        subject.settle(leased.front(), retry(start, start + 1h));
-        CHECK(subject.lease(start + 1min).size() == 1);  // the expired lease of the other incident
-        CHECK(ids_of(subject.lease(start + 1h)) == Ids{"inc_1-hook", "inc_2-hook"});
+        subject.settle(leased.front(), retry(new_year, new_year + 1h));
+        CHECK(subject.lease(new_year + 1min).size() == 1);  // the expired lease of the other incident
+        CHECK(ids_of(subject.lease(new_year + 1h)) == Ids{"inc_1-hook", "inc_2-hook"});
     }
     SECTION("not while an expired lease of the trigger is taken over") {
-        CHECK(ids_of(subject.lease(start + 30s)) == Ids{"inc_1-hook", "inc_2-hook"});
+        CHECK(ids_of(subject.lease(new_year + 30s)) == Ids{"inc_1-hook", "inc_2-hook"});
     }
     SECTION("after the delivery of the trigger") {
-        subject.settle(leased.front(), delivered(start + 1s));
-        CHECK(ids_of(subject.lease(start + 1s)) == Ids{"resolve-hook"});
+        subject.settle(leased.front(), delivered(new_year + 1s));
+        CHECK(ids_of(subject.lease(new_year + 1s)) == Ids{"resolve-hook"});
     }
     SECTION("after the trigger has become a dead letter") {
-        subject.settle(leased.front(), dead(start + 1s));
-        CHECK(ids_of(subject.lease(start + 1s)) == Ids{"resolve-hook"});
+        subject.settle(leased.front(), dead(new_year + 1s));
+        CHECK(ids_of(subject.lease(new_year + 1s)) == Ids{"resolve-hook"});
     }
     SECTION("another destination goes its own way") {
-        const auto mail = subject.lease(start, 10, "mail");
+        const auto mail = subject.lease(new_year, 10, "mail");
         REQUIRE(ids_of(mail) == Ids{"inc_1-mail"});
-        subject.settle(mail.front(), delivered(start));
-        CHECK(ids_of(subject.lease(start, 10, "mail")) == Ids{"resolve-mail"});
+        subject.settle(mail.front(), delivered(new_year));
+        CHECK(ids_of(subject.lease(new_year, 10, "mail")) == Ids{"resolve-mail"});
     }
 }
 
 TEMPLATE_TEST_CASE("a failed attempt is counted, logged and due again at its time", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    subject.settle(subject.lease(start).front(), retry(start + 1s, start + 10s));
+    subject.settle(subject.lease(new_year).front(), retry(new_year + 1s, new_year + 10s));
 
     Notification row = subject.notification("inc_1-hook");
     CHECK(row.state == NotificationState::pending);
     CHECK(row.attempts == 1);
     CHECK(row.deferrals == 0);
-    CHECK(row.next_attempt_at == start + 10s);
-    CHECK(row.first_failed_at == start + 1s);
+    CHECK(row.next_attempt_at == new_year + 10s);
+    CHECK(row.first_failed_at == new_year + 1s);
     CHECK(row.lease_token.empty());
     CHECK(row.lease_until == std::nullopt);
     REQUIRE(row.last_error);
@@ -503,125 +508,125 @@ TEMPLATE_TEST_CASE("a failed attempt is counted, logged and due again at its tim
     CHECK(row.last_error->retry_after == 1500ms);
     CHECK_FALSE(row.last_error->disable_destination);
     REQUIRE(row.attempt_log.size() == 1);
-    CHECK(row.attempt_log.front().at == start + 1s);
+    CHECK(row.attempt_log.front().at == new_year + 1s);
     CHECK(row.attempt_log.front().took == 7ms);
     CHECK_FALSE(row.attempt_log.front().delivered);
     CHECK(row.attempt_log.front().error_class == "http_5xx");
     CHECK(row.attempt_log.front().message == "the server answered 503");
     CHECK(row.attempt_log.front().status == 503);
 
-    CHECK(subject.lease(start + 10s - 1us).empty());
-    subject.settle(subject.lease(start + 10s).front(), retry(start + 11s, start + 20s));
-    CHECK(subject.notification("inc_1-hook").first_failed_at == start + 1s);
-    subject.settle(subject.lease(start + 20s).front(), delivered(start + 21s));
+    CHECK(subject.lease(new_year + 10s - 1us).empty());
+    subject.settle(subject.lease(new_year + 10s).front(), retry(new_year + 11s, new_year + 20s));
+    CHECK(subject.notification("inc_1-hook").first_failed_at == new_year + 1s);
+    subject.settle(subject.lease(new_year + 20s).front(), delivered(new_year + 21s));
     row = subject.notification("inc_1-hook");
     CHECK(row.state == NotificationState::delivered);
     CHECK(row.attempts == 3);
-    CHECK(row.delivered_at == start + 21s);
+    CHECK(row.delivered_at == new_year + 21s);
     CHECK(row.first_failed_at == std::nullopt);
     REQUIRE(row.attempt_log.size() == 3);
     CHECK(row.attempt_log.back().delivered);
     CHECK(row.attempt_log.back().error_class.empty());
     CHECK(row.attempt_log.back().took == 12ms);
-    CHECK(subject.lease(start + 24h).empty());
+    CHECK(subject.lease(new_year + 24h).empty());
 }
 
 TEMPLATE_TEST_CASE("a deferral burns no attempt", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
     for (int i = 0; i < 3; ++i)
-        subject.settle(subject.lease(start + 1s * i).front(), defer(start, start + 1s * (i + 1)));
+        subject.settle(subject.lease(new_year + 1s * i).front(), defer(new_year, new_year + 1s * (i + 1)));
     const Notification row = subject.notification("inc_1-hook");
     CHECK(row.state == NotificationState::pending);
     CHECK(row.attempts == 0);
     CHECK(row.deferrals == 3);
     CHECK(row.attempt_log.empty());
     CHECK(row.first_failed_at == std::nullopt);
-    CHECK(row.next_attempt_at == start + 3s);
+    CHECK(row.next_attempt_at == new_year + 3s);
 }
 
 TEMPLATE_TEST_CASE("the attempt log keeps the last twenty", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
     for (int i = 0; i < 23; ++i)
-        subject.settle(subject.lease(start + 1s * i).front(), retry(start + 1s * i, start + 1s * (i + 1)));
+        subject.settle(subject.lease(new_year + 1s * i).front(), retry(new_year + 1s * i, new_year + 1s * (i + 1)));
     const Notification row = subject.notification("inc_1-hook");
     CHECK(row.attempts == 23);
     REQUIRE(row.attempt_log.size() == 20);
-    CHECK(row.attempt_log.front().at == start + 3s);
-    CHECK(row.attempt_log.back().at == start + 22s);
-    CHECK(row.first_failed_at == start);
+    CHECK(row.attempt_log.front().at == new_year + 3s);
+    CHECK(row.attempt_log.back().at == new_year + 22s);
+    CHECK(row.first_failed_at == new_year);
 }
 
 TEMPLATE_TEST_CASE("a dead letter goes out again under its own id", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    CHECK(subject.store.replay("inc_1-hook", start, {}).error().kind == Kind::invalid);
-    subject.settle(subject.lease(start).front(), dead(start + 1s));
+    CHECK(subject.store.replay("inc_1-hook", new_year, {}).error().kind == Kind::invalid);
+    subject.settle(subject.lease(new_year).front(), dead(new_year + 1s));
     CHECK(subject.notification("inc_1-hook").state == NotificationState::dead);
-    CHECK(subject.lease(start + 24h).empty());
+    CHECK(subject.lease(new_year + 24h).empty());
 
-    const auto replayed = subject.store.replay("inc_1-hook", start + 1h, {});
+    const auto replayed = subject.store.replay("inc_1-hook", new_year + 1h, {});
     REQUIRE(replayed);
     CHECK(replayed->state == NotificationState::pending);
-    CHECK(replayed->next_attempt_at == start + 1h);
+    CHECK(replayed->next_attempt_at == new_year + 1h);
     CHECK(replayed->first_failed_at == std::nullopt);
-    CHECK(subject.store.replay("inc_1-hook", start + 1h, {}).error().kind == Kind::invalid);
+    CHECK(subject.store.replay("inc_1-hook", new_year + 1h, {}).error().kind == Kind::invalid);
 
-    const auto leased = subject.lease(start + 1h);
+    const auto leased = subject.lease(new_year + 1h);
     REQUIRE(ids_of(leased) == Ids{"inc_1-hook"});
     CHECK(leased.front().attempt_log.size() == 1);
-    subject.settle(leased.front(), delivered(start + 1h));
-    CHECK(subject.store.replay("inc_1-hook", start + 2h, {}).error().kind == Kind::invalid);
+    subject.settle(leased.front(), delivered(new_year + 1h));
+    CHECK(subject.store.replay("inc_1-hook", new_year + 2h, {}).error().kind == Kind::invalid);
 }
 
 TEMPLATE_TEST_CASE("enqueueing the same notification twice stores it once", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    NotificationDraft fallback = draft("msg_2", "inc_1", "mail");
+    NotificationDraft fallback = sample_draft("msg_2", "inc_1", "mail");
     fallback.fallback_for = "inc_1-hook";
     REQUIRE(subject.store.enqueue(fallback, {}));
-    subject.settle(subject.lease(start, 10, "mail").front(), delivered(start));
+    subject.settle(subject.lease(new_year, 10, "mail").front(), delivered(new_year));
     REQUIRE(subject.store.enqueue(fallback, {}));
     CHECK(subject.notification("msg_2").state == NotificationState::delivered);
     CHECK(subject.notification("msg_2").draft.fallback_for == "inc_1-hook");
-    CHECK(subject.lease(start, 10, "mail").empty());
+    CHECK(subject.lease(new_year, 10, "mail").empty());
 
-    CHECK(subject.store.enqueue(draft("msg_3", "inc_none"), {}).error().kind == Kind::invalid);
-    CHECK(subject.store.enqueue(draft("", "inc_1"), {}).error().kind == Kind::invalid);
-    CHECK(subject.store.enqueue(draft("msg_3", "inc_1", ""), {}).error().kind == Kind::invalid);
+    CHECK(subject.store.enqueue(sample_draft("msg_3", "inc_none"), {}).error().kind == Kind::invalid);
+    CHECK(subject.store.enqueue(sample_draft("", "inc_1"), {}).error().kind == Kind::invalid);
+    CHECK(subject.store.enqueue(sample_draft("msg_3", "inc_1", ""), {}).error().kind == Kind::invalid);
     CHECK(subject.store.counts({}).value().size() == 2);
 }
 
 TEMPLATE_TEST_CASE("the next due time is that of the first row that can go", "", EVERY_STORE) {
     Subject<TestType> subject;
-    subject.add("inc_1", {"hook"}, start + 5s);
-    CHECK(subject.next_due() == start + 5s);
+    subject.add("inc_1", {"hook"}, new_year + 5s);
+    CHECK(subject.next_due() == new_year + 5s);
     CHECK(subject.next_due("mail") == std::nullopt);
-    subject.add("inc_2", {"hook"}, start + 3s);
-    CHECK(subject.next_due() == start + 3s);
+    subject.add("inc_2", {"hook"}, new_year + 3s);
+    CHECK(subject.next_due() == new_year + 3s);
 
-    const auto leased = subject.lease(start + 3s);
-    CHECK(subject.next_due() == start + 5s);
-    subject.settle(leased.front(), retry(start + 3s, start + 20s));
-    const auto other = subject.lease(start + 5s);
-    CHECK(subject.next_due() == start + 20s);
+    const auto leased = subject.lease(new_year + 3s);
+    CHECK(subject.next_due() == new_year + 5s);
+    subject.settle(leased.front(), retry(new_year + 3s, new_year + 20s));
+    const auto other = subject.lease(new_year + 5s);
+    CHECK(subject.next_due() == new_year + 20s);
     // A row behind one that waits cannot go before that one, however early it is due.
-    REQUIRE(subject.store.enqueue(draft("later", "inc_2", "hook", start), {}));
-    CHECK(subject.next_due() == start + 20s);
-    subject.settle(other.front(), delivered(start + 6s));
-    CHECK(subject.next_due() == start + 20s);
-    subject.settle(subject.lease(start + 20s).front(), dead(start + 21s));
-    CHECK(subject.next_due() == start);
-    subject.settle(subject.lease(start + 21s).front(), delivered(start + 22s));
+    REQUIRE(subject.store.enqueue(sample_draft("later", "inc_2", "hook", new_year), {}));
+    CHECK(subject.next_due() == new_year + 20s);
+    subject.settle(other.front(), delivered(new_year + 6s));
+    CHECK(subject.next_due() == new_year + 20s);
+    subject.settle(subject.lease(new_year + 20s).front(), dead(new_year + 21s));
+    CHECK(subject.next_due() == new_year);
+    subject.settle(subject.lease(new_year + 21s).front(), delivered(new_year + 22s));
     CHECK(subject.next_due() == std::nullopt);
 }
 
 TEMPLATE_TEST_CASE("the end of a lease is a due time", "", EVERY_STORE) {
     Subject<TestType> subject;
     subject.add("inc_1", {"hook"});
-    subject.lease(start);
-    CHECK(subject.next_due() == start + 30s);
+    subject.lease(new_year);
+    CHECK(subject.next_due() == new_year + 30s);
 }
 
 TEMPLATE_TEST_CASE("incidents are counted by state", "", EVERY_STORE) {
@@ -639,9 +644,9 @@ TEMPLATE_TEST_CASE("incidents are counted by state", "", EVERY_STORE) {
 TEMPLATE_TEST_CASE("counts are by destination and state", "", EVERY_STORE) {
     Subject<TestType> subject;
     for (const auto* id : {"inc_1", "inc_2", "inc_3", "inc_4"}) subject.add(id, {"hook", "mail"});
-    const auto leased = subject.lease(start, 3);
-    subject.settle(leased.at(0), delivered(start));
-    subject.settle(leased.at(1), dead(start));
+    const auto leased = subject.lease(new_year, 3);
+    subject.settle(leased.at(0), delivered(new_year));
+    subject.settle(leased.at(1), dead(new_year));
     const auto counts = subject.store.counts({}).value();
     CHECK(counts.at("hook") == std::map<NotificationState, std::uint64_t>{{NotificationState::pending, 1},
                                                                           {NotificationState::leased, 1},
@@ -655,7 +660,7 @@ TEMPLATE_TEST_CASE("notifications are listed newest first, filtered and in pages
     Subject<TestType> subject;
     subject.add("inc_1", {"hook", "mail"});
     subject.add("inc_2", {"hook", "mail"});
-    subject.settle(subject.lease(start, 1).front(), dead(start));
+    subject.settle(subject.lease(new_year, 1).front(), dead(new_year));
 
     const auto ids = [&](NotificationQuery query) {
         return ids_of(subject.store.list_notifications(query, {}).value().items);
@@ -696,8 +701,8 @@ TEMPLATE_TEST_CASE("of many threads that open one fingerprint one wins", "", EVE
         threads.emplace_back([&, racer] {
             for (int round = 0; round < rounds; ++round) {
                 const std::string id = std::to_string(round) + "-" + std::to_string(racer);
-                const IncidentWrite write{.incident = incident(id, "f" + std::to_string(round)),
-                                          .notifications = {draft("msg-" + id, id)}};
+                const IncidentWrite write{.incident = sample_incident(id, "f" + std::to_string(round)),
+                                          .notifications = {sample_draft("msg-" + id, id)}};
                 const auto stored = subject.store.commit({&write, 1}, {});
                 ++(stored ? won : stored.error().kind == Kind::conflict ? lost : other);
             }
@@ -723,10 +728,10 @@ TEMPLATE_TEST_CASE("of many threads that lease no two get the same row", "", EVE
     for (int worker = 0; worker < 4; ++worker) {
         threads.emplace_back([&] {
             for (;;) {
-                const auto leased = subject.store.lease("hook", start, 30s, 3, {});
+                const auto leased = subject.store.lease("hook", new_year, 30s, 3, {});
                 if (!leased || leased->empty()) return;
                 for (const auto& row : *leased) {
-                    if (!subject.store.settle(row.draft.id, row.lease_token, delivered(start), {})) return;
+                    if (!subject.store.settle(row.draft.id, row.lease_token, delivered(new_year), {})) return;
                     const std::lock_guard lock{mutex};
                     seen.insert(row.draft.id);
                 }

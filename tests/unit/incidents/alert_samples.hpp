@@ -1,18 +1,18 @@
-// Times and alerts that the tests of this module share.
+// Alerts that the tests of this module share.
 #pragma once
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <fusebox/incidents/alert.hpp>
 #include <fusebox/incidents/types.hpp>
 
+#include "support/incident_samples.hpp"
+
 namespace fusebox::test {
 
 using namespace std::chrono_literals;
-
-/// 2026-01-01T00:00:00Z.
-inline constexpr incidents::WallTime new_year{std::chrono::microseconds{1'767'225'600'000'000}};
 
 inline incidents::Alert firing(incidents::WallTime starts_at, std::string name = "SlowModel") {
     incidents::Alert alert;
