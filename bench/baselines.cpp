@@ -48,7 +48,8 @@ void add_baseline_rows() {
         shared.count.fetch_add(1, std::memory_order_relaxed);
     });
     add_rows("baseline/cycles100", std::make_unique<Nothing>, [](Nothing&, std::size_t step) {
-        // A multiplication takes 3 cycles on the x86 and Arm processors of these years, and each waits for the one before.
+        // A multiplication takes 3 cycles on the x86 and Arm processors of these years, and each waits for the one
+        // before.
         constexpr int multiplications = 33;
         auto product = step;
         for (int i = 0; i < multiplications; ++i) {

@@ -1,4 +1,5 @@
-// What the operations of core and registry cost, beside the baselines that bound them. bench/README.md says how to read it.
+// What the operations of core and registry cost, beside the baselines that bound them. bench/README.md says how to
+// read the figures.
 #include "rows.hpp"
 
 int main(int argc, char** argv) {

@@ -1,9 +1,11 @@
-// The parts of the guarded operations, and nothing else: what an operation would cost if the code around them were free.
+// The parts of the guarded operations, and nothing else: what an operation would cost if the code around them were
+// free.
 //
-// Each row `parts/NAME` does what the operation NAME cannot do without, in the same order: reads of the processor's counter,
-// loads of the words that a call looks at, locked instructions, misses of the cache. `./dev check` holds each operation to
-// a multiple of its parts, so a limit says how much our code may add, on every processor: where locked instructions are
-// dear (Intel: each some 5 ns that nothing hides) and where they are cheap (AMD: hidden behind reads of the counter).
+// Each row `parts/NAME` does what the operation NAME cannot do without, in the same order: reads of the processor's
+// counter, loads of the words that a call looks at, locked instructions, misses of the cache. `./dev check` holds each
+// operation to its parts and a number of cycles, so a limit says how much our code may add, on every processor: where
+// locked instructions are dear (Intel: each some 5 ns that nothing hides) and where they are cheap (AMD: hidden behind
+// reads of the counter).
 //
 // With two threads each thread has a line of its own for what it writes, as the threads of a breaker have.
 #include <array>
@@ -71,7 +73,8 @@ struct Call {
 
 std::size_t thread_of(std::size_t step) { return step / second_thread; }
 
-// relaxed throughout: nothing is published through these words, and on x86 the instructions are those of stronger orders.
+// relaxed throughout: nothing is published through these words, and on x86 the instructions are those of stronger
+// orders.
 constexpr auto order = std::memory_order_relaxed;
 
 void look(const Read& read) {

@@ -14,9 +14,9 @@
 namespace fusebox::bench {
 namespace {
 
-// A registry, and what it is asked for: its names at random, one after the other in memory, so that a look-up misses the
-// cache where a real one would, and finding out what to ask for does not. Each thread asks in an order of its own: in the same
-// one they would meet all the time, or never.
+// A registry, and what it is asked for: its names at random, one after the other in memory, so that a look-up misses
+// the cache where a real one would, and finding out what to ask for does not. Each thread asks in an order of its own:
+// in the same one they would meet all the time, or never.
 struct Named {
     explicit Named(std::size_t count) {
         for (std::size_t i = 0; i < count; ++i) (void)registry.get_or_create(service_name(i));

@@ -13,8 +13,8 @@ TIMED, UNTIMED, FAILURE, REJECTION, LOAD, LOOKUP, FAMILIES = (
 
 
 class Bound:
-    """The most that a row may take: `times` × another row with as many threads, and `cycles` of the processor beside; or
-    `times` nanoseconds ("ns")."""
+    """The most that a row may take: `times` × another row with as many threads, and `cycles` of the processor beside;
+    or `times` nanoseconds ("ns")."""
 
     def __init__(self, times, of, cycles=0):
         self.times, self.of, self.cycles = times, of, cycles
@@ -30,7 +30,8 @@ class Bound:
         if self.of == "ns":
             return duration(self.times)
         times = "" if self.times == 1 else f"{self.times:,.7g} × "
-        return f"{times}{short(self.of)}" + (f" + {self.cycles} cycle" + "s" * (self.cycles != 1) if self.cycles else "")
+        cycles = f" + {self.cycles} cycle" + "s" * (self.cycles != 1) if self.cycles else ""
+        return f"{times}{short(self.of)}{cycles}"
 
 
 def parts(of, cycles):
@@ -83,9 +84,9 @@ ROWS = [
     Row("scrape_text/1000", "the same, and their text by prometheus-cpp", FAMILIES),
 ]
 
-# What `./dev check` holds the rows to: looser than what is promised, and never in nanoseconds, so that it fails where the
-# code got slower and not where the machine is slow or busy. Each is held to its own parts (bench/parts.cpp), which are as
-# dear as the processor makes them, and to a number of cycles for what our code adds to them.
+# What `./dev check` holds the rows to: looser than what is promised, and never in nanoseconds, so that it fails where
+# the code got slower and not where the machine is slow or busy. Each is held to its own parts (bench/parts.cpp), which
+# are as dear as the processor makes them, and to a number of cycles for what our code adds to them.
 GUARD = [
     ("call_success/timed", 1, parts(TIMED, 45)),
     ("call_success/timed", 2, parts(TIMED, 45)),
@@ -111,8 +112,8 @@ class Wrong(Exception):
 
 
 def repetitions(report):
-    """(row, threads) → its repetitions: [(wall time ÷ operations in ns, allocations per operation), …]. The time is the rows'
-    own counter `wall` (bench/rows.hpp says why)."""
+    """(row, threads) → its repetitions: [(wall time ÷ operations in ns, allocations per operation), …]. The time is the
+    rows' own counter `wall` (bench/rows.hpp says why)."""
     found = {}
     for entry in report["benchmarks"]:
         if entry.get("error_occurred"):
@@ -166,7 +167,8 @@ def core_table(found, partial=False):
         baseline = ns.get((row.baseline, 1))
         words.append(f"{ns[row.name, 1] / baseline:.2f} × {short(row.baseline)}" if baseline else "")
         allocations = allocations_of(found, row.name)
-        words.append("0" if allocations < 0.001 else f"{allocations:,.3g}" if allocations < 1000 else f"{allocations:,.0f}")
+        words.append("0" if allocations < 0.001 else
+                     f"{allocations:,.3g}" if allocations < 1000 else f"{allocations:,.0f}")
         if not row.allocates and allocations >= 0.001:
             words[-1] += " (must be 0): NO"
             broken.append(f"{row.name}: {allocations:.3g} allocations per operation, must be 0")
@@ -175,9 +177,9 @@ def core_table(found, partial=False):
 
 
 def guard(found, cores=2):
-    """One line for each comparison, and those that failed. Of every row the fastest repetition counts, of the parts too: what
-    else runs on the machine can only add to a figure. `cores`: how many the process may use; with fewer than a row has
-    threads they run one after the other, which tells nothing."""
+    """One line for each comparison, and those that failed. Of every row the fastest repetition counts, of the parts
+    too: what else runs on the machine can only add to a figure. `cores`: how many the process may use; with fewer than
+    a row has threads they run one after the other, which tells nothing."""
     ns = condensed(found, min)
     lines, broken = [], []
     for name, threads, bound in GUARD:
@@ -219,8 +221,8 @@ SCRAPES = ("ten a second", "one after the other")
 
 
 def scrape_table(measured):
-    """Callers' percentiles in quiet phases and in those with scrapes, and what is not as promised: of the p99.9's difference
-    in a round the median, by its interval, may be at most a tenth of the quiet p99.9."""
+    """Callers' percentiles in quiet phases and in those with scrapes, and what is not as promised: of the p99.9's
+    difference in a round the median, by its interval, may be at most a tenth of the quiet p99.9."""
     rounds = measured["rounds"]
     lines = [["calls over 1,000 breakers", "without scrapes"]]
     for kind in SCRAPES:
@@ -233,15 +235,16 @@ def scrape_table(measured):
             differences = [phases[index]["calls"][place] - phases[0]["calls"][place] for phases in rounds]
             middle, low, high = median_and_interval(differences)
             difference = f"{middle:+.0f} ns ({low:+.0f} … {high:+.0f})"
-            lines[-1] += [duration(statistics.median(phases[index]["calls"][place] for phases in rounds)), difference, ""]
+            during = statistics.median(phases[index]["calls"][place] for phases in rounds)
+            lines[-1] += [duration(during), difference, ""]
             if not title.endswith("(p99.9)"):
                 continue
             limit = 0.1 * quiet
             verdict = within(limit, low, high)
             lines[-1][-1] = f"≤ {limit:+.0f} ns: {verdict}"
             if verdict != "yes":
-                broken.append(f"calls during scrapes {kind}: p99.9 differs by {difference} from {duration(quiet)}, must be "
-                              f"≤ {limit:+.0f} ns: {verdict}")
+                broken.append(f"calls during scrapes {kind}: p99.9 differs by {difference} from {duration(quiet)}, "
+                              f"must be ≤ {limit:+.0f} ns: {verdict}")
     lines.append(["a scrape", ""])
     for index, kind in enumerate(SCRAPES, 1):
         scrape = statistics.median(ms for phases in rounds for ms in phases[index]["scrape_ms"])
@@ -249,7 +252,7 @@ def scrape_table(measured):
         if scrape > 10:
             broken.append(f"a scrape of 1,000 breakers, {kind}: {scrape:.1f} ms, must be ≤ 10 ms")
     middle, low, high = median_and_interval(measured["line_ns"])
-    lines.append(["a word's way from core to core", f"{middle:.0f} ns ({low:.0f} … {high:.0f})", "", "", "", "", "", ""])
+    lines.append(["a word's way from core to core", f"{middle:.0f} ns ({low:.0f} … {high:.0f})", *[""] * 6])
     return lines, broken
 
 
@@ -281,8 +284,8 @@ def memory_table(measured):
 
 def real_table(measured):
     """`measured`: title → [[ns without the breaker, ns with it], …], or why there are no figures."""
-    lines = [["request on loopback", "without", "with a breaker", "difference, median of pairs", "95 % confidence", "pairs",
-              "must"]]
+    lines = [["request on loopback", "without", "with a breaker", "difference, median of pairs", "95 % confidence",
+              "pairs", "must"]]
     broken = []
     for title, pairs in measured.items():
         if isinstance(pairs, str):
@@ -292,10 +295,11 @@ def real_table(measured):
         without = statistics.median(pair[0] for pair in pairs)
         middle, low, high = (100 * value / without for value in median_and_interval([b - a for a, b in pairs]))
         verdict = within(1, low, high)
-        lines.append([title, duration(without), duration(statistics.median(pair[1] for pair in pairs)), f"{middle:+.2f} %",
-                      f"{low:+.2f} … {high:+.2f} %", f"{len(pairs):,}", f"≤ 1 %: {verdict}"])
+        lines.append([title, duration(without), duration(statistics.median(pair[1] for pair in pairs)),
+                      f"{middle:+.2f} %", f"{low:+.2f} … {high:+.2f} %", f"{len(pairs):,}", f"≤ 1 %: {verdict}"])
         if verdict != "yes":
-            broken.append(f"{title} with a breaker: {middle:+.2f} % ({low:+.2f} … {high:+.2f} %), must be ≤ 1 %: {verdict}")
+            broken.append(f"{title} with a breaker: {middle:+.2f} % ({low:+.2f} … {high:+.2f} %), "
+                          f"must be ≤ 1 %: {verdict}")
     return lines, broken
 
 

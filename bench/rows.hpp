@@ -44,9 +44,9 @@ inline constexpr std::size_t second_thread = std::size_t{1} << 32U;
 /// `second_thread` in the second. `prepare(subject)` runs in one thread
 /// before each measurement and gives what is wrong with the subject, or nothing.
 ///
-/// Counters: `allocations` per operation; `wall`, the nanoseconds from when the last thread was ready until all are done ÷
-/// the operations. It is what report.py reads. Google Benchmark's real_time is the mean of what each thread took, and too
-/// low where they did not run side by side; how it is divided also depends on the library's version.
+/// Counters: `allocations` per operation; `wall`, the nanoseconds from when the last thread was ready until all are
+/// done ÷ the operations. It is what report.py reads. Google Benchmark's real_time is the mean of what each thread
+/// took, and too low where they did not run side by side; how it is divided also depends on the library's version.
 template <class Make, class Operation, class Prepare>
 void add_rows(const std::string& name, Make make, Operation operation, Prepare prepare) {
     using Clock = std::chrono::steady_clock;

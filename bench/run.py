@@ -33,7 +33,8 @@ def said(*command):
 
 
 def core(out, repetitions, min_time, rows=None):
-    """Runs core_bench; its repetitions are taken in random order, so that a drift of the machine meets all rows alike."""
+    """Runs core_bench; its repetitions are taken in random order, so that a drift of the machine meets all rows
+    alike."""
     command = [BIN / "core_bench", f"--benchmark_out={out}", "--benchmark_out_format=json",
                f"--benchmark_repetitions={repetitions}", f"--benchmark_min_time={min_time}",
                "--benchmark_enable_random_interleaving=true"]
@@ -126,14 +127,17 @@ def main():
                                         formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--json", metavar="FILE", type=pathlib.Path,
                            help="only the operations; also write Google Benchmark's JSON to FILE")
-    arguments.add_argument("--filter", metavar="REGEX", help="only the operations whose row matches, and what they are held to")
+    arguments.add_argument("--filter", metavar="REGEX",
+                           help="only the operations whose row matches, and what they are held to")
     arguments.add_argument("--quick", action="store_true", help="only the operations, with few and short repetitions")
-    arguments.add_argument("--guard", action="store_true", help="fail where an operation got slower than its parts allow")
+    arguments.add_argument("--guard", action="store_true",
+                           help="fail where an operation got slower than its parts allow")
     options = arguments.parse_args()
     out = (options.json or ROOT / "build/release/bench.json").absolute()
 
     if os.getloadavg()[0] > 0.5:
-        print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): figures will be too high.", file=sys.stderr)
+        print(f"The machine is busy (load average {os.getloadavg()[0]:.1f}): figures will be too high.",
+              file=sys.stderr)
     if options.guard:
         rows = "|".join(sorted({f"^{name}/threads" for name, _, _ in report.GUARD} | {"^parts/", f"^{report.CYCLES}/"}))
         found = {}

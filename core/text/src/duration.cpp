@@ -112,7 +112,8 @@ std::string format_duration(nanoseconds duration) {
 std::string format_rounded_duration(nanoseconds duration) {
     const auto amount = amount_of(duration);
     if (amount == 0) return "0s";
-    // From the smallest unit up, each form rounded before it is chosen: what rounds up to the next unit is written in that.
+    // From the smallest unit up, each form rounded before it is chosen: what rounds up to the next unit is written in
+    // that.
     for (std::size_t at = units.size(); at-- > 3;) {  // ns, us, ms, s
         const auto rounded = rounded_in(units[at], amount);
         if (rounded < units[at - 1].nanoseconds) return with_sign_of(duration, exactly_in(units[at], rounded));

@@ -14,7 +14,8 @@ import run  # noqa: E402
 
 
 def promised(machine=1.0):
-    """Repetitions of a run in which every guarded row is well within its bound, on a machine `machine` times as slow."""
+    """Repetitions of a run in which every guarded row is well within its bound, on a machine `machine` times as
+    slow."""
     ns = {(bound.of, threads): 20 + place for place, (_, threads, bound) in enumerate(report.GUARD)}
     ns[report.CYCLES, 1] = 25
     for name, threads, bound in report.GUARD:
@@ -50,7 +51,8 @@ class GuardTest(unittest.TestCase):
         self.assertIn("state: was not measured", report.core_table(found)[1])
         found = promised()
         del found[report.LOAD, 1]
-        self.assertEqual(self.broken(found), ["state at 1 thread: what it is held to, parts/load + 1 cycle, was not measured"])
+        self.assertEqual(self.broken(found),
+                         ["state at 1 thread: what it is held to, parts/load + 1 cycle, was not measured"])
 
     def test_dear_parts_are_not_a_slow_breaker(self):
         # A processor on which a locked instruction costs much: the parts and the operation are dearer by the same.
@@ -92,16 +94,18 @@ class FiguresTest(unittest.TestCase):
                 self.entry(error_occurred=True, error_message="the circuit is open")]})
 
     def test_threads_that_ran_one_after_the_other_are_judged_by_the_wall(self):
-        # Each took 1 ns per operation of its own while the other waited; real_time halves that, though nothing overlapped.
+        # Each took 1 ns per operation of its own while the other waited; real_time halves that, though nothing
+        # overlapped.
         found = report.repetitions({"context": {"library_version": "v1.7.1"}, "benchmarks": [
             self.entry(real_time=0.5, wall=1.0)]})
         self.assertEqual(found, {("state", 2): [(1.0, 0.0)]})
 
     def test_what_is_not_as_promised_is_named_with_both_figures(self):
-        found = {(report.TIMED, 1): [(20.0, 0.0)], (report.CYCLES, 1): [(20.0, 0.0)], ("call_success/timed", 1): [(40.0, 0.0)],
-                 ("call_success/timed", 2): [(20.0, 0.25)]}
+        found = {(report.TIMED, 1): [(20.0, 0.0)], (report.CYCLES, 1): [(20.0, 0.0)],
+                 ("call_success/timed", 1): [(40.0, 0.0)], ("call_success/timed", 2): [(20.0, 0.25)]}
         _, broken = report.core_table(found, partial=True)
-        self.assertEqual(broken, ["call_success/timed at 1 thread: 40.0 ns, must be ≤ 27.0 ns (parts/timed + 35 cycles)",
+        self.assertEqual(broken, [("call_success/timed at 1 thread: 40.0 ns, must be ≤ 27.0 ns "
+                                   "(parts/timed + 35 cycles)"),
                                   "call_success/timed: 0.25 allocations per operation, must be 0"])
 
     def test_a_bound_goes_by_the_row_with_as_many_threads(self):
@@ -143,7 +147,8 @@ class FiguresTest(unittest.TestCase):
         with mock.patch.multiple(run.peers, redis=dead, postgres=alive, http=alive), \
                 mock.patch.object(pathlib.Path, "exists", return_value=True), \
                 mock.patch.object(run, "said", lambda program, what, *_: [[1, 1]]):
-            self.assertEqual(run.real(), {"Redis GET": "no such program", "Postgres SELECT 1": [[1, 1]], "HTTP GET": [[1, 1]]})
+            self.assertEqual(run.real(), {"Redis GET": "no such program", "Postgres SELECT 1": [[1, 1]],
+                                          "HTTP GET": [[1, 1]]})
 
     def weighed(self, **more):
         return {"breakers": 1_000_000, "how": "used", "allocated": 9e8, "resident": 1024e6, **more}
@@ -206,7 +211,8 @@ class PageTest(unittest.TestCase):
         page = self.page(f"# Before\n\n{run.BEGIN}\nold\n{run.END}\n\nAfter\n")
         run.write_page(page, "here", [("Operations", [["operation", "1 thread"], ["`state()`", "0.5 ns"]])], [])
         text = page.read_text(encoding="utf-8")
-        self.assertTrue(text.startswith(f"# Before\n\n{run.BEGIN}\n\nMeasured here.\n\n### Operations\n\n| operation |"))
+        self.assertTrue(
+            text.startswith(f"# Before\n\n{run.BEGIN}\n\nMeasured here.\n\n### Operations\n\n| operation |"))
         self.assertIn("| `state()` | 0.5 ns |", text)
         self.assertTrue(text.endswith(f"\n\n{run.END}\n\nAfter\n"))
         self.assertNotIn("old", text)

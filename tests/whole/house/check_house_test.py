@@ -91,6 +91,22 @@ class RulesOfTheHouseTest(HouseTest):
         self.assertEqual(self.said_of("core/breaker/src/a.hpp", lines), "")
         self.assertIn("501 lines of product code", self.said_of("core/breaker/src/a.hpp", lines + "\n"))
 
+    def test_a_line_of_more_than_120_characters(self):
+        for name, start in (("bench/a.cpp", "// "), ("bench/a.py", "# "), ("docs/a.md", ""), ("cmake/a.cmake", "# "),
+                            ("bench/CMakeLists.txt", "# "), ("dev", "# ")):
+            with self.subTest(name=name):
+                line = start + "☂" * (120 - len(start))  # three bytes each
+                self.assertEqual(self.said_of(name, line + "\n"), "")
+                self.assertEqual(self.said_of(name, f"{line}☂\n"), f"{name}:1: a line of 121 characters, at most 120\n")
+                self.said_of(name, "\n")
+
+    def test_a_long_line_that_cannot_be_broken(self):
+        self.assertEqual(self.said_of("docs/a.md", "| " + "a " * 70 + "|\n"), "")
+        self.assertEqual(self.said_of("bench/a.cpp", "// https://example.com/" + "a" * 120 + "\n"), "")
+        self.assertEqual(self.said_of("tests/proof/mutation/mutants.py", "# " + "a " * 70 + "\n"), "")
+        self.assertEqual(self.said_of("docs/a.json", "a " * 70 + "\n"), "")
+        self.assertIn("characters", self.said_of("bench/b.cpp", "// https://example.com " + "a " * 60 + "\n"))
+
     def test_only_an_adapter_shows_its_library_in_a_public_header(self):
         header = HEADER + "#include <prometheus/collectable.h>\n"
         self.assertEqual(self.said_of("registry/include/fusebox/registry/prometheus.hpp", header), "")

@@ -11,7 +11,8 @@
 
 namespace fusebox::incidents {
 
-/// Calendar time, UTC, written by `text::to_rfc3339`. Incidents are about when things happened, not about how long they took.
+/// Calendar time, UTC, written by `text::to_rfc3339`. Incidents are about when things happened, not about
+/// how long they took.
 using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
 /// Ordered, so that two equal sets print and hash alike.
 using Labels = std::map<std::string, std::string, std::less<>>;

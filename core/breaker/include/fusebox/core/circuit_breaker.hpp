@@ -210,8 +210,8 @@ private:
 
     // Bodies of what is inline: detail/circuit_breaker_calls.hpp.
 
-    /// Admission as a whole: gives what `admitted(const Admission&)` or `rejected(const Rejection&)` gives, of one type.
-    /// `rejected` builds the answer in its final place: a rejection in a variable would be copied once more.
+    /// Admission as a whole: gives what `admitted(const Admission&)` or `rejected(const Rejection&)` gives, of one
+    /// type. `rejected` builds the answer in its final place: a rejection in a variable would be copied once more.
     template <class Admitted, class Rejected>
     [[nodiscard]] auto admit(const Admitted& admitted, const Rejected& rejected)
         -> std::invoke_result_t<const Rejected&, const Rejection&>;

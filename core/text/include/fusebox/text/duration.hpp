@@ -18,8 +18,9 @@ namespace fusebox::text {
 /// unless it is negative: "-1.5s".
 [[nodiscard]] std::string format_duration(std::chrono::nanoseconds duration);
 
-/// For what is measured: three significant digits below a minute, "12.3s" for 12.345 s; from a minute on the two largest
-/// units that follow each other: "2m5s", "3h11m", "1d", "12d4h". At most 2.1 % away from `duration` (half an hour of a day).
+/// For what is measured: three significant digits below a minute, "12.3s" for 12.345 s; from a minute on the two
+/// largest units that follow each other: "2m5s", "3h11m", "1d", "12d4h". At most 2.1 % away from `duration` (half an
+/// hour of a day).
 [[nodiscard]] std::string format_rounded_duration(std::chrono::nanoseconds duration);
 
 }  // namespace fusebox::text

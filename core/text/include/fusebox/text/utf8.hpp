@@ -15,9 +15,9 @@ namespace fusebox::text {
 /// Whether all of `text` is UTF-8 (RFC 3629). An empty text is, and a zero byte is a code point as any other.
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
-/// The longest prefix of at most `bytes` bytes that does not end before a continuation byte (10xxxxxx), which in UTF-8 is
-/// within a code point; all of `text` where it is not longer. Where `text` is not UTF-8, bytes that continue nothing may be
-/// lost with what precedes them, all of them if need be. The result points into `text`.
+/// The longest prefix of at most `bytes` bytes that does not end before a continuation byte (10xxxxxx), which in UTF-8
+/// is within a code point; all of `text` where it is not longer. Where `text` is not UTF-8, bytes that continue nothing
+/// may be lost with what precedes them, all of them if need be. The result points into `text`.
 ///
 ///     cut("né", 2) == "n"; cut("né", 3) == "né";
 [[nodiscard]] std::string_view cut(std::string_view text, std::size_t bytes) noexcept;
