@@ -27,7 +27,8 @@ std::string cut_note(std::string_view note) {
 
 std::string actor_of(const Alert& alert) { return "alert:" + alert.source; }
 
-/// The link to where the alert was made would be lost otherwise: an incident has no field for it.
+/// The alert's annotations, and among them the link to where the alert was made: an incident has no field for that
+/// link.
 Labels annotations_of(const Alert& alert) {
     Labels annotations = alert.annotations;
     if (!alert.generator_url.empty()) annotations.try_emplace("generator_url", alert.generator_url);
@@ -48,7 +49,7 @@ Change created(const Alert& alert, WallTime starts_at, const std::optional<Incid
     incident.annotations = annotations_of(alert);
     incident.source = alert.source;
     incident.fingerprint = fingerprint(alert.labels);
-    // The newest incident of a fingerprint is found by `created_at`, also after the clock was set back.
+    // Stores find the newest incident of a fingerprint by `created_at`, so it grows even where the clock was set back.
     incident.created_at = previous ? std::max(now, previous->created_at + microseconds{1}) : now;
     incident.updated_at = incident.created_at;
     incident.alert_starts_at = starts_at;
@@ -61,7 +62,7 @@ Change created(const Alert& alert, WallTime starts_at, const std::optional<Incid
     return {.kind = ChangeKind::created, .incident = std::move(incident), .notify = true};
 }
 
-/// What every firing on a known incident brings. True: the severity rose.
+/// Updates `incident` by a firing of the same fingerprint. True: the severity rose.
 bool take_over(Incident& incident, const Alert& alert, WallTime starts_at, const IncidentRules& rules, WallTime now) {
     incident.alert_starts_at = starts_at;
     incident.updated_at = now;
@@ -207,7 +208,8 @@ Change apply_alert(const Alert& alert, const std::optional<Incident>& current, c
 
     if (starts_at <= current->alert_starts_at) return unchanged(current);
     const WallTime resolved_at = current->resolved_at.value_or(current->updated_at);
-    // Rounded up to whole seconds this is exact, and no window is too long for it.
+    // The window is in whole seconds, so rounding the time up to seconds compares exactly; comparing in microseconds
+    // could overflow for a long window.
     const bool flaps = ceil<seconds>(starts_at - resolved_at) <= rules.flap_window;
     if (flaps && current->state == IncidentState::resolved) return reopened(alert, starts_at, *current, rules, now);
     return created(alert, starts_at, current, rules, now);

@@ -11,9 +11,9 @@ namespace fusebox::incidents {
 
 namespace {
 
-/// Among N threads on one incident somebody wins each round, so that N rounds are enough.
+/// In each round one of the threads that change an incident commits, so N threads need at most N rounds.
 constexpr int max_rounds = 64;
-/// Receivers want small messages (20 kB for webhooks); whoever needs the whole history has the API.
+/// Receivers want small messages (20 kB for webhooks); the API gives the whole history.
 constexpr std::size_t max_payload_events = 20;
 
 bool may_try_again(const StoreError& error, int round) {
@@ -38,7 +38,7 @@ public:
         IncidentWrite& write = writes_[index->second];
         write.incident = change.incident;
 
-        // One write per incident: whatever number of changes it folds, this is the version that it will have.
+        // One write per incident: whatever number of changes the write folds, the store raises the version by one.
         ++change.incident.version;
         draft(change, std::move(destinations), now, write.notifications);
         changes_.push_back(std::move(change));
@@ -47,7 +47,7 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return writes_.empty(); }
     [[nodiscard]] std::span<const IncidentWrite> writes() const noexcept { return writes_; }
-    /// As they are once the commit has succeeded.
+    /// The changes as they are once the commit has succeeded.
     [[nodiscard]] std::span<const Change> changes() const noexcept { return changes_; }
 
 private:

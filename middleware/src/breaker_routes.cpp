@@ -115,7 +115,7 @@ Response no_such_breaker(std::string_view name) {
     return problem_response(404, "there is no circuit breaker named '" + std::string{name} + "'");
 }
 
-/// Who asks and why.
+/// What the optional body says: who asks for the change, and the reason.
 struct Order {
     std::string actor{"api"};
     std::string reason;

@@ -100,7 +100,7 @@ DeliveryError cannot_render(std::string error_class, std::string message) {
     return error;
 }
 
-/// The same bytes for every attempt: nothing in it depends on the time of sending.
+/// The body, the same bytes for every attempt: no part of the body depends on the time of sending.
 std::expected<std::string, DeliveryError> render(const incidents::NotificationDraft& draft, std::size_t max_bytes) {
     auto incident = nlohmann::json::parse(draft.payload, nullptr, false);
     if (!incident.is_object())

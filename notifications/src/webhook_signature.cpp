@@ -31,7 +31,7 @@ std::string base64(std::span<const unsigned char> bytes) {
 std::expected<WebhookSecret, std::string> WebhookSecret::parse(std::string_view text) {
     if (!text.starts_with(prefix)) return std::unexpected("must begin with whsec_");
     text.remove_prefix(prefix.size());
-    // EVP_DecodeBlock overlooks white space and misplaced padding, so the form is judged here.
+    // EVP_DecodeBlock overlooks white space and misplaced padding, so this function checks the form.
     std::size_t padding = 0;
     while (padding < 2 && text.size() > padding && text[text.size() - 1 - padding] == '=') ++padding;
     const bool good = text.size() % 4 == 0 && std::ranges::all_of(text.substr(0, text.size() - padding), is_base64);

@@ -14,12 +14,13 @@ using namespace fusebox::incidents;
 
 namespace {
 
-/// Nobody waits for the answer any more, which is not for the breaker to judge.
+/// Whether the caller has cancelled the request or its deadline has passed: the store is not to blame for either.
 bool is_over(const RequestContext& request) {
     return request.stop.stop_requested() || (request.deadline && *request.deadline <= std::chrono::steady_clock::now());
 }
 
-/// The earlier of the two deadlines. The breaker's may be on another clock, so its remaining time is what counts.
+/// The earlier of the two deadlines. The breaker's deadline may be on another clock, so its remaining time is added to
+/// the steady clock.
 RequestContext earlier_of(const RequestContext& request, const CallContext& call) {
     RequestContext merged = request;
     if (const auto remaining = call.remaining()) {

@@ -25,7 +25,7 @@ std::optional<StoreError> check_limit(std::size_t limit) {
 
 StoreError bad_cursor() { return error(Kind::invalid, "cursor is not one that this list gave out"); }
 
-/// The number that `text` begins with; cuts it off.
+/// Cuts the number that `text` begins with off `text`, and returns the number.
 template <class Integer>
 std::optional<Integer> take_number(std::string_view& text) {
     Integer value{};

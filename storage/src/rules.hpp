@@ -20,7 +20,7 @@ namespace fusebox::storage::rules {
 [[nodiscard]] std::optional<incidents::StoreError> check(const incidents::IncidentWrite& write);
 [[nodiscard]] std::optional<incidents::StoreError> check(const incidents::NotificationDraft& draft);
 
-/// The last row of a page; the next one goes on below it.
+/// The last incident of a page; the next page begins after this incident.
 struct IncidentPosition {
     incidents::WallTime created_at{};
     std::string id;
@@ -31,14 +31,15 @@ struct IncidentPosition {
 [[nodiscard]] incidents::StoreResult<std::optional<IncidentPosition>> start_of(const incidents::IncidentQuery& query);
 [[nodiscard]] incidents::StoreResult<std::optional<std::uint64_t>> start_of(const incidents::NotificationQuery& query);
 
-/// ASCII letters only, as SQLite's lower().
+/// In lower case, ASCII letters only, as SQLite's lower().
 [[nodiscard]] std::string fold_case(std::string_view text);
 
 /// The row that a draft becomes; due at once.
 [[nodiscard]] incidents::Notification new_row(const incidents::NotificationDraft& draft);
 /// When the row can be leased: its next attempt, or the end of its lease.
 [[nodiscard]] incidents::WallTime due_at(const incidents::Notification& row);
-/// Waits for delivery, and keeps later rows of its incident and destination waiting.
+/// Whether a row in this state is still to be delivered, and so keeps later rows of its incident and destination
+/// waiting.
 [[nodiscard]] constexpr bool is_waiting(incidents::NotificationState state) noexcept {
     return state == incidents::NotificationState::pending || state == incidents::NotificationState::leased;
 }

@@ -64,7 +64,7 @@ std::optional<WallTime> read_time(ObjectReader& reader, const char* field) {
     return *time < first_real_time ? std::nullopt : time;
 }
 
-/// Sets the times and whether the alert is over: said to be, or its end has passed.
+/// Sets the times, and whether the alert is resolved: its source said so, or its end has passed.
 void read_span(ObjectReader& reader, const char* start, const char* end, const std::optional<std::string>& status,
                WallTime now, Alert& alert) {
     const auto starts_at = read_time(reader, start);
@@ -85,7 +85,7 @@ std::optional<std::string> read_status(ObjectReader& reader) {
     return status;
 }
 
-/// For people: what the rule's author wrote for them, else the alert's name.
+/// The title for people: the text that the rule's author wrote, else the alert's name.
 std::string title_of(const Alert& alert) {
     for (const auto* annotation : {"summary", "title"}) {
         if (const auto found = alert.annotations.find(annotation); found != alert.annotations.end()) {
@@ -97,7 +97,8 @@ std::string title_of(const Alert& alert) {
                                                   : "alert without a name"};
 }
 
-/// One alert as Alertmanager and Prometheus write it. `whole_status`: of the webhook that it came in.
+/// One alert as Alertmanager and Prometheus write it. `whole_status`: the status of the webhook that carried
+/// the alert.
 Alert read_alertmanager_alert(const json& value, const std::string& path,
                               const std::optional<std::string>& whole_status, const char* source, WallTime now,
                               FieldErrors& errors) {

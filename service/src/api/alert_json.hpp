@@ -10,7 +10,7 @@
 
 namespace fusebox::service {
 
-/// What of an alert is kept. Sizes are in bytes.
+/// How much of an alert is kept. Sizes are in bytes.
 struct AlertLimits {
     static constexpr std::size_t title = 1024;
     static constexpr std::size_t source = 256;

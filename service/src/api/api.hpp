@@ -23,14 +23,14 @@ struct IntakeCounters {
     struct Input {
         prometheus::Counter& accepted;  ///< alerts
         prometheus::Counter& refused;   ///< requests: bad input
-        prometheus::Counter& failed;    ///< requests: the store could not
+        prometheus::Counter& failed;    ///< requests: the store failed
     };
     Input alertmanager;
     Input webhook;
     Input native;
 };
 
-/// All of it outlives the router.
+/// What the handlers use; every object here outlives the router.
 struct ApiContext {
     incidents::IncidentService& incident_service;
     incidents::IncidentStore& store;
@@ -51,7 +51,7 @@ void add_notification_routes(middleware::Router& router, const ApiContext& conte
 /// 503 with Retry-After where the store is to blame, 404, 400 or 409 where the request is.
 [[nodiscard]] middleware::Response store_problem(const incidents::StoreError& error);
 
-/// `limit` and `cursor` of a list, and whatever else a query may hold.
+/// Reads the query of a list: `limit`, `cursor` and the filters.
 class QueryReader {
 public:
     explicit QueryReader(const middleware::Request& request) : request_(request) {}
@@ -61,7 +61,8 @@ public:
     std::string text(std::string_view name);
     std::size_t limit();
     void error(std::string field, std::string message);
-    /// Reports parameters that nobody asked for, but those that `also_known` accepts; the 400 if there is any mistake.
+    /// Reports every parameter that no getter asked for and `also_known` does not accept. Returns the 400 if there was
+    /// any mistake.
     std::optional<middleware::Response> finish(const std::function<bool(std::string_view)>& also_known = {});
 
 private:

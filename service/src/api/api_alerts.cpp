@@ -1,4 +1,4 @@
-// The three ways in.
+// The routes that take alerts, in their three forms.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 

@@ -12,7 +12,7 @@ namespace {
 using middleware::Request;
 using middleware::Response;
 
-/// As stored, but with what the dispatcher knows of when it will really be tried.
+/// The notification as stored, except that a destination which the dispatcher holds back delays the next attempt.
 std::string shown(const ApiContext& context, incidents::Notification notification) {
     if (notification.state == incidents::NotificationState::pending) {
         const auto not_before = context.dispatcher.not_before(notification.draft.destination);

@@ -58,7 +58,7 @@ std::expected<nlohmann::json, middleware::Problem> parse_json(std::string_view b
     try {
         return nlohmann::json::parse(body);
     } catch (const nlohmann::json::exception& exception) {
-        // Its text begins with "[json.exception.parse_error.101] ".
+        // The text of the exception begins with "[json.exception.parse_error.101] ".
         std::string_view what = exception.what();
         if (const auto bracket = what.find("] "); bracket != std::string_view::npos) what.remove_prefix(bracket + 2);
         constexpr std::size_t longest = 200;

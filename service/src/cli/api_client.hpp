@@ -34,7 +34,7 @@ private:
     transport::HttpClient client_;
 };
 
-/// For one segment of a path or one value of a query.
+/// Percent-encodes one segment of a path or one value of a query.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 /// "404 Not Found: there is no circuit breaker named 'x'", with the wrong fields, from a problem; with a hint about
 /// tokens where one is missing.

@@ -55,7 +55,8 @@ public:
 
     using View = std::string (*)(const nlohmann::json&, bool colours);
 
-    /// GETs, prints, and hands the JSON back. `unhealthy_is_ok`: 503 is an answer, not an error (/health).
+    /// GETs `path`, prints the answer, and returns its JSON. `unhealthy_is_ok`: 503 is an answer, not an error
+    /// (/health).
     nlohmann::json show(const std::string& path, View view, bool unhealthy_is_ok = false) {
         auto answer = client_.get(path);
         if (!answer) throw Failure{answer.error()};
@@ -93,7 +94,7 @@ int check_config(const std::string& file) {
     return failed;
 }
 
-/// Set by the command that was given.
+/// Does what the given command asks for; returns the exit code.
 using Action = std::function<int()>;
 
 void add_reading(CLI::App& app, const Options& options, Action& action) {
@@ -188,7 +189,7 @@ void add_incidents(CLI::App& app, const Options& options, Action& action) {
     });
 }
 
-/// What was typed is named, and what could have been.
+/// Names the unknown command that was typed, and the commands that there are.
 std::string describe_mistake(const CLI::App* app, const CLI::Error& mistake) {
     std::string text = mistake.what();
     if (app->get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&mistake) != nullptr) {

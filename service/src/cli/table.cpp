@@ -11,7 +11,7 @@
 namespace fusebox::service::cli {
 namespace {
 
-/// Characters, not bytes; good enough for columns.
+/// The width in characters, not in bytes.
 std::size_t width(std::string_view text) {
     return static_cast<std::size_t>(
         std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
@@ -28,7 +28,7 @@ std::string printable(std::string_view text) {
     std::string result;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
-        // U+0080 … U+009F in UTF-8: terminals take them as control characters too.
+        // U+0080 … U+009F in UTF-8: terminals take these for control characters too.
         const bool c1 = c == 0xc2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xe0) == 0x80;
         if (c1) ++i;
         result += c1 || text::is_control(text[i]) ? ' ' : text[i];

@@ -7,7 +7,7 @@
 
 namespace fusebox::service::cli {
 
-/// `text` without what could steer a terminal: control characters become spaces, so that an alert's title cannot.
+/// `text` without what could steer a terminal: control characters become spaces, since an alert's title may hold any.
 [[nodiscard]] std::string printable(std::string_view text);
 
 enum class Colour { none, green, yellow, red };

@@ -39,7 +39,7 @@ std::string why(const json& breaker) {
 
 std::string duration(const json& object, const char* field) { return for_people(object.at(field).get<double>()); }
 
-// "2s before: slow timeout after 10s: no answer (trace 0af7)"
+// Gives "2s before: slow timeout after 10s: no answer (trace 0af7)".
 std::string outcome_words(const json& outcome) {
     auto words = fmt::format("{} before: {}{} after {}", duration(outcome, "age_seconds"),
                              outcome.at("slow").get<bool>() ? "slow " : "", text(outcome, "outcome"),

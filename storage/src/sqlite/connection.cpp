@@ -14,7 +14,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 namespace {
 
-/// Statements kept prepared per connection; lists with many filters come in many shapes.
+/// Statements kept prepared per connection. There must be a limit: each combination of a list's filters is a statement.
 constexpr std::size_t max_cached_statements = 64;
 
 Kind kind_of(int code, bool time_is_up) {
@@ -104,7 +104,7 @@ Connection::Connection(const std::filesystem::path& path, Mode mode, std::chrono
     sqlite3* handle = nullptr;
     // NOMUTEX: this class is used by one thread at a time.
     const int code = sqlite3_open_v2(name_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
-    handle_.reset(handle);  // also after a failure: it then carries the message
+    handle_.reset(handle);  // also after a failure: the handle then carries the message
     if (!handle) throw Failure{Kind::unavailable, "sqlite " + name_ + ": out of memory"};
     if (code != SQLITE_OK) throw failure(code);
     sqlite3_extended_result_codes(handle, 1);
@@ -170,7 +170,7 @@ Failure Connection::failure(int code) const {
     return Failure{kind_of(named, time_is_up()), std::move(message)};
 }
 
-/// By the request: its own deadline or its caller's cancellation.
+/// Whether the deadline of the request has passed or its caller has cancelled the request.
 bool Connection::time_is_up() const noexcept {
     if (!context_) return false;
     return context_->stop.stop_requested() || (context_->deadline && SteadyClock::now() >= *context_->deadline);

@@ -85,16 +85,16 @@ private:
 class Connection {
 public:
     enum class Mode : std::uint8_t { write, read_only };
-    /// What a deadline or a stop token can end. A running write must not be interrupted: SQLite would roll back the
-    /// whole transaction.
+    /// Which work a deadline or a stop token can end. A running write must not be interrupted: SQLite would roll back
+    /// the whole transaction.
     enum class Interrupt : std::uint8_t { waiting, waiting_and_running };
     /// Throws `Failure`.
     Connection(const std::filesystem::path& path, Mode mode, std::chrono::milliseconds busy_timeout);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// Until destroyed, the connection obeys `context`; where that has no deadline, waiting for locks ends after the
-    /// busy timeout. Throws `Failure` when the time is up already.
+    /// Until destroyed, the connection obeys `context`; where `context` has no deadline, waiting for locks ends after
+    /// the busy timeout. Throws `Failure` when the time is up already.
     class Within {
     public:
         Within(Connection& connection, const incidents::RequestContext& context, Interrupt interrupt);
@@ -108,7 +108,7 @@ public:
 
     /// Several statements without parameters or rows. Throws `Failure`.
     void execute(const char* sql);
-    /// From the cache where `sql` was used before. Throws `Failure`.
+    /// Takes the statement from the cache where `sql` was used before. Throws `Failure`.
     Statement prepare(std::string_view sql);
     /// The single number that a query gives. Throws `Failure`.
     std::int64_t number(std::string_view sql);
@@ -116,7 +116,7 @@ public:
     [[nodiscard]] std::int64_t changes() const noexcept;
     /// False after SQLite has rolled the transaction back by itself (disk full, I/O error).
     [[nodiscard]] bool in_transaction() const noexcept;
-    /// What the last call failed with.
+    /// The error of the last call, which returned `code`.
     [[nodiscard]] Failure failure(int code) const;
 
 private:

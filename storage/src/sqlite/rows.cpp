@@ -208,7 +208,7 @@ void IncidentRow::write(Connection& connection) const {
             .bind(static_cast<std::int64_t>(incident_.version))
             .run();
     } catch (const Failure& failure) {
-        // The id cannot collide here, so it is the unique index over open incidents.
+        // Neither statement fails on the id, so only the unique index over open incidents can have refused the row.
         if (failure.error().kind == Kind::conflict) throw Failure{rules::second_open_incident(incident_)};
         throw;
     }

@@ -71,7 +71,7 @@ constexpr std::array steps{
     CREATE INDEX outbox_by_destination ON outbox (destination, state);
     CREATE TABLE write_test (content BLOB NOT NULL) STRICT;
     )sql",
-    // 3: who was told of an incident. What the outbox holds says it of the incidents that are there.
+    // 3: the destinations that were told of an incident. For incidents stored before, the outbox says which they are.
     R"sql(
     ALTER TABLE incidents ADD COLUMN notified TEXT NOT NULL DEFAULT '[]';  -- JSON array, first told first
     UPDATE incidents SET notified = (
@@ -89,7 +89,7 @@ void migrate(Connection& connection, const std::string& name) {
     for (;;) {
         connection.execute("BEGIN IMMEDIATE");
         try {
-            // Read under the lock: another process may have migrated meanwhile.
+            // Read inside the transaction: another process may have migrated before this one got the lock.
             const auto owner = connection.number("PRAGMA application_id");
             const auto version = connection.number("PRAGMA user_version");
             const bool fresh =

@@ -38,17 +38,17 @@ void create_folders(const std::filesystem::path& folder) {
     std::filesystem::path made;
     for (const auto& part : folder) {
         made /= part;
-        std::error_code ignored;  // mkdir says more
+        std::error_code ignored;  // the errno of mkdir says more
         if (std::filesystem::is_directory(made, ignored)) continue;
         if (::mkdir(made.c_str(), S_IRWXU) != 0 && errno != EEXIST) cannot_create(made, errno);
     }
 }
 
-/// With access for the owner only; SQLite gives its companion files the same.
+/// Creates the file with access for the owner only; SQLite gives the files that it adds beside this one the same mode.
 void create_file(const std::filesystem::path& path) {
     create_folders(path.parent_path());
-    // One at a time: closing a file drops every lock that this process has on it, those of SQLite in another thread
-    // too.
+    // One thread at a time: closing a file drops every lock that this process has on the file, and another thread's
+    // SQLite may hold one.
     static std::mutex mutex;
     const std::lock_guard lock{mutex};
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
@@ -74,7 +74,7 @@ std::string select(std::string_view columns, std::string_view rest) {
     return "SELECT " + std::string{columns} + " " + std::string{rest};
 }
 
-/// Cuts the row that was read beyond the limit, which says that there is more.
+/// Removes the row that was read beyond the limit; such a row says that there is a next page.
 template <class T>
 void end_page(Page<T>& page, std::size_t limit) {
     if (page.items.size() <= limit) return;
@@ -102,7 +102,7 @@ public:
         if (!journal.step() || journal.text(0) != "wal")
             throw Failure{Kind::unavailable, "sqlite " + options.path.string() +
                                                  ": this file system cannot hold a write-ahead log (is it remote?)"};
-        // The log is cut back after a burst instead of keeping its size for ever.
+        // Without a limit the log would keep the size that a burst of writes gave it.
         connection_.execute("PRAGMA journal_size_limit = 67108864");
         if (options.max_bytes > 0) {
             const auto pages = options.max_bytes / static_cast<std::uint64_t>(connection_.number("PRAGMA page_size"));
@@ -244,7 +244,7 @@ StoreResult<Page<Incident>> SqliteStore::list(const IncidentQuery& query, const 
 
 StoreResult<std::map<IncidentState, std::uint64_t>> SqliteStore::incident_counts(const RequestContext& context) {
     return impl_->read(context, [](Connection& connection) {
-        // The index holds the state, so that no incident is read.
+        // The index holds the state, so SQLite reads the index alone and no incident.
         auto rows =
             connection.prepare("SELECT state, count(*) FROM incidents INDEXED BY incidents_by_age GROUP BY state");
         std::map<IncidentState, std::uint64_t> counts;
@@ -259,7 +259,7 @@ StoreResult<std::map<IncidentState, std::uint64_t>> SqliteStore::incident_counts
 
 StoreResult<void> SqliteStore::check_writable(const RequestContext& context) {
     return impl_->write(context, [](Connection& connection) {
-        // Needs room in the file and in the log, and gives it back.
+        // The insertion fails where the file or the log has no room; the deletion gives the room back.
         connection.execute("INSERT INTO write_test VALUES (zeroblob(32768)); DELETE FROM write_test");
     });
 }

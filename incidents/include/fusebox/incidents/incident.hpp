@@ -43,9 +43,9 @@ struct Incident {
     WallTime updated_at{};
     WallTime alert_starts_at{};  ///< of the newest firing seen
     std::optional<WallTime> resolved_at{};
-    std::uint64_t alert_count{};          ///< firings and resolves that changed it, repeats included
+    std::uint64_t alert_count{};          ///< firings and resolves that changed the incident, with repeats
     std::uint64_t version{};              ///< grows by one with each stored change; 0 = never stored
-    std::vector<std::string> notified{};  ///< destinations that it was drafted to so far, each once, first told first
+    std::vector<std::string> notified{};  ///< destinations notified so far, each once, first notified first
     std::vector<TimelineEvent> timeline;  ///< oldest first
     bool operator==(const Incident&) const = default;
 };
@@ -59,16 +59,16 @@ enum class ChangeKind : std::uint8_t { none, created, updated, acknowledged, res
 struct Change {
     ChangeKind kind{ChangeKind::none};
     Incident incident;
-    /// Destinations hear of it, as `notification_kind(kind)`: creation, acknowledgement, resolution, reopening, and a
-    /// repeat that raises the severity.
+    /// Destinations hear of the change, as `notification_kind(kind)`: creation, acknowledgement, resolution, reopening,
+    /// and a repeat that raises the severity.
     bool notify{};
 };
 
 struct IncidentRules {
-    /// A new firing that begins this soon after resolution reopens the incident; later it makes a new one. ≥ 0.
+    /// A new firing that begins this soon after resolution reopens the incident; a later one makes a new incident. ≥ 0.
     std::chrono::seconds flap_window{std::chrono::minutes{10}};
-    /// A timeline keeps its first event and its latest, at most this many in all; those between are dropped and an
-    /// event `truncated` stands for them. ≥ 3, and taken as 3 below that.
+    /// A timeline keeps its first event and its latest, at most this many in all; the events between are dropped and
+    /// one event `truncated` stands for them. ≥ 3, and taken as 3 below that.
     std::size_t max_timeline{500};
 };
 /// A longer note is cut to this many bytes (at a code point, and ends in "…"), so that an incident stays bounded.

@@ -28,14 +28,14 @@ using ChangeError = std::variant<StoreError, TransitionRefused>;
 
 /// Thread-safe. Reads, decides by the pure rules of incident.hpp and commits; on a version conflict reads and decides
 /// again, a bounded number of times, and then returns the conflict. Other store errors are returned at once: as nothing
-/// or everything was stored, and rules know repeats, the caller may simply try again. `store` must outlive it.
+/// or everything was stored, and rules know repeats, the caller may simply try again. `store` must outlive the service.
 ///
-/// A change that notifies adds to its commit one draft per destination: those that the routes name now, and those that
-/// were told of the incident before (`RoutingTable::destinations_for`).
+/// A change that notifies adds to its commit one draft per destination: the destinations that the routes name now, and
+/// those that were told of the incident before (`RoutingTable::destinations_for`).
 class IncidentService {
 public:
     /// `now` gives calendar time. `on_change` is called once per change after its commit, in order, without locks, by
-    /// the thread that made it (wakes dispatchers, feeds event streams); it must not throw.
+    /// the thread that made the change (to wake dispatchers, to feed event streams); `on_change` must not throw.
     IncidentService(IncidentStore& store, RoutingTable routing, IncidentRules rules, std::function<WallTime()> now,
                     std::function<void(const Change&)> on_change = {});
 

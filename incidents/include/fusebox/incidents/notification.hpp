@@ -25,7 +25,7 @@ enum class NotificationState : std::uint8_t { pending, leased, delivered, dead }
 enum class NextMove : std::uint8_t {
     retry,        ///< passing fault: again, with backoff
     retry_after,  ///< the destination named a time (429 …): not before; neutral for the breaker
-    give_up,      ///< will never work as it is (410, payload refused): dead letter
+    give_up,      ///< no repeat can succeed (410, payload refused): dead letter
     reconfigure,  ///< credentials, address, certificate: dead letter and a configuration alarm
     defer,        ///< not tried at all (breaker open, rate gate closed, cancelled): later, no attempt burnt
 };
@@ -40,7 +40,7 @@ struct DeliveryError {
     std::string message;          ///< one sentence, no secrets
     std::optional<int> status{};  ///< HTTP or SMTP code
     std::optional<std::chrono::milliseconds> retry_after{};
-    bool disable_destination{};  ///< 410: nothing more is to be sent there
+    bool disable_destination{};  ///< 410: nothing more is to be sent to this destination
 };
 
 /// One try to deliver.
@@ -70,11 +70,11 @@ struct Notification {
     std::uint64_t sequence{};  ///< order of storing; a later row of the same incident and destination waits for it
     NotificationState state{NotificationState::pending};
     std::uint32_t attempts{};   ///< tries that reached out
-    std::uint32_t deferrals{};  ///< times it was put off without a try
+    std::uint32_t deferrals{};  ///< times that the delivery was put off without a try
     WallTime next_attempt_at{};
     std::optional<WallTime> delivered_at{};
     std::optional<WallTime> first_failed_at{};  ///< of the current run of failures
-    std::string lease_token;                    ///< leased: who holds it
+    std::string lease_token;                    ///< names the holder of the lease while leased
     std::optional<WallTime> lease_until{};
     std::optional<DeliveryError> last_error{};
     std::vector<DeliveryAttempt> attempt_log;  ///< the last 20, oldest first

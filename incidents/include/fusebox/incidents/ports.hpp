@@ -75,7 +75,7 @@ public:
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;
     /// Incidents by state; a state without any may be missing.
     virtual StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) = 0;
-    /// Succeeds if a write would (/readyz); leaves nothing behind.
+    /// Succeeds if a write would (for /readyz); leaves nothing in the store.
     virtual StoreResult<void> check_writable(const RequestContext& context) = 0;
 };
 
@@ -106,7 +106,7 @@ public:
     virtual StoreResult<std::vector<Notification>> lease(std::string_view destination, WallTime now,
                                                          std::chrono::milliseconds lease_for, std::size_t limit,
                                                          const RequestContext& context) = 0;
-    /// `conflict` when `lease_token` is not the current lease: someone else has taken the row over. delivered, retry
+    /// `conflict` when `lease_token` is not the current lease: another holder has taken the row over. delivered, retry
     /// and dead append to the attempt log and count an attempt; defer counts a deferral only.
     virtual StoreResult<void> settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
                                      const RequestContext& context) = 0;

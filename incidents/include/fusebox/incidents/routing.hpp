@@ -20,11 +20,12 @@ struct Route {
 struct RoutingTable {
     std::vector<Route> routes;               ///< first match wins unless it says continue
     std::vector<std::string> default_route;  ///< where nothing matched
-    /// Every destination that there is. One that is gone hears no more of what it was told of: nobody would send it.
-    /// None: all that an incident names are taken to be there.
+    /// Every destination that is configured. A destination that is not among them hears no more of incidents that it
+    /// was told of, because no sender is left for it. None: every destination that an incident names counts as
+    /// configured.
     std::optional<std::vector<std::string>> existing{};
     /// Destination names, each once: those of the routes in their order, then those that were told of the incident
-    /// before, so that whoever heard of its beginning hears of its end, wherever the routes lead by then.
+    /// before, so that a destination that heard of the beginning hears of the end, wherever the routes lead by then.
     [[nodiscard]] std::vector<std::string> destinations_for(const Incident& incident) const;
 };
 

@@ -10,7 +10,7 @@
 
 namespace fusebox::middleware {
 
-/// Takes time that depends on the lengths only.
+/// Whether both are equal, in a time that depends on the lengths only.
 [[nodiscard]] bool constant_time_equal(std::string_view left, std::string_view right) noexcept;
 
 /// True if `text` can be sent as a bearer token (RFC 6750: letters, digits and -._~+/=) and is not empty.
@@ -23,7 +23,7 @@ namespace fusebox::middleware {
 /// `how_to_enable`.
 [[nodiscard]] Guard require_token(std::string token, std::string how_to_enable);
 
-/// True if the peer is this machine and says nothing of a proxy in between (Forwarded, X-Forwarded-For).
+/// True if the peer is this machine and no header speaks of a proxy in between (Forwarded, X-Forwarded-For).
 [[nodiscard]] bool is_local_caller(const Request& request) noexcept;
 
 }  // namespace fusebox::middleware

@@ -18,16 +18,16 @@ struct HealthCheck {
     std::string name;            ///< "store", "dispatcher"
     std::string component_type;  ///< "datastore", "component"
     HealthStatus status{HealthStatus::pass};
-    std::string output{};  ///< why it is not pass; no secrets
+    std::string output{};  ///< why the status is not pass; no secrets
 };
 
 struct HealthOptions {
     std::string version;
-    /// Whether what a 200 promises can be kept now; else one sentence. Called by /readyz and /health.
+    /// Nothing while requests can be served; else one sentence that says why not. Called by /readyz and /health.
     std::function<std::expected<void, std::string>()> ready;
     /// More checks for /health.
     std::function<std::vector<HealthCheck>()> checks{};
-    /// Who sees `checks`; everybody sees `status`.
+    /// Which requests are shown `checks`; every request is shown `status`.
     std::function<bool(const Request&)> may_see_details{};
 };
 
@@ -35,7 +35,7 @@ struct HealthOptions {
 /// `application/health+json` whatever their status. `registry` must outlive the router.
 void add_health_routes(Router& router, const Registry& registry, HealthOptions options);
 
-/// `/metrics`: what `text` gives, which is Prometheus' text format 0.0.4. It is called for each request, by several
+/// `/metrics`: what `text` gives, which is Prometheus' text format 0.0.4. `text` is called for each request, by several
 /// threads at once.
 ///
 ///     add_metrics_route(router, [] { return fusebox::prometheus_text(fusebox::registry()); });

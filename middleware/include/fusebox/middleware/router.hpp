@@ -12,7 +12,7 @@
 namespace fusebox::middleware {
 
 using Handler = std::function<Response(const Request&)>;
-/// Says no before the body is read: the refusal, or nothing.
+/// Refuses a request before the body is read: the response to give, or nothing.
 using Guard = std::function<std::optional<Response>(const Request&)>;
 
 struct Route {

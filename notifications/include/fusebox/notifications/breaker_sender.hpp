@@ -10,9 +10,9 @@
 
 namespace fusebox::notifications {
 
-/// A sender behind a breaker. A refusal becomes `DeliveryError{defer, "circuit_open", retry_after}` and reaches nobody.
-/// What reached out is a failure for the breaker where the error `counts_as_failure`, neutral otherwise. The breaker's
-/// operation timeout shortens the deadline that the sender gets. Thread-safe.
+/// A sender behind a breaker. A refusal becomes `DeliveryError{defer, "circuit_open", retry_after}` and sends nothing.
+/// A send that failed is a failure for the breaker where the error `counts_as_failure`, neutral otherwise. The
+/// breaker's operation timeout shortens the deadline that the sender gets. Thread-safe.
 class BreakerSender final : public incidents::NotificationSender {
 public:
     /// Throws `std::invalid_argument` if either is null.

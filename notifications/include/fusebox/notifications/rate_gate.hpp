@@ -20,16 +20,16 @@ struct RateLimit {
 [[nodiscard]] std::expected<RateLimit, std::string> rate_limit_from_string(std::string_view text);
 
 /// Passes as fast as its limit allows, and not at all while it is closed because the destination named a time
-/// (Retry-After). Not thread-safe: whoever owns it guards it.
+/// (Retry-After). Not thread-safe: the owner guards the gate.
 class RateGate final {
 public:
     explicit RateGate(RateLimit limit = {}, const Clock& clock = steady_clock());
 
-    /// Until one more may pass; zero: now.
+    /// The time until one more may pass; zero: now.
     [[nodiscard]] Duration wait() const noexcept;
     /// Takes a permit; false, and nothing taken, while `wait` is not zero.
     [[nodiscard]] bool try_pass() noexcept;
-    /// Until the closure ends, whatever the limit; zero: it is not closed.
+    /// The time until the closure ends, whatever the limit; zero: the gate is not closed.
     [[nodiscard]] Duration closed_for() const noexcept;
     /// Nothing passes for `time` from now. Never shortens an earlier closure.
     void close_for(Duration time) noexcept;

@@ -19,15 +19,14 @@ struct WebhookSettings {
     std::vector<std::string> secrets{};  ///< `whsec_…`, each signs; several while one is being replaced; none: unsigned
     bool allow_private_addresses{};      ///< off: loopback, private and metadata addresses are refused
     Duration timeout{std::chrono::seconds{15}};  ///< of one request, where the context has no earlier deadline; > 0
-    std::size_t max_body_bytes{
-        256U << 10U};                     ///< beyond it first the timeline, then annotations and labels are left out
-    std::size_t max_idle_connections{4};  ///< kept for reuse
-    std::string ca_file{};                ///< PEM; empty: the system's authorities
-    const Clock* clock{&steady_clock()};  ///< must outlive the sender
+    std::size_t max_body_bytes{256U << 10U};     ///< a larger body first loses its timeline, then more (README.md)
+    std::size_t max_idle_connections{4};         ///< kept for reuse
+    std::string ca_file{};                       ///< PEM; empty: the system's authorities
+    const Clock* clock{&steady_clock()};         ///< must outlive the sender
 };
 
-/// POSTs `{"type", "timestamp", "data": {incident}}`. 2xx is delivered; what any other answer asks for is the table in
-/// the module's README. Errors name the host at most. Thread-safe.
+/// POSTs `{"type", "timestamp", "data": {incident}}`. 2xx is delivered; docs/outcomes.md, "Webhooks", says what any
+/// other answer asks for. Errors name the host at most. Thread-safe.
 ///
 ///     fusebox::notifications::WebhookSender sender{{.name = "ops-hook", .url = url, .secrets = {secret}}};
 class WebhookSender final : public incidents::NotificationSender {

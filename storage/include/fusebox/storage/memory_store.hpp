@@ -1,4 +1,4 @@
-// A store that lives and dies with the process.
+// A store in the memory of the process.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 namespace fusebox::storage {
 
 /// For tests and trials: the semantics of the durable stores, without the durability. One mutex; nothing blocks for
-/// long, so deadlines are not looked at.
+/// long, so deadlines are ignored.
 class MemoryStore final : public Store {
 public:
     MemoryStore();

@@ -5,8 +5,8 @@
 
 namespace fusebox::storage {
 
-/// Both ports over the same data: an incident change and its notifications are stored in one transaction, so whoever
-/// implements one port implements the other. Thread contract of the ports: any member from any thread.
+/// Both ports over the same data: an incident change and its notifications are stored in one transaction, so a class
+/// that implements one port implements the other. Thread contract of the ports: any member from any thread.
 ///
 /// What every implementation agrees on beyond the ports:
 ///   - `commit` applies its writes in order, so one batch may resolve an incident and open the next of its fingerprint.

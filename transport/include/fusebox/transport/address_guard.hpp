@@ -6,8 +6,8 @@
 namespace fusebox::transport {
 
 struct AddressPolicy {
-    /// Off: private, loopback, link-local, metadata, multicast, unspecified and mapped addresses are refused. Judged on
-    /// the address that is really connected, so that DNS cannot lie.
+    /// Off: private, loopback, link-local, metadata, multicast, unspecified and mapped addresses are refused. The guard
+    /// judges the address that is really connected, so that no DNS answer can evade it.
     bool allow_private{true};
 };
 

@@ -20,7 +20,7 @@ namespace fusebox::transport {
 /// Ordered, repeats allowed; names compare without case.
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-/// What is malformed here is refused as `bad_request`, and nothing is sent.
+/// A request with a malformed member is refused as `bad_request`, and nothing is sent.
 struct HttpRequest {
     std::string method{"GET"};  ///< any token but CONNECT
     std::string url{};          ///< http or https; a user and password in it become basic authorization
@@ -56,7 +56,7 @@ struct HttpError {
     std::string message{};  ///< one sentence; host and port at most, never path, query or credentials
 };
 [[nodiscard]] std::string_view to_string(HttpError::Kind kind) noexcept;
-/// What a breaker should hold of it; see docs/outcomes.md, "HTTP requests".
+/// The outcome to record at a breaker; see docs/outcomes.md, "HTTP requests".
 [[nodiscard]] Outcome outcome_of(const HttpError& error) noexcept;
 
 /// The longest wait that `parse_retry_after` gives, whatever the peer asks for.

@@ -31,7 +31,8 @@ template <class R>
 using OperationAnswer = std::expected<typename ExpectedShape<R>::Value,
                                       CallError<typename OperationError<typename ExpectedShape<R>::Error>::Type>>;
 
-/// The answer of an operation that returned `result`: its own error becomes `OperationFailed`, a `CallError` is passed on.
+/// The answer of an operation that returned `result`: its own error becomes `OperationFailed`, a `CallError` is
+/// passed on.
 template <class T, class E>
 OperationAnswer<std::expected<T, E>> answer_of_expected(std::expected<T, E> result) {
     using Answer = OperationAnswer<std::expected<T, E>>;
