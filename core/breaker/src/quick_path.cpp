@@ -15,7 +15,7 @@ namespace fusebox {
 
 // ---- admission and rejection ---------------------------------------------------------------------------------------
 
-inline Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept {
+Rejection CircuitBreaker::Impl::reject(Rejection::Kind kind, std::uint64_t word, Duration retry_after) noexcept {
     auto& stripe = stripes_.own();
     // relaxed: a counter, orders nothing
     (kind == Rejection::Kind::circuit_open ? stripe.rejected_open : stripe.rejected_probes)
