@@ -71,6 +71,32 @@ TEST_CASE("§14: the first attempt can still win against its hedge") {
     CHECK(hedge.metrics().hedge_wins == 0);
 }
 
+TEST_CASE("§14: a hedge whose value throws when it is moved passes that on, and nobody waits for it") {
+    // Throws at one of its moves: on the way out of the operation, into the answer, or out to the caller.
+    struct Brittle {
+        int* moves_left;
+        explicit Brittle(int* left) : moves_left(left) {}
+        Brittle(Brittle&& other) : moves_left(other.moves_left) {
+            if (moves_left != nullptr && (*moves_left)-- == 0) throw std::runtime_error{"cannot be moved"};
+        }
+    };
+    int thrown = 0;
+    for (int throws_at = 0; throws_at < 8; ++throws_at) {
+        CAPTURE(throws_at);
+        Bench bench;
+        const auto hedge = bench.hedge({.delay = 50ms, .max_hedges = 1});
+        bench.at_wait([&](std::size_t) { bench.executor.run_first(); });
+        auto left = std::make_shared<int>(throws_at);
+        try {
+            (void)call_with(hedge, [left] { return Brittle{left.get()}; });
+        } catch (const std::runtime_error&) {
+            ++thrown;
+        }
+        CHECK(bench.sleeper.waits() == std::vector<Duration>{50ms});
+    }
+    CHECK(thrown > 0);
+}
+
 TEST_CASE("§14: a hedge gives an error only when no attempt is left, that of the earliest") {
     Bench bench;
     const auto hedge = bench.hedge({.delay = 50ms, .max_hedges = 2});

@@ -25,7 +25,7 @@ struct Hedge::State {
     RetryBudget budget;
     const Clock* clock;
     Sleeper* sleeper;
-    // relaxed throughout: counters that nothing depends on.
+    // relaxed throughout: each is a counter by itself, and no other data is published with it.
     std::atomic<std::uint64_t> hedges{};
     std::atomic<std::uint64_t> hedge_wins{};
     std::atomic<std::uint64_t> over_budget{};
@@ -87,54 +87,63 @@ public:
         return began_;
     }
 
-    std::mutex mutex;                     // guards what follows
-    std::condition_variable_any changed;  // notified when an attempt ended
-    std::optional<Answer> answer;         // the first value, else the error of the earliest attempt
-    std::exception_ptr thrown;            // likewise, where an attempt threw
-    std::uint32_t winner{std::numeric_limits<std::uint32_t>::max()};  // the number of that attempt
-    bool late{};                                                      // and whether its value came late
-    std::stop_source stop;                                            // ends the attempts; needs no lock
+    std::mutex mutex;                     // guards all members of this class but `stop` and `next_`
+    std::condition_variable_any changed;  // notified when an attempt ends
+    // What the caller gets: the first value, else what the earliest attempt ended with, an error in `answer` or an
+    // exception in `thrown`.
+    std::optional<Answer> answer;
+    std::exception_ptr thrown;
+    std::uint32_t winner{std::numeric_limits<std::uint32_t>::max()};  // the number of the attempt that it came from
+    bool late{};            // the attempt that gave `answer` missed a deadline
+    std::stop_source stop;  // ends the attempts
 
 private:
-    // False where the call was decided while the attempt stood in the queue.
+    // False: the call was decided while the attempt stood in the queue.
     bool begin_attempt() {
         const std::lock_guard lock{mutex};
         if (left_ || stop.stop_requested()) return false;  // stopped without having left: where the wait threw
         began_ = true;
         return true;
     }
-    // Each notifies before it writes, with the lock held: a move that throws can then keep nobody waiting.
-    void end_unrun() {
+    // Each attempt ends by exactly one of these three functions, none of which throws: `running_` goes down once for each
+    // attempt, or the caller would wait for an attempt that has ended.
+    void end_unrun() noexcept {
         const std::lock_guard lock{mutex};
-        --running_;
-        changed.notify_all();
+        end_attempt();
     }
-    void end_with_answer(std::uint32_t number, Answer&& given, bool was_late) {
+    void end_with_answer(std::uint32_t number, Answer&& given, bool was_late) noexcept {
         const std::lock_guard lock{mutex};
-        --running_;
-        changed.notify_all();
+        end_attempt();
         if (answer && answer->has_value()) return;
         if (!given && number > winner) return;
-        answer.emplace(std::move(given));
-        thrown = nullptr;
         winner = number;
         late = was_late;
+        thrown = nullptr;
+        try {
+            answer.emplace(std::move(given));
+        } catch (...) {
+            answer.reset();
+            thrown = std::current_exception();
+        }
     }
-    void end_with_exception(std::uint32_t number, std::exception_ptr error) {
+    void end_with_exception(std::uint32_t number, std::exception_ptr error) noexcept {
         const std::lock_guard lock{mutex};
-        --running_;
-        changed.notify_all();
+        end_attempt();
         if ((answer && answer->has_value()) || number > winner) return;
         answer.reset();
         thrown = std::move(error);
         winner = number;
     }
+    // With the lock held.
+    void end_attempt() noexcept {
+        --running_;
+        changed.notify_all();
+    }
 
     Next next_;
-    // Guarded by mutex, too.
-    std::uint32_t running_{};
-    bool began_{};  // any attempt
-    bool left_{};
+    std::uint32_t running_{};  // attempts that have not ended: those that run, and those in the executor's queue
+    bool began_{};             // an attempt has begun
+    bool left_{};              // the caller waits no longer
 };
 
 template <class Next>
