@@ -93,6 +93,7 @@ TEST_CASE("§14: a hedge whose value throws when it is moved passes that on, and
             ++thrown;
         }
         CHECK(bench.sleeper.waits() == std::vector<Duration>{50ms});
+        CHECK(hedge.metrics().hedges == 0);
     }
     CHECK(thrown > 0);
 }

@@ -105,8 +105,8 @@ private:
         began_ = true;
         return true;
     }
-    // Each attempt ends by exactly one of these three functions, none of which throws: `running_` goes down once for each
-    // attempt, or the caller would wait for an attempt that has ended.
+    // Each attempt ends by exactly one of these three functions, none of which throws: `running_` goes down once for
+    // each attempt. Otherwise the caller would wait for an attempt that has ended.
     void end_unrun() noexcept {
         const std::lock_guard lock{mutex};
         end_attempt();
