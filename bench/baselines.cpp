@@ -1,4 +1,5 @@
 // What the machine itself charges.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -26,6 +27,12 @@ struct alignas(64) Guarded {
     std::uint64_t count{};  // guarded by mutex
 };
 struct Nothing {};
+struct Products {
+    struct alignas(64) Product {
+        std::uint64_t value{1};
+    };
+    std::array<Product, 2> of_thread{};
+};
 
 }  // namespace
 
@@ -47,16 +54,18 @@ void add_baseline_rows() {
         // relaxed: orders nothing, that is what is measured.
         shared.count.fetch_add(1, std::memory_order_relaxed);
     });
-    add_rows("baseline/cycles100", std::make_unique<Nothing>, [](Nothing&, std::size_t step) {
-        // A multiplication takes 3 cycles on the x86 and Arm processors of these years, and each waits for the one
-        // before.
-        constexpr int multiplications = 33;
-        auto product = step;
+    add_rows("baseline/cycles100", std::make_unique<Products>, [](Products& products, std::size_t step) {
+        // Each multiplication waits for the one before, also for the last one of the operation before: 32 times the 3
+        // cycles that it takes on the x86 and Arm processors of these years, and some 4 to write the product and read
+        // it again.
+        constexpr int multiplications = 32;
+        auto product = products.of_thread[step / second_thread].value;
         for (int i = 0; i < multiplications; ++i) {
             product *= 0x9E37'79B9'7F4A'7C15U;
             asm volatile("" : "+r"(product));  // the next one cannot be joined with this one
         }
-        benchmark::DoNotOptimize(product);
+        products.of_thread[step / second_thread].value = product;
+        benchmark::ClobberMemory();
     });
     add_rows("baseline/mutex", std::make_unique<Guarded>, [](Guarded& guarded, std::size_t) {
         const std::scoped_lock lock{guarded.mutex};

@@ -90,8 +90,8 @@ ROWS = [
 GUARD = [
     ("call_success/timed", 1, parts(TIMED, 45)),
     ("call_success/timed", 2, parts(TIMED, 45)),
-    ("call_success/untimed", 1, parts(UNTIMED, 30)),
-    ("call_success/untimed", 2, parts(UNTIMED, 30)),
+    ("call_success/untimed", 1, parts(UNTIMED, 25)),
+    ("call_success/untimed", 2, parts(UNTIMED, 25)),
     ("call_success/count100", 1, parts(TIMED, 45)),
     ("call_success/count100", 2, parts(TIMED, 45)),
     ("call_failure/timed", 1, parts(FAILURE, 220)),

@@ -10,7 +10,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -210,11 +209,8 @@ private:
 
     // Bodies of what is inline: detail/circuit_breaker_calls.hpp.
 
-    /// Admission as a whole: gives what `admitted(const Admission&)` or `rejected(const Rejection&)` gives, of one
-    /// type. `rejected` builds the answer in its final place: a rejection in a variable would be copied once more.
-    template <class Admitted, class Rejected>
-    [[nodiscard]] auto admit(const Admitted& admitted, const Rejected& rejected)
-        -> std::invoke_result_t<const Rejected&, const Rejection&>;
+    /// Admission as a whole. Empty: the call is admitted. Otherwise `admission` is of no use.
+    [[nodiscard]] std::optional<Rejection> admit(detail::Admission& admission) noexcept;
     /// R1, for the most frequent call. False: `admission` only has the word.
     [[nodiscard]] bool admits_at_once(detail::Admission& admission) const noexcept;
     /// R2, for the most frequent rejection: counts it and gives the open time that is left; zero where one has to look

@@ -72,30 +72,18 @@ public:
 
     static constexpr TimePoint no_deadline = CircuitBreaker::no_deadline;
 
-    /// Asks the breaker for leave, and gives what `admitted()` or `rejected(const Rejection&)` gives, of one type. An
-    /// admitted call has until `limit` or the configured deadline, whichever is earlier. A rejection is built where it
-    /// stays: for forms whose rejections have to be as quick as their successes.
-    template <class Admitted, class Rejected>
-    [[nodiscard, gnu::always_inline]] auto admit(TimePoint limit, const Admitted& admitted, const Rejected& rejected)
-        -> std::invoke_result_t<const Rejected&, const Rejection&> {
-        return breaker_.admit(
-            [&](const Admission& admission) {
-                permit_.breaker_ = &breaker_;
-                permit_.admission_ = admission;
-                deadline_ = breaker_.deadline_of(admission, limit);
-                return admitted();
-            },
-            rejected);
-    }
-    /// The same as a step of its own. Empty: the call is admitted.
+    /// Asks the breaker for leave. Empty: the call is admitted, until `limit` or the configured deadline, whichever is
+    /// earlier.
     [[nodiscard, gnu::always_inline]] std::optional<Rejection> admit(TimePoint limit) noexcept {
-        using Refused = std::optional<Rejection>;
-        return admit(
-            limit, [] { return Refused{}; },
-            [](const Rejection& rejection) {
-                return Refused{std::in_place, rejection.kind, rejection.state, rejection.retry_after,
-                               rejection.generation};
-            });
+        Admission admission;
+        if (const auto rejection = breaker_.admit(admission)) [[unlikely]] {
+            return std::optional<Rejection>{std::in_place, rejection->kind, rejection->state, rejection->retry_after,
+                                            rejection->generation};
+        }
+        permit_.breaker_ = &breaker_;
+        permit_.admission_ = admission;
+        deadline_ = breaker_.deadline_of(admission, limit);
+        return std::nullopt;
     }
 
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept {

@@ -53,25 +53,30 @@ inline TimePoint CircuitBreaker::deadline_of(const detail::Admission& admission,
     return true;
 }
 
-template <class Admitted, class Rejected>
-[[gnu::always_inline]] inline auto CircuitBreaker::admit(const Admitted& admitted, const Rejected& rejected)
-    -> std::invoke_result_t<const Rejected&, const Rejection&> {
-    detail::Admission admission;
-    if (!admits_at_once(admission)) [[unlikely]] {
-        if (const auto left = reject_quickly(admission.word); left > Duration::zero()) {
-            return rejected(Rejection{Rejection::Kind::circuit_open, State::open, left, generation_of(admission.word)});
-        }
-        auto acquired = acquire();
-        if (!acquired) return rejected(acquired.error());
-        admission = acquired->release();
+[[gnu::always_inline]] inline std::optional<Rejection> CircuitBreaker::admit(detail::Admission& admission) noexcept {
+    if (admits_at_once(admission)) [[likely]]
+        return std::nullopt;
+    if (const auto left = reject_quickly(admission.word); left > Duration::zero()) {
+        return std::optional<Rejection>{std::in_place, Rejection::Kind::circuit_open, State::open, left,
+                                        generation_of(admission.word)};
     }
-    return admitted(admission);
+    auto acquired = acquire();
+    if (acquired) {
+        admission = acquired->release();
+        return std::nullopt;
+    }
+    // Field by field: a copy in one piece would keep the rejection above in memory, too.
+    const auto& refused = acquired.error();
+    return std::optional<Rejection>{std::in_place, refused.kind, refused.state, refused.retry_after,
+                                    refused.generation};
 }
 
 inline std::expected<Permit, Rejection> CircuitBreaker::try_acquire() noexcept {
-    using Answer = std::expected<Permit, Rejection>;
-    return admit([this](const detail::Admission& admission) -> Answer { return Permit{*this, admission}; },
-                 [](const Rejection& rejection) { return Answer{std::unexpect, rejection}; });
+    detail::Admission admission;
+    if (const auto rejection = admit(admission)) [[unlikely]]
+        return std::expected<Permit, Rejection>{std::unexpect, rejection->kind, rejection->state,
+                                                rejection->retry_after, rejection->generation};
+    return Permit{*this, admission};
 }
 
 // ---- settlement ----
@@ -115,49 +120,45 @@ auto CircuitBreaker::call_guarded(Op&& op, Classify&& classify, TimePoint limit,
     using Answer = std::expected<Value, CallError<Error>>;
 
     detail::CallInFlight call{*this, detail::direct_call, late};
-    const auto rejected = [](const Rejection& rejection) { return Answer{std::unexpect, rejection}; };
-    return call.admit(
-        limit,
-        [&]() -> Answer {
-            // No late flag in the context: a policy inside the operation does not make this call late.
-            const auto context = [&] { return call.context(stop); };
-            auto result = [&]() -> typename Shape::Result {
-                try {
-                    if constexpr (Shape::returns_expected) {
-                        return detail::invoke_operation(std::forward<Op>(op), context);
-                    } else if constexpr (std::is_void_v<Value>) {
-                        detail::invoke_operation(std::forward<Op>(op), context);
-                        return {};
-                    } else {
-                        return typename Shape::Result{std::in_place,
-                                                      detail::invoke_operation(std::forward<Op>(op), context)};
-                    }
-                } catch (...) {
-                    if constexpr (Shape::returns_expected) {
-                        call.end();
-                        call.settle_thrown(std::current_exception(), stop.stop_requested(), trace_id);
-                        throw;
-                    } else {
-                        return std::unexpected{std::current_exception()};
-                    }
-                }
-            }();
-            call.end();
-            const Outcome outcome = std::invoke(std::forward<Classify>(classify), std::as_const(result));
-            if (result) [[likely]] {
-                call.settle_value(outcome, trace_id);
-            } else {
-                call.settle_error(result.error(), stop.stop_requested(), [outcome] { return outcome; }, trace_id);
-            }
+    if (const auto rejection = call.admit(limit)) [[unlikely]]
+        return Answer{std::unexpect, *rejection};
 
-            if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
-            if constexpr (std::is_void_v<Value>) {
-                return Answer{};
+    // No late flag in the context: a policy inside the operation does not make this call late.
+    const auto context = [&] { return call.context(stop); };
+    auto result = [&]() -> typename Shape::Result {
+        try {
+            if constexpr (Shape::returns_expected) {
+                return detail::invoke_operation(std::forward<Op>(op), context);
+            } else if constexpr (std::is_void_v<Value>) {
+                detail::invoke_operation(std::forward<Op>(op), context);
+                return {};
             } else {
-                return Answer{std::in_place, *std::move(result)};
+                return typename Shape::Result{std::in_place, detail::invoke_operation(std::forward<Op>(op), context)};
             }
-        },
-        rejected);
+        } catch (...) {
+            if constexpr (Shape::returns_expected) {
+                call.end();
+                call.settle_thrown(std::current_exception(), stop.stop_requested(), trace_id);
+                throw;
+            } else {
+                return std::unexpected{std::current_exception()};
+            }
+        }
+    }();
+    call.end();
+    const Outcome outcome = std::invoke(std::forward<Classify>(classify), std::as_const(result));
+    if (result) [[likely]] {
+        call.settle_value(outcome, trace_id);
+    } else {
+        call.settle_error(result.error(), stop.stop_requested(), [outcome] { return outcome; }, trace_id);
+    }
+
+    if (!result) return Answer{std::unexpect, OperationFailed<Error>{std::move(result).error()}};
+    if constexpr (std::is_void_v<Value>) {
+        return Answer{};
+    } else {
+        return Answer{std::in_place, *std::move(result)};
+    }
 }
 
 // Without options none are made: reading back what was just written would cost as much as the rest of the call.
@@ -186,37 +187,31 @@ auto CircuitBreaker::call_classified(Op&& op, Classify&& classify, const CallOpt
 template <class Op>
 auto CircuitBreaker::run(Op&& op, const CallOptions& options) {
     using Shape = detail::CallShape<Op>;
-    using Value = typename Shape::Value;
     static_assert(!Shape::returns_expected,
                   "run is for operations that throw; use call for those that return expected");
 
     detail::CallInFlight call{*this, detail::direct_call, options.late};
-    const auto rejected = [](const Rejection& rejection) -> Value { throw CircuitOpenError{rejection}; };
-    return call.admit(
-        options.deadline.value_or(no_deadline),
-        [&]() -> Value {
-            const auto context = [&] { return call.context(options.stop); };
-            try {
-                if constexpr (std::is_void_v<Value>) {
-                    detail::invoke_operation(std::forward<Op>(op), context);
-                    call.end();
-                    call.settle_value(Outcome::success, options.trace_id);
-                } else {
-                    Value value = detail::invoke_operation(std::forward<Op>(op), context);
-                    call.end();
-                    call.settle_value(Outcome::success, options.trace_id);
-                    return value;
-                }
-            } catch (...) {
-                if (call.is_settled()) throw;  // only the value could not be handed on
-                call.end();
-                const auto error = std::current_exception();
-                call.settle_error(
-                    error, options.stop.stop_requested(), [&] { return classify_exception(error); }, options.trace_id);
-                throw;
-            }
-        },
-        rejected);
+    if (const auto rejection = call.admit(options.deadline.value_or(no_deadline))) throw CircuitOpenError{*rejection};
+    const auto context = [&] { return call.context(options.stop); };
+    try {
+        if constexpr (std::is_void_v<typename Shape::Value>) {
+            detail::invoke_operation(std::forward<Op>(op), context);
+            call.end();
+            call.settle_value(Outcome::success, options.trace_id);
+        } else {
+            typename Shape::Value value = detail::invoke_operation(std::forward<Op>(op), context);
+            call.end();
+            call.settle_value(Outcome::success, options.trace_id);
+            return value;
+        }
+    } catch (...) {
+        if (call.is_settled()) throw;  // only the value could not be handed on
+        call.end();
+        const auto error = std::current_exception();
+        call.settle_error(
+            error, options.stop.stop_requested(), [&] { return classify_exception(error); }, options.trace_id);
+        throw;
+    }
 }
 
 template <class Op, class Fallback>
