@@ -141,6 +141,18 @@ void Connection::execute(const char* sql) {
     if (code != SQLITE_OK) throw failure(code);
 }
 
+bool Connection::use_write_ahead_log() {
+    for (;;) {
+        try {
+            auto journal = prepare("PRAGMA journal_mode = WAL");
+            return journal.step() && journal.text(0) == "wal";
+        } catch (const Failure&) {
+            // SQLite does not ask the busy handler where two connections switch a new file at the same moment.
+            if ((sqlite3_errcode(handle_.get()) & 0xFF) != SQLITE_BUSY || !wait_for_lock()) throw;
+        }
+    }
+}
+
 Statement Connection::prepare(std::string_view sql) {
     if (const auto found = statements_.find(sql); found != statements_.end())
         return {*this, statements_.extract(found)};

@@ -112,6 +112,8 @@ public:
     Statement prepare(std::string_view sql);
     /// The single number that a query gives. Throws `Failure`.
     std::int64_t number(std::string_view sql);
+    /// Switches the file to a write-ahead log. False: its file system cannot hold one. Throws `Failure`.
+    [[nodiscard]] bool use_write_ahead_log();
     /// Rows that the last statement changed.
     [[nodiscard]] std::int64_t changes() const noexcept;
     /// False after SQLite has rolled the transaction back by itself (disk full, I/O error).

@@ -98,8 +98,7 @@ public:
           writer_(connection_),
           readers_(options.path, options.busy_timeout, options.readers) {
         sqlite::migrate(connection_, options.path.string());
-        auto journal = connection_.prepare("PRAGMA journal_mode = WAL");
-        if (!journal.step() || journal.text(0) != "wal")
+        if (!connection_.use_write_ahead_log())
             throw Failure{Kind::unavailable, "sqlite " + options.path.string() +
                                                  ": this file system cannot hold a write-ahead log (is it remote?)"};
         // Without a limit the log would keep the size that a burst of writes gave it.
