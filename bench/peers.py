@@ -30,13 +30,14 @@ def accepts(port):
 
 
 @contextlib.contextmanager
-def running(name, command, ready=lambda: True, **options):
-    """The process, once `ready()` says yes; stopped at the end. It stays on the last core: real_bench is on the
-    first."""
+def running(name, command, ready=lambda: True, on_last_core=True, **options):
+    """The process, once `ready()` says yes; stopped at the end. `on_last_core`: it stays there, since real_bench is on
+    the first."""
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT,
                                **options)
     try:
-        os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+        if on_last_core:
+            os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         deadline = time.monotonic() + 20
         while not ready():
             if process.poll() is not None:

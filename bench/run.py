@@ -21,6 +21,8 @@ BIN = ROOT / "build/release/bin"
 PAGE = ROOT / "docs/performance.md"
 BEGIN = "<!-- figures: written by ./dev bench -->"
 END = "<!-- end of figures -->"
+INTAKE_BEGIN = "<!-- figures: written by ./dev bench ingest --write -->"
+INTAKE_END = "<!-- end of the intake's figures -->"
 SECONDS_PER_PEER = 15
 
 
@@ -107,18 +109,18 @@ def everything():
     return broken
 
 
-def write_page(page, where, parts, broken):
+def write_page(page, where, parts, broken, begin_mark=BEGIN, end_mark=END):
     """Replaces what stands between the marks; the prose around stays."""
     text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise report.Wrong(f"{page} has no block between '{BEGIN}' and '{END}'")
-    block = [BEGIN, f"Measured {where}."]
+        raise report.Wrong(f"{page} has no block between '{begin_mark}' and '{end_mark}'")
+    block = [begin_mark, f"Measured {where}."]
     block += [f"### {title}\n\n{report.markdown(lines)}" for title, lines in parts]
     block.append("Not as promised in this run:\n\n" + "\n".join(f"- {line}" for line in broken)
                  if broken else "Every bound was met in this run.")
-    block.append(END)
+    block.append(end_mark)
     page.write_text(before + "\n\n".join(block) + after, encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import unittest
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(os.environ["FUSEBOX_SOURCE_DIR"]) / "bench"))
+import ingest  # noqa: E402
 import report  # noqa: E402
 import run  # noqa: E402
 
@@ -222,6 +223,36 @@ class PageTest(unittest.TestCase):
         with self.assertRaisesRegex(report.Wrong, "has no block"):
             run.write_page(page, "here", [], [])
         self.assertEqual(page.read_text(encoding="utf-8"), "# Only prose\n")
+
+
+class IntakeTest(unittest.TestCase):
+    def rounds(self, *ratios):
+        """A round per ratio; in each, Alertmanager takes as many alerts as the machine allows just then."""
+        def side(rate):
+            loads = {title: {"rate": rate, "p50": 1000, "p99": 2000, "written": 100} for title, *_ in ingest.LOADS}
+            return {**loads, "memory": 2**20}
+        return [{"alertmanager": side(1000 * place), "incidentd": side(ratio * 1000 * place)}
+                for place, ratio in enumerate(ratios, 1)]
+
+    def test_the_ratio_is_the_median_of_the_rounds(self):
+        lines, broken = ingest.table(self.rounds(1.0, 1.5, 9.0))
+        self.assertEqual([line[3] for line in lines[1:5]], ["1.50"] * 4)
+        self.assertEqual(broken, [])
+
+    def test_each_load_is_held_to_its_own_goal(self):
+        broken = ingest.table(self.rounds(0.75, 0.75, 0.75))[1]
+        self.assertEqual([line.split(":")[0] for line in broken],
+                         [title for title, _, _, least in ingest.LOADS if least == 1.0])
+        self.assertEqual(len(ingest.table(self.rounds(0.25))[1]), len(ingest.LOADS))
+
+    def test_the_intake_table_goes_between_its_own_marks(self):
+        with tempfile.TemporaryDirectory(prefix="fusebox-bench-") as folder:
+            page = pathlib.Path(folder) / "performance.md"
+            page.write_text(f"{run.BEGIN}\nkept\n{run.END}\n{run.INTAKE_BEGIN}\nold\n{run.INTAKE_END}\n")
+            run.write_page(page, "here", [("Intake", [["alerts"], ["1"]])], [], run.INTAKE_BEGIN, run.INTAKE_END)
+            text = page.read_text()
+        self.assertTrue(text.startswith(f"{run.BEGIN}\nkept\n{run.END}\n{run.INTAKE_BEGIN}\n\nMeasured here."))
+        self.assertNotIn("old", text)
 
 
 if __name__ == "__main__":
