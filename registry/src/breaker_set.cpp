@@ -7,6 +7,7 @@
 
 #include <fusebox/core/presets.hpp>
 #include <fusebox/registry/breaker_set.hpp>
+#include <fusebox/registry/toml_depth.hpp>
 #include <fusebox/text/suggestion.hpp>
 
 #include "breaker_entry.hpp"
@@ -38,6 +39,7 @@ struct BreakerSet::Entries {
 namespace {
 
 std::expected<toml::table, ConfigMistake> parse(std::string_view text) {
+    if (auto too_deep = find_too_deep(text)) return std::unexpected(*std::move(too_deep));
     try {
         return toml::parse(text);
     } catch (const toml::parse_error& error) {

@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/printable.hpp>
+
 namespace fusebox {
 
 std::string describe(const ConfigMistake& mistake, std::string_view file) {
-    std::string text{file};
-    if (mistake.line != 0) text += fmt::format(":{}", mistake.line);
-    if (!mistake.field.empty()) text += fmt::format(": {}", mistake.field);
-    return text + ": " + mistake.message;
+    auto words = text::printable(file);
+    if (mistake.line != 0) words += fmt::format(":{}", mistake.line);
+    if (!mistake.field.empty()) words += ": " + text::printable(mistake.field);
+    return words + ": " + text::printable(mistake.message);
 }
 
 }  // namespace fusebox

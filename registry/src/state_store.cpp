@@ -1,13 +1,15 @@
 #include <fusebox/registry/state_store.hpp>
 
-#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
+
+#include <fusebox/text/file.hpp>
 
 namespace fusebox {
 
@@ -30,6 +32,8 @@ std::expected<void, StateStoreError> MemoryStateStore::remove(std::span<const st
 
 namespace {
 
+constexpr std::size_t max_bytes{64U << 20U};  // a breaker needs some hundred bytes
+
 std::unexpected<StateStoreError> failed(const std::filesystem::path& path, std::string_view what, int code) {
     return std::unexpected(
         StateStoreError{fmt::format("{}: {}: {}", path.string(), what, std::generic_category().message(code))});
@@ -47,16 +51,6 @@ public:
     }
     // Each gives 0, or what went wrong.
     [[nodiscard]] int open_error() const noexcept { return open_error_; }
-    [[nodiscard]] int read(std::string& text) const {
-        std::array<char, 65'536> buffer;
-        while (true) {
-            const auto count = ::read(fd_, buffer.data(), buffer.size());
-            if (count < 0 && errno == EINTR) continue;
-            if (count < 0) return errno;
-            if (count == 0) return 0;
-            text.append(buffer.data(), static_cast<std::size_t>(count));
-        }
-    }
     [[nodiscard]] int write(std::string_view text) const noexcept {
         while (!text.empty()) {
             const auto written = ::write(fd_, text.data(), text.size());
@@ -79,15 +73,16 @@ FileStateStore::FileStateStore(std::filesystem::path path) : path_(std::move(pat
 
 std::expected<SavedBreakers, StateStoreError> FileStateStore::load_all() {
     kept_.reset();
-    const File file{path_, O_RDONLY};
-    if (file.open_error() == ENOENT || file.open_error() == ENOTDIR) {  // nothing was saved yet
-        kept_.emplace();
-        return *kept_;
+    const auto content = text::read_file(path_, max_bytes);
+    if (!content) {
+        if (content.error().code == std::errc::no_such_file_or_directory ||
+            content.error().code == std::errc::not_a_directory) {  // nothing was saved yet
+            kept_.emplace();
+            return *kept_;
+        }
+        return std::unexpected(StateStoreError{fmt::format("{}: {}", path_.string(), content.error().message)});
     }
-    if (const int code = file.open_error()) return failed(path_, "cannot be read", code);
-    std::string text;
-    if (const int code = file.read(text)) return failed(path_, "cannot be read", code);
-    auto parsed = parse_state(text);
+    auto parsed = parse_state(*content);
     if (!parsed) {
         return std::unexpected(StateStoreError{fmt::format(
             "{}; the states of the breakers are neither loaded nor saved until this file is mended or moved away",

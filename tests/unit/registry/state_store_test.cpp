@@ -4,6 +4,8 @@
 
 #include <fusebox/registry/state_store.hpp>
 
+#include <sys/stat.h>
+
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -234,7 +236,10 @@ TEST_CASE("R52: a save that fails leaves the file as it was") {
     CHECK_FALSE(store.load_all()->contains("third"));
 
     FileStateStore folder_itself{folder.path()};
-    CHECK(message(folder_itself.load_all()) == folder.path().string() + ": cannot be read: Is a directory");
+    CHECK(message(folder_itself.load_all()) == folder.path().string() + ": is a folder, and must be a regular file");
+    const auto fifo = folder.path() / "fifo.json";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);  // the ordinary way to open it would wait for a writer
+    CHECK(message(FileStateStore{fifo}.load_all()) == fifo.string() + ": is a FIFO, and must be a regular file");
     const auto loop = folder.path() / "loop.json";
     fs::create_symlink(loop, loop);
     CHECK(message(FileStateStore{loop}.load_all()) ==

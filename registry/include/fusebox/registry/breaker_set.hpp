@@ -33,7 +33,7 @@ public:
     /// No entries: every breaker gets what its caller asks for.
     BreakerSet();
     /// The `breakers` table of `toml_text`; other tables are left alone. Any mistake rejects the whole, all are named
-    /// in the order of the text.
+    /// in the order of the text. A text that nests deeper than `find_too_deep` allows is a mistake.
     static std::expected<BreakerSet, Mistakes> from_toml(std::string_view toml_text);
     /// Adds the entry `name` from the one table at `path`, for tables that configure a breaker where it is used:
     /// `add_from_toml(text, "upstreams[0].circuit_breaker", "upstream-models")`. Nothing at `path` adds nothing; a

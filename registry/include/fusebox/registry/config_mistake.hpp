@@ -19,7 +19,8 @@ struct ConfigMistake {
     std::string message;  ///< what is wrong and what would be right
 };
 
-/// "file:line: field: message"; without the line when it is unknown, without the field when there is none.
+/// "file:line: field: message"; without the line when it is unknown, without the field when there is none. What could
+/// steer a terminal is escaped.
 [[nodiscard]] std::string describe(const ConfigMistake& mistake, std::string_view file);
 
 }  // namespace fusebox
