@@ -1,5 +1,6 @@
 #include <fusebox/middleware/breaker_routes.hpp>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -7,6 +8,7 @@
 
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
+#include <fusebox/text/ascii.hpp>
 #include <fusebox/text/rfc3339.hpp>
 
 #include "seconds.hpp"
@@ -117,7 +119,7 @@ Response no_such_breaker(std::string_view name) {
 
 /// What the optional body says: who asks for the change, and the reason.
 struct Order {
-    std::string actor{"api"};
+    std::string actor;
     std::string reason;
 };
 
@@ -144,10 +146,10 @@ std::expected<Order, Response> read_order(const Request& request) {
             problem.errors.push_back({key, "must be a string"});
         } else if (const auto& text = value.get_ref<const std::string&>(); text.size() > longest) {
             problem.errors.push_back({key, "must be at most " + std::to_string(longest) + " bytes"});
-        } else if (key == "reason") {
-            order.reason = text;
-        } else if (!text.empty()) {
-            order.actor = text;
+        } else if (key == "actor" && std::ranges::any_of(text, text::is_control)) {
+            problem.errors.push_back({key, "must not hold control characters"});
+        } else {
+            (key == "reason" ? order.reason : order.actor) = text;
         }
     }
     if (!problem.errors.empty()) return std::unexpected(problem_response(problem));
@@ -169,7 +171,10 @@ std::string breaker_to_json(const CircuitBreaker& breaker, Criticality criticali
     return dump(breaker_json(breaker, criticality));
 }
 
-void add_breaker_routes(Router& router, Registry& registry, const Guard& admin) {
+void add_breaker_routes(Router& router, Registry& registry, const Guard& admin, NameActor name_actor) {
+    if (!name_actor) {
+        name_actor = [](const Request&, std::string_view actor) { return std::string{actor.empty() ? "api" : actor}; };
+    }
     const std::string root = "/v1/circuit-breakers";
     router.add("GET", root, [&registry](const Request&) { return json_response(dump(list_json(registry))); });
     router.add("GET", root + "/health",
@@ -189,23 +194,23 @@ void add_breaker_routes(Router& router, Registry& registry, const Guard& admin) 
     });
     router.add(
         "POST", root + "/reset",
-        [&registry](const Request& request) {
+        [&registry, name_actor](const Request& request) {
             const auto order = read_order(request);
             if (!order) return order.error();
-            registry.reset_all(order->actor, order->reason);
+            registry.reset_all(name_actor(request, order->actor), order->reason);
             return json_response(dump(list_json(registry)));
         },
         admin);
     for (const auto& [path, action] : actions) {
         router.add(
             "POST", root + "/{name}/" + path,
-            [&registry, act = action](const Request& request) {
+            [&registry, name_actor, act = action](const Request& request) {
                 const auto name = request.path_parameter("name");
                 const auto breaker = registry.get(name);
                 if (!breaker) return no_such_breaker(name);
                 const auto order = read_order(request);
                 if (!order) return order.error();
-                ((*breaker).*act)(order->actor, order->reason);
+                ((*breaker).*act)(name_actor(request, order->actor), order->reason);
                 return json_response(breaker_to_json(*breaker, registry.criticality(name)));
             },
             admin);

@@ -39,14 +39,20 @@ std::size_t json_depth(std::string_view text) noexcept {
     return deepest;
 }
 
+std::optional<Response> check_json_type(const Request& request) {
+    const auto type = request.header("Content-Type");
+    const auto length = request.header("Content-Length");
+    const bool has_body = !request.body.empty() || !request.header("Transfer-Encoding").empty() ||
+                          length.find_first_not_of('0') != std::string_view::npos;
+    if (type.empty() ? !has_body : is_json_media_type(type)) return std::nullopt;
+    return problem_response(415, "the body must be application/json (with curl: -H 'Content-Type: application/json')");
+}
+
 std::optional<Response> check_json_body(const Request& request, bool may_be_empty) {
+    if (auto refusal = check_json_type(request)) return refusal;
     if (request.body.empty()) {
         if (may_be_empty) return std::nullopt;
         return problem_response(400, "a JSON body is needed");
-    }
-    if (const auto type = request.header("Content-Type"); !type.empty() && !is_json_media_type(type)) {
-        return problem_response(415,
-                                "the body must be application/json (with curl: -H 'Content-Type: application/json')");
     }
     if (!text::is_utf8(request.body)) return problem_response(400, "the body is not valid UTF-8");
     if (json_depth(request.body) > max_json_depth) {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ranges>
 
 #include <nlohmann/json.hpp>
+
+#include <fusebox/text/utf8.hpp>
 
 #include "seconds.hpp"
 
@@ -48,14 +51,26 @@ std::string_view status_phrase(int status) noexcept {
     }
 }
 
+namespace {
+
+std::string bounded(std::string_view text, std::size_t longest) {
+    if (text.size() <= longest) return std::string{text};
+    return std::string{text::cut(text, longest)} + "…";
+}
+
+}  // namespace
+
 Response problem_response(const Problem& problem) {
     nlohmann::ordered_json body{{"type", "about:blank"},
                                 {"title", status_phrase(problem.status)},
                                 {"status", problem.status},
-                                {"detail", problem.detail}};
+                                {"detail", bounded(problem.detail, ProblemLimits::detail)}};
     if (!problem.errors.empty()) {
         auto& errors = body["errors"] = nlohmann::ordered_json::array();
-        for (const auto& error : problem.errors) errors.push_back({{"field", error.field}, {"message", error.message}});
+        for (const auto& error : problem.errors | std::views::take(ProblemLimits::errors)) {
+            errors.push_back({{"field", bounded(error.field, ProblemLimits::field)},
+                              {"message", bounded(error.message, ProblemLimits::message)}});
+        }
     }
     Response response{.status = problem.status, .content_type = "application/problem+json", .body = {}};
     if (problem.retry_after) {

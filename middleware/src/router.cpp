@@ -95,6 +95,10 @@ void Router::add(std::string method, std::string pattern, Handler handler, Guard
     entries_.push_back(std::move(entry));
 }
 
+void Router::for_each(const std::function<void(Route&)>& change) {
+    for (auto& entry : entries_) change(entry.route);
+}
+
 std::expected<const Route*, Response> Router::find(Request& request, std::string_view target) const {
     const auto question = target.find('?');
     request.path = target.substr(0, question);

@@ -6,10 +6,8 @@
 
 #include <fmt/format.h>
 
-#include <fusebox/middleware/access.hpp>
 #include <fusebox/middleware/breaker_routes.hpp>
 #include <fusebox/middleware/health_routes.hpp>
-#include <fusebox/middleware/problem.hpp>
 #include <fusebox/notifications/log_sender.hpp>
 #include <fusebox/notifications/webhook_sender.hpp>
 #include <fusebox/storage/circuit_breaker_store.hpp>
@@ -93,25 +91,29 @@ void App::on_delivery(const notifications::DeliveryEvent& event) {
     log_delivery(event);
 }
 
-bool App::has_token(const middleware::Request& request, Secret ServerConfig::* token) {
+std::shared_ptr<const Access> App::access() {
     const std::lock_guard lock{mutex_};
-    return middleware::carries_token(request, (config_.server.*token).reveal());
+    return access_;
 }
 
-std::optional<middleware::Response> App::check_token(const middleware::Request& request, Secret ServerConfig::* token) {
-    std::string expected;
-    {
-        const std::lock_guard lock{mutex_};
-        expected = (config_.server.*token).reveal();
-    }
-    if (token == &ServerConfig::ingest_token && expected.empty()) return std::nullopt;
-    return middleware::require_token(expected,
-                                     "set INCIDENTD_ADMIN_TOKEN, or server.admin_token_env or "
-                                     "admin_token_file, where incidentd runs")(request);
+/// Gives each route the guard that the table of who may do what asks for. A route without a row, and a row without a
+/// route, are mistakes of the program.
+void App::guard(middleware::Router& router) {
+    std::size_t routes = 0;
+    router.for_each([&](middleware::Route& route) {
+        const auto* row = find_access(route.method, route.pattern);
+        if (!row) throw std::logic_error(fmt::format("no access is defined for {} {}", route.method, route.pattern));
+        route.guard = [this, row](const middleware::Request& request) { return access()->check(*row, request); };
+        ++routes;
+    });
+    if (routes != access_table().size()) throw std::logic_error("access is defined for a route that is not there");
 }
 
 middleware::Router App::routes() {
     middleware::Router router;
+    const auto who = [this](const middleware::Request& request, std::string_view said) {
+        return name_actor(access()->caller(request), said);
+    };
     const ApiContext context{
         .incident_service = *incident_service_,
         .store = *store_,
@@ -119,15 +121,12 @@ middleware::Router App::routes() {
         .dispatcher = *dispatcher_,
         .counters = metrics_.intake(),
         .now = wall_now,
-        .ingest =
-            [this](const middleware::Request& request) { return check_token(request, &ServerConfig::ingest_token); },
-        .admin =
-            [this](const middleware::Request& request) { return check_token(request, &ServerConfig::admin_token); },
+        .name_actor = who,
     };
     add_alert_routes(router, context);
     add_incident_routes(router, context);
     add_notification_routes(router, context);
-    middleware::add_breaker_routes(router, registry_, context.admin);
+    middleware::add_breaker_routes(router, registry_, {}, who);
     middleware::add_health_routes(
         router, registry_,
         {.version = FUSEBOX_VERSION,
@@ -136,15 +135,19 @@ middleware::Router App::routes() {
              if (writable) return {};
              return std::unexpected("the store cannot be written: " + writable.error().message);
          },
-         .may_see_details =
-             [this](const middleware::Request& request) {
-                 return middleware::is_local_caller(request) || has_token(request, &ServerConfig::admin_token);
-             }});
+         .may_see_details = [this](const middleware::Request& request) { return access()->may_see_details(request); }});
     middleware::add_metrics_route(router, [this] { return metrics_.text(registry_, *store_, *dispatcher_); });
+    guard(router);
     return router;
 }
 
 std::expected<ListenAddress, std::string> App::start() {
+    const bool on_loopback = is_loopback(config_.server.listen);
+    if (const auto open = unguarded(config_.server); !on_loopback && !open.empty()) {
+        return std::unexpected(fmt::format("{} can be reached by others, and no token guards: {}",
+                                           to_string(config_.server.listen), fmt::join(open, ", ")));
+    }
+    access_ = std::make_shared<const Access>(config_.server, on_loopback);
     configure_log(config_.log);
     log_breakers();
     registry_.load(config_.breakers);
@@ -188,6 +191,13 @@ std::expected<ListenAddress, std::string> App::start() {
 }
 
 std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig config) {
+    // What needs a token stays so while incidentd runs, whatever address and tokens the file names by now.
+    const auto open_now = unguarded(config_.server);
+    for (const auto& role : unguarded(config.server)) {
+        if (std::ranges::find(open_now, role) != open_now.end()) continue;
+        return std::unexpected(fmt::format(
+            "there is no {} token any more, so that what was closed would be open; a restart may open it", role));
+    }
     std::vector<std::string> kept;
     const auto keep = [&](auto& fresh, const auto& running, const char* field) {
         if (fresh != running) kept.emplace_back(field);
@@ -217,8 +227,10 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
         registry_.remove("notify:" + old.name);
         senders_.erase(old.name);
     }
+    auto fresh = std::make_shared<const Access>(config.server, is_loopback(config.server.listen));
     const std::lock_guard lock{mutex_};
     config_ = std::move(config);
+    access_ = std::move(fresh);
     return kept;
 }
 

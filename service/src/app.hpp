@@ -16,6 +16,7 @@
 #include <fusebox/registry/registry.hpp>
 #include <fusebox/storage/store.hpp>
 
+#include "api/access.hpp"
 #include "config/config.hpp"
 #include "service_metrics.hpp"
 
@@ -34,8 +35,8 @@ public:
     std::expected<ListenAddress, std::string> start();
 
     /// Replaces destinations, routes, rules, breakers, tokens and the form of the log. Fields that cannot change while
-    /// incidentd runs keep their value; the names of those whose new value differs are returned. After an error nothing
-    /// has changed.
+    /// incidentd runs keep their value; the names of those whose new value differs are returned. A configuration
+    /// without a token for what needs one now is an error. After an error nothing has changed.
     std::expected<std::vector<std::string>, std::string> reload(ServiceConfig config);
 
     [[nodiscard]] ServiceMetrics& metrics() noexcept { return metrics_; }
@@ -46,15 +47,17 @@ public:
 private:
     std::vector<notifications::DestinationSettings> destinations(const ServiceConfig& config);
     middleware::Router routes();
-    bool has_token(const middleware::Request& request, Secret ServerConfig::* token);
-    std::optional<middleware::Response> check_token(const middleware::Request& request, Secret ServerConfig::* token);
+    std::shared_ptr<const Access> access();
+    void guard(middleware::Router& router);
     void on_change(const incidents::Change& change);
     void on_delivery(const notifications::DeliveryEvent& event);
     void log_breakers();
 
-    // Guards config_. Only reload writes config_; other threads read tokens and destinations from it.
+    // Guards config_ and access_ (the pointer; what it points to never changes). Only start and reload write them;
+    // other threads read them.
     std::mutex mutex_;
     ServiceConfig config_;
+    std::shared_ptr<const Access> access_;
     ServiceMetrics metrics_;
     Registry registry_;
     std::vector<Subscription> subscriptions_;

@@ -38,9 +38,11 @@ struct Arguments {
 
 using LoadResult = std::expected<ServiceConfig, std::vector<ConfigMistake>>;
 
-LoadResult load(const Arguments& arguments, const std::optional<ListenAddress>& listen) {
-    return arguments.config_file.empty() ? load_config("", process_environment(), listen)
-                                         : load_config_file(arguments.config_file, process_environment(), listen);
+LoadResult load(const Arguments& arguments, const std::optional<ListenAddress>& listen,
+                const std::optional<ListenAddress>& running = {}) {
+    return arguments.config_file.empty()
+               ? load_config("", process_environment(), listen, running)
+               : load_config_file(arguments.config_file, process_environment(), listen, running);
 }
 
 std::string file_name(const Arguments& arguments) {
@@ -59,6 +61,16 @@ void write_listen_file(const std::string& path, const std::string& address) {
     std::filesystem::rename(temporary, path);
 }
 
+/// One line on what needs a token here, and what is open or off without one.
+std::string describe_access(const ServerConfig& server) {
+    const bool operators = !server.operator_token.empty() || !server.admin_token.empty();
+    const auto said = [](bool guarded) { return guarded ? "needs its token" : "open"; };
+    return fmt::format("alerts: {}; reading: {}; {}", said(!server.ingest_token.empty()),
+                       said(!server.read_token.empty()),
+                       operators ? "operating: needs its token"
+                                 : "incidents: open; breaker control and replay: off (set INCIDENTD_OPERATOR_TOKEN)");
+}
+
 void greet(const ServiceConfig& config, const ListenAddress& address) {
     const auto url =
         fmt::format("{}://{}", config.server.tls_certificate.empty() ? "http" : "https", to_string(address));
@@ -68,16 +80,18 @@ void greet(const ServiceConfig& config, const ListenAddress& address) {
   API      {}/v1/alerts  (also /v1/incidents, /v1/notifications, /v1/circuit-breakers, /api/v2/alerts)
   health   {}/health
   metrics  {}/metrics
+  tokens   {}
 A first incident:
   curl -X POST {}/v1/alerts{} -H 'Content-Type: application/json' -d '{{"title": "Checkout fails", "severity": "P1"}}'
 )",
-               FUSEBOX_VERSION, url, url, url, url, token);
+               FUSEBOX_VERSION, url, url, url, describe_access(config.server), url, token);
     std::fflush(stdout);
 }
 
-void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen) {
+void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
+            const ListenAddress& running) {
     auto& metrics = app.metrics();
-    auto config = load(arguments, listen);
+    auto config = load(arguments, listen, running);
     if (!config) {
         metrics.count_reload(false);
         for (const auto& mistake : config.error()) {
@@ -149,7 +163,7 @@ int run(const Arguments& arguments) {
         {{"address", to_string(*address)}, {"store", server.store_url}, {"version", FUSEBOX_VERSION}});
     greet(server, *address);
     if (!arguments.listen_file.empty()) write_listen_file(arguments.listen_file, to_string(*address));
-    while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen);
+    while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen, *address);
     stop(app, signals);
     return ok;
 }

@@ -182,7 +182,9 @@ class Incidentd:
         self.folder = Path(folder)
         self.config = self.folder / 'incidentd.toml'
         self.config.write_text(config)
-        self.env = {**os.environ, 'INCIDENTD_ADMIN_TOKEN': ADMIN_TOKEN, 'HOOK_SECRET': WEBHOOK_SECRET, **(env or {})}
+        # None takes a variable away.
+        env = {**os.environ, 'INCIDENTD_ADMIN_TOKEN': ADMIN_TOKEN, 'HOOK_SECRET': WEBHOOK_SECRET, **(env or {})}
+        self.env = {name: value for name, value in env.items() if value is not None}
         self.log = self.folder / 'incidentd.log'
         self.daemon = None
         self.url = None
@@ -212,10 +214,10 @@ class Incidentd:
     def stop(self):
         return self.daemon.stop() if self.daemon else None
 
-    def request(self, method, path, body=None, headers=None, admin=False, check=True):
+    def request(self, method, path, body=None, headers=None, admin=False, token=None, check=True):
         headers = dict(headers or {})
-        if admin:
-            headers['Authorization'] = f'Bearer {ADMIN_TOKEN}'
+        if admin or token:
+            headers['Authorization'] = f'Bearer {token or ADMIN_TOKEN}'
         response = http(method, self.url + path, body, headers)
         if check:
             API.check(method, path, response)

@@ -8,11 +8,14 @@
 
 #include <fusebox/middleware/problem.hpp>
 
+#include "logging.hpp"
+
 namespace fusebox::service {
 namespace {
 
 constexpr std::size_t default_limit = 50;
 constexpr std::size_t largest_limit = 500;
+constexpr std::size_t max_errors = 20;
 
 }  // namespace
 
@@ -22,21 +25,34 @@ incidents::RequestContext request_context() {
 
 middleware::Response store_problem(const incidents::StoreError& error) {
     using enum incidents::StoreError::Kind;
+    const char* why = "";
     switch (error.kind) {
         case not_found:
             return middleware::problem_response(404, error.message);
         case invalid:
             return middleware::problem_response(400, error.message);
         case conflict:
+            why = "others keep changing the same incident";
+            break;
         case unavailable:
+            why = "it cannot be reached, read or written";
+            break;
         case timeout:
+            why = "it did not answer in time";
+            break;
         case corrupt:
+            why = "what it holds cannot be read";
+            break;
         case rejected:
+            why = "its circuit breaker lets nothing through";
             break;
     }
+    // The message of the store may name files of this machine: it is for the log, never for the answer. What a breaker
+    // rejected has been logged when the breaker opened.
+    if (error.kind != rejected) log(Level::warning, "store_failed", {{"reason", error.message}});
     return middleware::problem_response(middleware::Problem{
         .status = 503,
-        .detail = fmt::format("nothing was stored, the store cannot be used now: {}", error.message),
+        .detail = fmt::format("nothing was stored, the store cannot be used now: {}", why),
         .errors = {},
         .retry_after = error.retry_after ? Duration{*error.retry_after} : Duration{std::chrono::seconds{1}}});
 }
@@ -86,6 +102,7 @@ std::size_t QueryReader::limit() {
 }
 
 void QueryReader::error(std::string field, std::string message) {
+    if (errors_.size() == max_errors) return;
     errors_.push_back({std::move(field), std::move(message)});
 }
 

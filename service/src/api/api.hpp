@@ -11,6 +11,7 @@
 
 #include <fusebox/incidents/incident_service.hpp>
 #include <fusebox/incidents/ports.hpp>
+#include <fusebox/middleware/breaker_routes.hpp>
 #include <fusebox/middleware/http.hpp>
 #include <fusebox/middleware/problem.hpp>
 #include <fusebox/middleware/router.hpp>
@@ -38,8 +39,8 @@ struct ApiContext {
     notifications::Dispatcher& dispatcher;
     IntakeCounters& counters;
     std::function<incidents::WallTime()> now;
-    middleware::Guard ingest;
-    middleware::Guard admin;
+    /// The actor of a change, from the token that the request brings and from what its body says.
+    middleware::NameActor name_actor;
 };
 
 void add_alert_routes(middleware::Router& router, const ApiContext& context);
@@ -60,6 +61,7 @@ public:
     std::vector<std::string> list(std::string_view name);
     std::string text(std::string_view name);
     std::size_t limit();
+    /// Notes a mistake; after the first twenty it does nothing.
     void error(std::string field, std::string message);
     /// Reports every parameter that no getter asked for and `also_known` does not accept. Returns the 400 if there was
     /// any mistake.

@@ -73,26 +73,21 @@ void add_alert_routes(middleware::Router& router, const ApiContext& context) {
     auto& counters = context.counters;
     router.add(
         "POST", "/api/v2/alerts",
-        intake(context, counters.alertmanager, parse_alertmanager_alerts, [](const auto&) { return Response{}; }),
-        context.ingest);
+        intake(context, counters.alertmanager, parse_alertmanager_alerts, [](const auto&) { return Response{}; }));
     router.add("POST", "/v1/webhooks/alertmanager",
-               intake(context, counters.webhook, parse_alertmanager_webhook,
-                      [](const auto& results) {
-                          auto list = nlohmann::ordered_json::array();
-                          for (const auto& result : results) list.push_back(result_json(result));
-                          return middleware::json_response(nlohmann::ordered_json{{"results", std::move(list)}}.dump());
-                      }),
-               context.ingest);
+               intake(context, counters.webhook, parse_alertmanager_webhook, [](const auto& results) {
+                   auto list = nlohmann::ordered_json::array();
+                   for (const auto& result : results) list.push_back(result_json(result));
+                   return middleware::json_response(nlohmann::ordered_json{{"results", std::move(list)}}.dump());
+               }));
     const auto parse_one = [](std::string_view body, incidents::WallTime now) -> Parsed<std::vector<Alert>> {
         auto alert = parse_native_alert(body, now);
         if (!alert) return std::unexpected(std::move(alert.error()));
         return std::vector{std::move(*alert)};
     };
-    router.add(
-        "POST", "/v1/alerts",
-        intake(context, counters.native, parse_one,
-               [](const auto& results) { return middleware::json_response(result_json(results.front()).dump()); }),
-        context.ingest);
+    router.add("POST", "/v1/alerts", intake(context, counters.native, parse_one, [](const auto& results) {
+                   return middleware::json_response(result_json(results.front()).dump());
+               }));
 }
 
 }  // namespace fusebox::service

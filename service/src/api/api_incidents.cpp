@@ -4,11 +4,10 @@
 #include <fmt/format.h>
 
 #include <fusebox/incidents/json.hpp>
-#include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
 
 #include "api/api.hpp"
-#include "api/object_reader.hpp"
+#include "api/operator_body.hpp"
 
 namespace fusebox::service {
 namespace {
@@ -17,8 +16,6 @@ using incidents::Incident;
 using middleware::Request;
 using middleware::Response;
 
-constexpr std::size_t longest_actor = 256;
-constexpr std::size_t longest_note = 16384;
 constexpr std::string_view label_prefix = "label.";
 
 template <class T, class Convert>
@@ -62,32 +59,6 @@ Response list_incidents(const ApiContext& context, const Request& request) {
     return page_response("incidents", items, page->next_cursor);
 }
 
-struct Operator {
-    std::string actor{"api"};
-    std::string note;
-};
-
-std::expected<Operator, Response> read_operator(const Request& request, bool note_required) {
-    if (auto refusal = middleware::check_json_body(request, !note_required))
-        return std::unexpected(std::move(*refusal));
-    Operator result;
-    if (request.body.empty()) return result;
-    const auto json = parse_json(request.body);
-    if (!json) return std::unexpected(middleware::problem_response(json.error()));
-    FieldErrors errors;
-    if (!json->is_object()) {
-        errors.push_back({"", fmt::format("must be an object, not {}", json->type_name())});
-        return std::unexpected(middleware::problem_response(field_problem(std::move(errors))));
-    }
-    ObjectReader reader{*json, "", errors};
-    reader.refuse_fields_but({"actor", "note"});
-    if (auto actor = reader.text("actor", {.longest = longest_actor}); actor && !actor->empty()) result.actor = *actor;
-    const TextRule note_rule{.longest = longest_note, .may_be_empty = !note_required, .required = note_required};
-    result.note = reader.text("note", note_rule).value_or("");
-    if (!errors.empty()) return std::unexpected(middleware::problem_response(field_problem(std::move(errors))));
-    return result;
-}
-
 Response answer(const std::expected<Incident, incidents::ChangeError>& changed) {
     if (changed) return middleware::json_response(incidents::to_json(*changed));
     if (const auto* refused = std::get_if<incidents::TransitionRefused>(&changed.error())) {
@@ -99,12 +70,13 @@ Response answer(const std::expected<Incident, incidents::ChangeError>& changed) 
 using Operation = std::expected<Incident, incidents::ChangeError> (incidents::IncidentService::*)(
     std::string_view, std::string_view, std::string_view, const incidents::RequestContext&);
 
-middleware::Handler operate(const ApiContext& context, Operation operation, bool note_required) {
-    return [context, operation, note_required](const Request& request) {
-        const auto who = read_operator(request, note_required);
-        if (!who) return who.error();
-        return answer((context.incident_service.*operation)(request.path_parameter("id"), who->actor, who->note,
-                                                            request_context()));
+middleware::Handler operate(const ApiContext& context, Operation operation, NoteRule note = NoteRule::optional) {
+    return [context, operation, note](const Request& request) {
+        const auto body = read_operator_body(request, note);
+        if (!body) return body.error();
+        const auto actor = context.name_actor(request, body->actor);
+        return answer(
+            (context.incident_service.*operation)(request.path_parameter("id"), actor, body->note, request_context()));
     };
 }
 
@@ -117,9 +89,12 @@ void add_incident_routes(middleware::Router& router, const ApiContext& context) 
         const auto incident = context.store.get(request.path_parameter("id"), request_context());
         return incident ? middleware::json_response(incidents::to_json(*incident)) : store_problem(incident.error());
     });
-    router.add("POST", "/v1/incidents/{id}/acknowledge", operate(context, &IncidentService::acknowledge, false));
-    router.add("POST", "/v1/incidents/{id}/resolve", operate(context, &IncidentService::resolve, false));
-    router.add("POST", "/v1/incidents/{id}/notes", operate(context, &IncidentService::add_note, true));
+    const auto change = [&](const char* what, Operation operation) {
+        router.add("POST", fmt::format("/v1/incidents/{{id}}/{}", what), operate(context, operation));
+    };
+    change("acknowledge", &IncidentService::acknowledge);
+    change("resolve", &IncidentService::resolve);
+    router.add("POST", "/v1/incidents/{id}/notes", operate(context, &IncidentService::add_note, NoteRule::required));
 }
 
 }  // namespace fusebox::service

@@ -5,6 +5,8 @@
 #include <fusebox/middleware/problem.hpp>
 
 #include "api/api.hpp"
+#include "api/operator_body.hpp"
+#include "logging.hpp"
 
 namespace fusebox::service {
 namespace {
@@ -57,6 +59,8 @@ Response list_of_incident(const ApiContext& context, const Request& request) {
 }
 
 Response replay(const ApiContext& context, const Request& request) {
+    const auto body = read_operator_body(request, NoteRule::optional);
+    if (!body) return body.error();
     const auto replayed = context.outbox.replay(request.path_parameter("id"), context.now(), request_context());
     if (!replayed) {
         if (replayed.error().kind == incidents::StoreError::Kind::invalid) {
@@ -64,6 +68,11 @@ Response replay(const ApiContext& context, const Request& request) {
         }
         return store_problem(replayed.error());
     }
+    log(Level::info, "notification_replayed",
+        {{"id", replayed->draft.id},
+         {"destination", replayed->draft.destination},
+         {"actor", context.name_actor(request, body->actor)},
+         {"note", body->note}});
     context.dispatcher.notify(replayed->draft.destination);
     return middleware::json_response(shown(context, *replayed));
 }
@@ -74,9 +83,8 @@ void add_notification_routes(middleware::Router& router, const ApiContext& conte
     router.add("GET", "/v1/notifications", [context](const Request& request) { return list_all(context, request); });
     router.add("GET", "/v1/incidents/{id}/notifications",
                [context](const Request& request) { return list_of_incident(context, request); });
-    router.add(
-        "POST", "/v1/notifications/{id}/replay", [context](const Request& request) { return replay(context, request); },
-        context.admin);
+    router.add("POST", "/v1/notifications/{id}/replay",
+               [context](const Request& request) { return replay(context, request); });
 }
 
 }  // namespace fusebox::service

@@ -31,7 +31,7 @@ std::expected<Answer, std::string> ApiClient::post(const std::string& path, std:
 
 std::expected<Answer, std::string> ApiClient::send(const char* method, const std::string& path, std::string body) {
     transport::HttpRequest request{.method = method, .url = url_ + path, .headers = {}, .body = std::move(body)};
-    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+    if (request.method == "POST") request.headers.emplace_back("Content-Type", "application/json");
     if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_.reveal());
     auto response = client_.send(request);
     if (!response) return std::unexpected(fmt::format("cannot reach {}: {}", url_, response.error().message));
@@ -65,7 +65,7 @@ std::string describe_problem(const Answer& answer) {
     } else {
         text += ": the answer is not incidentd's; is the URL right?";
     }
-    if (answer.status == 401) text += "\nGive the admin token with --token-file FILE or in FUSEBOX_TOKEN.";
+    if (answer.status == 401) text += "\nGive the token with --token-file FILE or in FUSEBOX_TOKEN.";
     return text;
 }
 

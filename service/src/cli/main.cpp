@@ -41,6 +41,12 @@ std::string variable(const char* name) {
     return value ? value : "";
 }
 
+/// Who asks for a change, for timelines and reports.
+std::string user() {
+    const auto name = variable("USER");
+    return name.empty() ? "fusebox" : name;
+}
+
 Secret read_token(const Options& options) {
     if (options.token_file.empty()) return Secret{variable("FUSEBOX_TOKEN")};
     std::ifstream in{options.token_file};
@@ -55,13 +61,17 @@ public:
 
     using View = std::string (*)(const nlohmann::json&, bool colours);
 
-    /// GETs `path`, prints the answer, and returns its JSON. `unhealthy_is_ok`: 503 is an answer, not an error
-    /// (/health).
-    nlohmann::json show(const std::string& path, View view, bool unhealthy_is_ok = false) {
+    /// `unhealthy_is_ok`: 503 is an answer, not an error (/health).
+    std::string get(const std::string& path, bool unhealthy_is_ok = false) {
         auto answer = client_.get(path);
         if (!answer) throw Failure{answer.error()};
         if (!answer->ok() && !(unhealthy_is_ok && answer->status == 503)) throw Failure{describe_problem(*answer)};
-        return print(answer->body, view);
+        return std::move(answer->body);
+    }
+
+    /// GETs `path`, prints the answer, and returns its JSON.
+    nlohmann::json show(const std::string& path, View view, bool unhealthy_is_ok = false) {
+        return print(get(path, unhealthy_is_ok), view);
     }
 
     nlohmann::json post(const std::string& path, std::string body, View view) {
@@ -71,13 +81,13 @@ public:
         return print(answer->body, view);
     }
 
-private:
     nlohmann::json print(const std::string& body, View view) {
         auto json = nlohmann::json::parse(body);
         fmt::print("{}", options_.json ? body + "\n" : view(json, ::isatty(STDOUT_FILENO) == 1));
         return json;
     }
 
+private:
     const Options& options_;
     ApiClient client_;
 };
@@ -138,8 +148,7 @@ void add_control(CLI::App& app, const Options& options, Action& action) {
         sub->add_option("--reason", *reason, "for the breaker's report and the log");
         sub->callback([&, names, reason, verb = std::string{command.name}] {
             action = [&options, names, reason, verb] {
-                const auto user = variable("USER");
-                const nlohmann::json order{{"actor", user.empty() ? "fusebox" : user}, {"reason", *reason}};
+                const nlohmann::json order{{"actor", user()}, {"reason", *reason}};
                 Session session{options};
                 for (const auto& name : *names)
                     session.post(breaker_path(name) + "/" + verb, order.dump(), view_breaker);
@@ -149,41 +158,133 @@ void add_control(CLI::App& app, const Options& options, Action& action) {
     }
 }
 
-void add_incidents(CLI::App& app, const Options& options, Action& action) {
-    auto limit = std::make_shared<int>(50);
-    auto state = std::make_shared<std::string>();
-    auto dead = std::make_shared<bool>(false);
-    auto id = std::make_shared<std::string>();
+/// What `fusebox incidents` asks for.
+struct IncidentFilter {
+    int limit{50};
+    bool all{};
+    std::string state;
+    std::string severity;
+    std::string text;
+    std::vector<std::string> labels;  ///< NAME=VALUE
 
-    auto* incidents = app.add_subcommand("incidents", "incidents, newest first");
-    incidents->add_option("--state", *state, "one or several, comma-separated");
-    incidents->add_option("--limit", *limit, "1 to 500");
-    incidents->callback([&, limit, state] {
-        action = [&options, limit, state] {
-            const auto filter = state->empty() ? "" : "&state=" + percent_encode(*state);
-            Session{options}.show(fmt::format("/v1/incidents?limit={}{}", *limit, filter), view_incidents);
+    [[nodiscard]] std::string path(const std::string& states, std::size_t most) const {
+        auto path = fmt::format("/v1/incidents?limit={}&state={}", most, percent_encode(states));
+        if (!severity.empty()) path += "&severity=" + percent_encode(severity);
+        if (!text.empty()) path += "&q=" + percent_encode(text);
+        for (const auto& label : labels) {
+            const auto equals = label.find('=');
+            if (equals == std::string::npos || equals == 0) throw Failure{"--label needs NAME=VALUE, not " + label};
+            path += fmt::format("&label.{}={}", percent_encode(label.substr(0, equals)),
+                                percent_encode(label.substr(equals + 1)));
+        }
+        return path;
+    }
+};
+
+constexpr const char* open_states = "detected,triaged,investigating,remediating";
+constexpr const char* ended_states = "resolved,closed";
+
+/// What is open stands first, each part newest first.
+int list_incidents(const Options& options, const IncidentFilter& filter) {
+    Session session{options};
+    const auto most = static_cast<std::size_t>(filter.limit);
+    using nlohmann::ordered_json;
+    auto page = ordered_json::parse(session.get(filter.path(filter.state.empty() ? open_states : filter.state, most)));
+    auto& incidents = page.at("incidents");
+    if (filter.all && filter.state.empty() && incidents.size() < most) {
+        auto ended = ordered_json::parse(session.get(filter.path(ended_states, most - incidents.size())));
+        for (auto& incident : ended.at("incidents")) incidents.push_back(std::move(incident));
+        page["next_cursor"] = ended.at("next_cursor");
+    }
+    if (incidents.empty() && !options.json && !filter.all && filter.state.empty()) {
+        fmt::print("There are no open incidents; --all shows those that have ended too.\n");
+        return healthy;
+    }
+    session.print(page.dump(), view_incidents);
+    return healthy;
+}
+
+void add_incidents(CLI::App& app, const Options& options, Action& action) {
+    auto filter = std::make_shared<IncidentFilter>();
+    auto* incidents = app.add_subcommand("incidents", "open incidents, newest first");
+    incidents->add_flag("--all", filter->all, "those that are resolved or closed too, after the open ones");
+    incidents->add_option("--state", filter->state, "only these, comma-separated, newest first");
+    incidents->add_option("--severity", filter->severity, "P0 to P4, comma-separated");
+    incidents->add_option("--q", filter->text, "text in the title");
+    incidents->add_option("--label", filter->labels, "NAME=VALUE; may be given several times");
+    incidents->add_option("--limit", filter->limit, "1 to 500")->check(CLI::Range(1, 500));
+    incidents->callback([&, filter] { action = [&options, filter] { return list_incidents(options, *filter); }; });
+
+    auto id = std::make_shared<std::string>();
+    auto* show = app.add_subcommand("show-incident", "one incident with its timeline");
+    show->add_option("ID", *id)->required();
+    show->callback([&, id] {
+        action = [&options, id] {
+            Session{options}.show("/v1/incidents/" + percent_encode(*id), view_incident);
             return healthy;
         };
     });
+}
+
+void add_incident_changes(CLI::App& app, const Options& options, Action& action) {
+    struct Command {
+        const char* name;
+        const char* route;
+        const char* what;
+    };
+    auto id = std::make_shared<std::string>();
+    auto note = std::make_shared<std::string>();
+    const auto add = [&](const Command& command) {
+        auto* sub = app.add_subcommand(command.name, command.what);
+        sub->add_option("ID", *id)->required();
+        sub->callback([&, id, note, route = std::string{command.route}] {
+            action = [&options, id, note, route] {
+                nlohmann::json order{{"actor", user()}};
+                if (!note->empty()) order["note"] = *note;
+                Session{options}.post(fmt::format("/v1/incidents/{}/{}", percent_encode(*id), route), order.dump(),
+                                      view_incident);
+                return healthy;
+            };
+        });
+        return sub;
+    };
+    for (const auto& command : {Command{"ack", "acknowledge", "acknowledge an incident"},
+                                Command{"resolve", "resolve", "resolve an incident"}}) {
+        add(command)->add_option("--note", *note, "for the timeline");
+    }
+    add({"note", "notes", "add a note to an incident's timeline"})->add_option("TEXT", *note)->required();
+}
+
+void add_notifications(CLI::App& app, const Options& options, Action& action) {
+    auto limit = std::make_shared<int>(50);
+    auto dead = std::make_shared<bool>(false);
+    auto destination = std::make_shared<std::string>();
     auto* notifications = app.add_subcommand("notifications", "notifications, newest first");
     notifications->add_flag("--dead", *dead, "only those that could not be delivered");
+    notifications->add_option("--destination", *destination, "only those to this destination");
     notifications->add_option("--limit", *limit, "1 to 500");
-    notifications->callback([&, limit, dead] {
-        action = [&options, limit, dead] {
-            const auto* filter = *dead ? "&state=dead" : "";
-            Session{options}.show(fmt::format("/v1/notifications?limit={}{}", *limit, filter), view_notifications);
+    notifications->callback([&, limit, dead, destination] {
+        action = [&options, limit, dead, destination] {
+            auto path = fmt::format("/v1/notifications?limit={}{}", *limit, *dead ? "&state=dead" : "");
+            if (!destination->empty()) path += "&destination=" + percent_encode(*destination);
+            Session{options}.show(path, view_notifications);
             return healthy;
         };
     });
-    auto* replay = app.add_subcommand("replay-notification", "send a dead notification again, under the same id");
-    replay->add_option("ID", *id)->required();
-    replay->callback([&, id] {
-        action = [&options, id] {
-            Session{options}.post("/v1/notifications/" + percent_encode(*id) + "/replay", {},
-                                  [](const nlohmann::json& notification, bool colours) {
-                                      return view_notifications(
-                                          {{"notifications", {notification}}, {"next_cursor", nullptr}}, colours);
-                                  });
+    auto ids = std::make_shared<std::vector<std::string>>();
+    auto* replay = app.add_subcommand("replay-notification", "send dead notifications again, under the same ids");
+    replay->add_option("ID", *ids)->required();
+    replay->callback([&, ids] {
+        action = [&options, ids] {
+            Session session{options};
+            const nlohmann::json order{{"actor", user()}};
+            for (const auto& id : *ids) {
+                session.post("/v1/notifications/" + percent_encode(id) + "/replay", order.dump(),
+                             [](const nlohmann::json& notification, bool colours) {
+                                 return view_notifications(
+                                     {{"notifications", {notification}}, {"next_cursor", nullptr}}, colours);
+                             });
+            }
             return healthy;
         };
     });
@@ -209,7 +310,7 @@ int run(int argc, char** argv) {
     Action action;
     if (const auto url = variable("FUSEBOX_URL"); !url.empty()) options.url = url;
     app.add_option("--url", options.url, "where incidentd is; else $FUSEBOX_URL, else http://127.0.0.1:8080");
-    app.add_option("--token-file", options.token_file, "file with the admin token; else $FUSEBOX_TOKEN");
+    app.add_option("--token-file", options.token_file, "file with the token to use; else $FUSEBOX_TOKEN");
     app.add_flag("--json", options.json, "print the API's JSON as it is");
     app.set_version_flag("--version", FUSEBOX_VERSION);
     app.require_subcommand(1);
@@ -218,6 +319,8 @@ int run(int argc, char** argv) {
     add_reading(app, options, action);
     add_control(app, options, action);
     add_incidents(app, options, action);
+    add_incident_changes(app, options, action);
+    add_notifications(app, options, action);
     auto file = std::make_shared<std::string>();
     auto* check = app.add_subcommand("check-config", "check a configuration file of incidentd; needs no server");
     check->add_option("FILE", *file)->required();

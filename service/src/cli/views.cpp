@@ -23,6 +23,10 @@ Cell state_cell(std::string state) {
     return {.text = std::move(state), .colour = colour};
 }
 
+Colour colour_of_severity(std::string_view severity) {
+    return severity == "P0" ? Colour::red : severity == "P1" ? Colour::yellow : Colour::none;
+}
+
 std::string percent(const json& object, const char* field) {
     return fmt::format("{:.0f} %", object.at(field).get<double>() * 100);
 }
@@ -108,7 +112,7 @@ std::string view_health(const json& health, bool colours) {
     const auto status = text(health, "status");
     std::string result = fmt::format("{}\n", paint(status, colour_of_state(status), colours));
     const auto checks = health.find("checks");
-    if (checks == health.end()) return result + "(details need the admin token)\n";
+    if (checks == health.end()) return result + "(details need the read, operator or admin token)\n";
     Table table{{"CHECK", "STATUS", "WHY"}};
     for (const auto& [name, entries] : checks->items()) {
         for (const auto& entry : entries) {
@@ -118,13 +122,42 @@ std::string view_health(const json& health, bool colours) {
     return result + table.format(colours);
 }
 
+std::string view_incident(const json& incident, bool colours) {
+    const auto severity = text(incident, "severity");
+    std::string result = fmt::format("{}: {}, {}\n", printable(text(incident, "id")),
+                                     paint(printable(severity), colour_of_severity(severity), colours),
+                                     printable(text(incident, "state")));
+    const auto line = [&](std::string_view name, const std::string& value) {
+        result += fmt::format("  {:<14}{}\n", name, printable(value));
+    };
+    const auto pairs = [&](std::string_view name, const char* field) {
+        for (const auto& [key, value] : incident.at(field).items()) {
+            line(std::exchange(name, ""), fmt::format("{} = {}", key, value.get<std::string>()));
+        }
+    };
+    line("title", text(incident, "title"));
+    line("source", text(incident, "source"));
+    line("created", text(incident, "created_at"));
+    line("updated", text(incident, "updated_at"));
+    if (!incident.at("resolved_at").is_null()) line("resolved", text(incident, "resolved_at"));
+    line("alerts", std::to_string(incident.at("alert_count").get<std::uint64_t>()));
+    pairs("labels", "labels");
+    pairs("annotations", "annotations");
+    for (std::string_view name = "told"; const auto& destination : incident.at("notified"))
+        line(std::exchange(name, ""), destination.get<std::string>());
+    Table timeline{{"AT", "WHAT", "BY", "DETAIL"}};
+    for (const auto& event : incident.at("timeline")) {
+        timeline.add({{text(event, "at")}, {text(event, "kind")}, {text(event, "actor")}, {text(event, "detail")}});
+    }
+    return result + timeline.format(colours);
+}
+
 std::string view_incidents(const json& page, bool colours) {
     Table table{{"ID", "SEVERITY", "STATE", "CREATED", "ALERTS", "TITLE"}};
     for (const auto& incident : page.at("incidents")) {
         const auto severity = text(incident, "severity");
-        const auto colour = severity == "P0" ? Colour::red : severity == "P1" ? Colour::yellow : Colour::none;
         table.add({{text(incident, "id")},
-                   {severity, colour},
+                   {severity, colour_of_severity(severity)},
                    {text(incident, "state")},
                    {text(incident, "created_at")},
                    {std::to_string(incident.at("alert_count").get<std::uint64_t>())},

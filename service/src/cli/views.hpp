@@ -11,6 +11,8 @@ namespace fusebox::service::cli {
 [[nodiscard]] std::string view_breakers(const nlohmann::json& list, bool colours);
 [[nodiscard]] std::string view_breaker(const nlohmann::json& breaker, bool colours);
 [[nodiscard]] std::string view_health(const nlohmann::json& health, bool colours);
+/// With its labels, annotations and timeline.
+[[nodiscard]] std::string view_incident(const nlohmann::json& incident, bool colours);
 [[nodiscard]] std::string view_incidents(const nlohmann::json& page, bool colours);
 [[nodiscard]] std::string view_notifications(const nlohmann::json& page, bool colours);
 

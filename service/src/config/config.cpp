@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <fusebox/core/presets.hpp>
+#include <fusebox/middleware/origin_guard.hpp>
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/duration.hpp>
 
@@ -110,11 +111,14 @@ std::string to_string(const ListenAddress& address) {
     return fmt::format(fmt::runtime(v6 ? "[{}]:{}" : "{}:{}"), address.host, address.port);
 }
 
-bool is_loopback(const ListenAddress& address) {
-    const auto& host = address.host;
-    const bool numeric =
-        !host.empty() && std::ranges::all_of(host, [](char c) { return c == '.' || text::is_digit(c); });
-    return host == "localhost" || host == "::1" || (numeric && host.starts_with("127."));
+bool is_loopback(const ListenAddress& address) { return middleware::is_loopback_host(address.host); }
+
+std::vector<std::string> unguarded(const ServerConfig& server) {
+    std::vector<std::string> roles;
+    if (server.ingest_token.empty()) roles.emplace_back("ingest");
+    if (server.read_token.empty()) roles.emplace_back("read");
+    if (server.operator_token.empty() && server.admin_token.empty()) roles.emplace_back("operator");
+    return roles;
 }
 
 const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
@@ -142,10 +146,12 @@ std::string masked_url(const std::string& url) {
 std::string describe(const ServiceConfig& config) {
     const auto& server = config.server;
     std::string text = fmt::format("default_route = {}\n\n", strings(config.routing.default_route));
-    text +=
-        fmt::format("[server]\nlisten = {}\nadmin_token = {}\ningest_token = {}\nmax_body_bytes = {}\nthreads = {}\n",
-                    quoted(to_string(server.listen)), quoted(presence(server.admin_token)),
-                    quoted(presence(server.ingest_token)), server.max_body_bytes, server.threads);
+    text += fmt::format(
+        "[server]\nlisten = {}\nadmin_token = {}\noperator_token = {}\nread_token = {}\ningest_token = {}\n"
+        "allowed_hosts = {}\nmax_body_bytes = {}\nthreads = {}\n",
+        quoted(to_string(server.listen)), quoted(presence(server.admin_token)), quoted(presence(server.operator_token)),
+        quoted(presence(server.read_token)), quoted(presence(server.ingest_token)), strings(server.allowed_hosts),
+        server.max_body_bytes, server.threads);
     if (!server.tls_certificate.empty()) {
         text +=
             fmt::format("tls_certificate = {}\ntls_key = {}\n", quoted(server.tls_certificate), quoted(server.tls_key));

@@ -30,17 +30,24 @@ struct ListenAddress {
 /// Whether only this machine can reach it.
 [[nodiscard]] bool is_loopback(const ListenAddress& address);
 
+/// docs/access.md says what each token may do, and what is open without it.
 struct ServerConfig {
     ListenAddress listen;
-    Secret admin_token;           ///< empty: admin writes answer 403
-    Secret ingest_token;          ///< empty: the alert inputs are open
-    std::string tls_certificate;  ///< PEM file; with tls_key: https
+    Secret admin_token;
+    Secret operator_token;
+    Secret read_token;
+    Secret ingest_token;
+    std::vector<std::string> allowed_hosts;  ///< names that `Host` may have beside loopback names; with or without port
+    std::string tls_certificate;             ///< PEM file; with tls_key: https
     std::string tls_key;
     std::size_t max_body_bytes{4U << 20U};  ///< 1 KiB … 256 MiB
     std::size_t threads{256};               ///< 1 … 1024
     std::string breaker_state;              ///< file that keeps the breakers' states; empty: they are not kept
     bool operator==(const ServerConfig&) const = default;
 };
+
+/// What no token guards, of "ingest", "read" and "operator"; the admin token guards what the operator token guards.
+[[nodiscard]] std::vector<std::string> unguarded(const ServerConfig& server);
 
 struct LogConfig {
     bool json{false};           ///< one JSON object per line; else key=value

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <fusebox/middleware/access.hpp>
+#include <fusebox/middleware/origin_guard.hpp>
 #include <fusebox/text/ascii.hpp>
 
 #include "config/delivery_paths.hpp"
@@ -25,22 +26,61 @@ using namespace std::chrono_literals;
 constexpr Duration a_day = 24h;
 constexpr std::int64_t kibibyte = 1024;
 
+/// A token that is given but empty is a mistake, whether the file names its variable or not: it would open a door that
+/// somebody meant to close.
 void read_token(TableReader& reader, const std::string& key, const std::string& default_variable,
                 const Environment& environment, Secret& token) {
-    if (auto given = reader.secret(key, false)) {
-        token = std::move(*given);
-    } else if (!reader.raw().contains(key) && !reader.raw().contains(key + "_env") &&
-               !reader.raw().contains(key + "_file")) {
-        token = Secret{environment(default_variable).value_or("")};
+    std::string place = key;
+    for (const auto* suffix : {"_env", "_file"}) {
+        if (reader.raw().contains(key + suffix)) place = key + suffix;
     }
-    if (!token.empty() && !middleware::is_bearer_token(token.reveal())) {
-        reader.mistake(key,
+    auto given = reader.secret(key);
+    if (!given && !reader.raw().contains(place)) {
+        place = key + "_env";
+        const auto value = environment(default_variable);
+        if (value && text::trimmed(*value).empty()) {
+            reader.mistake(place, fmt::format("the environment variable {} is set but empty; unset it, or give a token",
+                                              default_variable));
+        } else if (value) {
+            given = Secret{std::string{text::trimmed(*value)}};
+        }
+    }
+    if (!given) return;
+    token = std::move(*given);
+    if (!middleware::is_bearer_token(token.reveal())) {
+        reader.mistake(place,
                        "holds characters that a bearer token cannot have (letters, digits and -._~+/= can be sent)");
     }
 }
 
+void read_allowed_hosts(TableReader& reader, std::vector<std::string>& hosts) {
+    hosts = reader.texts("allowed_hosts").value_or(std::vector<std::string>{});
+    for (const auto& host : hosts) {
+        if (!middleware::host_of(host)) {
+            reader.mistake("allowed_hosts", fmt::format("holds '{}', must be names such as incidents.example or "
+                                                        "incidents.example:8443, without a scheme or a path",
+                                                        host));
+        }
+    }
+}
+
+/// Off loopback everything must need a token. `judged` is the address that the service listens on, or would.
+void check_guards(TableReader& reader, const ServerConfig& server, const ListenAddress& judged) {
+    const auto open = unguarded(server);
+    if (is_loopback(judged) || open.empty()) return;
+    std::string needed;
+    for (const auto& role : open) {
+        std::string variable = role;
+        std::ranges::transform(variable, variable.begin(), [](char c) { return static_cast<char>(c - 'a' + 'A'); });
+        needed += fmt::format("{}{} (INCIDENTD_{}_TOKEN, or server.{}_token_env or _file)", needed.empty() ? "" : ", ",
+                              role, variable, role);
+    }
+    reader.mistake("listen", fmt::format("{} can be reached by others, so tokens are needed that are not there: {}",
+                                         to_string(judged), needed));
+}
+
 void read_server(const toml::table* table, ReadContext& context, ServerConfig& server,
-                 const std::optional<ListenAddress>& listen) {
+                 const std::optional<ListenAddress>& listen, const std::optional<ListenAddress>& running) {
     const toml::table none;
     TableReader reader{table ? *table : none, "server.", context};
     if (const auto text = reader.text("listen")) {
@@ -52,14 +92,13 @@ void read_server(const toml::table* table, ReadContext& context, ServerConfig& s
         }
     }
     if (listen) server.listen = *listen;
-    read_token(reader, "admin_token", "INCIDENTD_ADMIN_TOKEN", context.environment, server.admin_token);
-    read_token(reader, "ingest_token", "INCIDENTD_INGEST_TOKEN", context.environment, server.ingest_token);
-    if (server.ingest_token.empty() && !is_loopback(server.listen)) {
-        reader.mistake("listen",
-                       fmt::format("{} can be reached by others, so an ingest token is needed "
-                                   "(INCIDENTD_INGEST_TOKEN, or server.ingest_token_env or ingest_token_file)",
-                                   to_string(server.listen)));
-    }
+    const auto& environment = context.environment;
+    read_token(reader, "admin_token", "INCIDENTD_ADMIN_TOKEN", environment, server.admin_token);
+    read_token(reader, "operator_token", "INCIDENTD_OPERATOR_TOKEN", environment, server.operator_token);
+    read_token(reader, "read_token", "INCIDENTD_READ_TOKEN", environment, server.read_token);
+    read_token(reader, "ingest_token", "INCIDENTD_INGEST_TOKEN", environment, server.ingest_token);
+    read_allowed_hosts(reader, server.allowed_hosts);
+    check_guards(reader, server, running.value_or(server.listen));
     server.tls_certificate = reader.readable_file("tls_certificate");
     server.tls_key = reader.readable_file("tls_key");
     if (server.tls_certificate.empty() != server.tls_key.empty()) {
@@ -165,7 +204,8 @@ std::optional<ListenAddress> parse_listen_address(std::string_view text) {
 
 std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string_view toml_text,
                                                                      const Environment& environment,
-                                                                     const std::optional<ListenAddress>& listen) {
+                                                                     const std::optional<ListenAddress>& listen,
+                                                                     const std::optional<ListenAddress>& running) {
     toml::table document;
     try {
         document = toml::parse(toml_text);
@@ -177,7 +217,7 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
     ServiceConfig config;
     TableReader root{document, "", context};
 
-    read_server(root.table("server"), context, config.server, listen);
+    read_server(root.table("server"), context, config.server, listen, running);
     if (const auto* table = root.table("store")) read_store(*table, context, config.store_url);
     if (const auto* table = root.table("log")) read_log(*table, context, config.log);
     if (const auto* table = root.table("incidents")) read_incidents(*table, context, config.rules);
@@ -202,14 +242,15 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
 
 std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config_file(const std::string& path,
                                                                           const Environment& environment,
-                                                                          const std::optional<ListenAddress>& listen) {
+                                                                          const std::optional<ListenAddress>& listen,
+                                                                          const std::optional<ListenAddress>& running) {
     std::ifstream in{path, std::ios::binary};
     std::ostringstream content;
     if (in) content << in.rdbuf();
     if (!in || std::filesystem::is_directory(path)) {
         return std::unexpected(std::vector<ConfigMistake>{{.line = 0, .field = "(file)", .message = "cannot be read"}});
     }
-    return load_config(content.str(), environment, listen);
+    return load_config(content.str(), environment, listen, running);
 }
 
 }  // namespace fusebox::service

@@ -36,7 +36,7 @@ void read_webhook(TableReader& reader, DestinationConfig& destination) {
         }
         destination.url = Secret{*url};
     }
-    if (const auto secrets = reader.secret("secret", true)) {
+    if (const auto secrets = reader.secret("secret")) {
         std::istringstream words{secrets->reveal()};
         for (std::string word; words >> word;) {
             if (const auto parsed = notifications::WebhookSecret::parse(word); !parsed) {

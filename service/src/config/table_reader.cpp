@@ -168,7 +168,7 @@ std::optional<std::vector<std::string>> TableReader::texts(const std::string& ke
     return result;
 }
 
-std::optional<Secret> TableReader::secret(const std::string& key, bool required_variable) {
+std::optional<Secret> TableReader::secret(const std::string& key) {
     const auto env_key = key + "_env";
     const auto file_key = key + "_file";
     const auto literal = text(key);
@@ -178,14 +178,17 @@ std::optional<Secret> TableReader::secret(const std::string& key, bool required_
         mistake(variable ? env_key : file_key, fmt::format("only one of {0}, {0}_env and {0}_file may be given", key));
         return std::nullopt;
     }
-    if (literal) return Secret{*literal};
+    if (literal) {
+        if (!literal->empty()) return Secret{*literal};
+        mistake(key, "must not be empty");
+        return std::nullopt;
+    }
     if (variable) {
-        auto value = context_.environment(*variable);
-        if (!value && required_variable) {
-            mistake(env_key, fmt::format("the environment variable {} is not set", *variable));
-            return std::nullopt;
-        }
-        return Secret{std::string{text::trimmed(value.value_or(""))}};
+        const auto value = context_.environment(*variable);
+        const auto secret = text::trimmed(value ? std::string_view{*value} : std::string_view{});
+        if (!secret.empty()) return Secret{std::string{secret}};
+        mistake(env_key, fmt::format("the environment variable {} is {}", *variable, value ? "empty" : "not set"));
+        return std::nullopt;
     }
     if (file) {
         std::ifstream in{*file, std::ios::binary};

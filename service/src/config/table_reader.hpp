@@ -39,8 +39,8 @@ public:
     /// A string, or an array of strings.
     std::optional<std::vector<std::string>> texts(const std::string& key);
     /// `key`, `key`_env (the name of a variable) or `key`_file (its content, without surrounding white space); at most
-    /// one. `required_variable`: a variable that is named but not set is a mistake.
-    std::optional<Secret> secret(const std::string& key, bool required_variable);
+    /// one. A variable that is named but not set, and a secret that is empty, are mistakes.
+    std::optional<Secret> secret(const std::string& key);
     /// The name of a file that can be read now; empty without the key.
     std::string readable_file(const std::string& key);
     const toml::table* table(const std::string& key);

@@ -40,7 +40,9 @@ struct Fixture {
 
     Response ask(const std::string& method, std::string_view target, std::string body = {},
                  std::string token = "admin") {
-        Request request{.method = method, .headers = {{"Authorization", "Bearer " + token}}, .body = std::move(body)};
+        Request request{.method = method,
+                        .headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}},
+                        .body = std::move(body)};
         const auto route = router.find(request, target);
         return route ? Router::run(**route, request) : route.error();
     }
@@ -127,6 +129,8 @@ TEST_CASE_METHOD(Fixture, "a bad order changes nothing") {
         {"/nobody/open", "{}", "admin", 404},
         {"/store/explode", "{}", "admin", 404},
         {"/reset", "5", "admin", 422},
+        {"/store/open", R"({"actor": "a\u001b[2J"})", "admin", 422},
+        {"/store/open", R"({"actor": ")" + std::string(257, 'x') + "\"}", "admin", 422},
     };
     for (const auto& [path, body, token, status] : bad) {
         CAPTURE(path, body);

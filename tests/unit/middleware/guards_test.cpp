@@ -82,17 +82,39 @@ TEST_CASE("brackets inside strings are not nesting") {
 
 TEST_CASE("a JSON body is checked before it is parsed") {
     CHECK(json_status("{}") == 0);
-    CHECK(json_status("{}", "") == 0);
+    CHECK(json_status("{}", "") == 415);
     CHECK(json_status("{}", "application/json; charset=utf-8") == 0);
     CHECK(json_status("{}", "application/vnd.alert+json") == 0);
     CHECK(json_status("") == 400);
     CHECK(status_of(check_json_body({}, true)) == 0);
+    CHECK(status_of(check_json_body({.headers = {{"Content-Type", "text/plain"}}}, true)) == 415);
     CHECK(json_status("{}", "text/plain") == 415);
     CHECK(json_status("{}", "application/x-www-form-urlencoded") == 415);
     CHECK(json_status("{}", "application/jsonp") == 415);
     CHECK(json_status("\"\xff\"") == 400);
     CHECK(json_status(std::string(max_json_depth, '[')) == 0);
     CHECK(json_status(std::string(max_json_depth + 1, '[')) == 400);
+}
+
+TEST_CASE("the type of a body is judged by the head, before the body is read") {
+    const auto status = [](NameValues headers) { return status_of(check_json_type({.headers = std::move(headers)})); };
+    CHECK(status({}) == 0);
+    CHECK(status({{"Content-Length", "0"}}) == 0);
+    CHECK(status({{"Content-Length", "7"}}) == 415);
+    CHECK(status({{"Content-Length", "70"}, {"Content-Type", "Application/JSON;charset=utf-8"}}) == 0);
+    CHECK(status({{"Transfer-Encoding", "chunked"}}) == 415);
+    CHECK(status({{"Content-Type", "text/plain; application/json"}}) == 415);
+}
+
+TEST_CASE("a problem is bounded, whatever it quotes") {
+    Problem problem{.status = 422, .detail = std::string(50'000, 'd')};
+    for (int i = 0; i < 1000; ++i) problem.errors.push_back({std::string(200'000, 'f'), std::string(10'000, 'm')});
+    const auto response = problem_response(problem);
+    CHECK(response.body.size() < 80'000);
+    CHECK(response.body.find(std::string(ProblemLimits::field, 'f') + "…\"") != std::string::npos);
+    CHECK(response.body.find(std::string(ProblemLimits::field + 1, 'f')) == std::string::npos);
+    const auto whole = problem_response(Problem{.status = 422, .detail = std::string(ProblemLimits::detail, 'd')});
+    CHECK(whole.body.find("…") == std::string::npos);
 }
 
 TEST_CASE("a problem says everything a program needs") {

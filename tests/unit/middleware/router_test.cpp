@@ -117,4 +117,18 @@ TEST_CASE("a route cannot be added twice") {
     CHECK_THROWS_AS(router.add("GET", "a", says("")), std::invalid_argument);
 }
 
+TEST_CASE("each route can be given its guard by a table") {
+    Router router;
+    router.add("GET", "/open", says("in"));
+    router.add("POST", "/shut/{name}", says("in"), [](const Request&) { return std::nullopt; });
+    std::vector<std::string> seen;
+    router.for_each([&](Route& route) {
+        seen.push_back(route.method + " " + route.pattern);
+        if (route.method == "POST") route.guard = [](const Request&) { return Response{.body = "kept out"}; };
+    });
+    CHECK(seen == std::vector<std::string>{"GET /open", "POST /shut/{name}"});
+    CHECK(answer(router, "GET", "/open") == "in");
+    CHECK(answer(router, "POST", "/shut/x") == "kept out");
+}
+
 }  // namespace fusebox::test

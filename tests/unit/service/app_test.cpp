@@ -1,56 +1,21 @@
-#include "app.hpp"
+#include <atomic>
+#include <thread>
+#include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <fusebox/transport/http_client.hpp>
-
-#include "config/config_loader.hpp"
-#include "support/catch.hpp"
+#include "api/api.hpp"
+#include "running_service.hpp"
 
 namespace fusebox::test {
 
 using namespace service;
 using namespace std::chrono_literals;
 using nlohmann::json;
+using Service = RunningService;
 
 namespace {
 
-const std::string quiet = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"memory:\"\n[log]\nlevel = \"error\"\n";
+const std::string quiet = quiet_config;
 const std::string with_timeout = quiet + "[breakers.\"store\"]\nopen_timeout = \"7s\"\n";
-
-ServiceConfig configuration(const std::string& toml, const std::string& admin_token = "admin",
-                            const std::string& ingest_token = "") {
-    auto config = load_config(toml, [&](const std::string& name) -> std::optional<std::string> {
-        if (name == "INCIDENTD_ADMIN_TOKEN") return admin_token;
-        if (name == "INCIDENTD_INGEST_TOKEN") return ingest_token;
-        return std::nullopt;
-    });
-    if (!config) FAIL(describe(config.error().front(), "config"));
-    return std::move(*config);
-}
-
-/// The whole service in this process, on a free port, with a store in memory.
-struct Service {
-    App app;
-    std::string url;
-    transport::HttpClient client;
-
-    explicit Service(ServiceConfig config = configuration(quiet)) : app(std::move(config)) {
-        url = "http://" + to_string(app.start().value());
-    }
-    ~Service() { app.stop(1s); }
-
-    transport::HttpResponse ask(std::string method, const std::string& path, std::string body = {},
-                                const std::string& token = "") {
-        transport::Headers headers{{"Content-Type", "application/json"}};
-        if (!token.empty()) headers.emplace_back("Authorization", "Bearer " + token);
-        auto response = client.send(
-            {.method = std::move(method), .url = url + path, .headers = std::move(headers), .body = std::move(body)});
-        if (!response) throw std::runtime_error(response.error().message);
-        return std::move(*response);
-    }
-    json get(const std::string& path) { return json::parse(ask("GET", path).body); }
-};
 
 }  // namespace
 
@@ -135,10 +100,88 @@ TEST_CASE("tokens guard writes, and a reload changes them") {
     CHECK(service.ask("POST", "/v1/alerts", alert).status == 401);
     CHECK(service.ask("POST", "/v1/alerts", alert, "in").status == 200);
     CHECK(service.ask("POST", "/v1/circuit-breakers/reset", "", "in").status == 403);
-    REQUIRE(service.app.reload(configuration(quiet, "admin", "")));
-    CHECK(service.ask("POST", "/v1/alerts", alert).status == 200);
-    CHECK(service.ask("POST", "/v1/circuit-breakers/reset", "", "in").status == 401);
+    REQUIRE(service.app.reload(configuration(quiet, "admin", "other")));
+    CHECK(service.ask("POST", "/v1/alerts", alert, "in").status == 401);
+    CHECK(service.ask("POST", "/v1/alerts", alert, "other").status == 200);
+    CHECK(service.ask("POST", "/v1/circuit-breakers/reset").status == 401);
     CHECK(service.ask("POST", "/v1/circuit-breakers/reset", "", "admin").status == 200);
+}
+
+TEST_CASE("a reload never opens what a token closed") {
+    auto closed = configuration(quiet, "", "in");
+    closed.server.read_token = Secret{"reader"};
+    closed.server.operator_token = Secret{"anna"};
+    Service service{closed};
+    const std::string alert = R"({"title": "x"})";
+    const auto check_closed = [&] {
+        CHECK(service.ask("POST", "/v1/alerts", alert).status == 401);
+        CHECK(service.ask("GET", "/v1/incidents").status == 401);
+        CHECK(service.ask("POST", "/v1/incidents/inc_x/resolve").status == 401);
+    };
+    check_closed();
+    struct Lost {
+        const char* role;
+        Secret ServerConfig::* token;
+    };
+    for (const auto& [role, token] :
+         {Lost{"ingest", &ServerConfig::ingest_token}, Lost{"read", &ServerConfig::read_token},
+          Lost{"operator", &ServerConfig::operator_token}}) {
+        CAPTURE(role);
+        auto open = closed;
+        open.server.*token = Secret{};
+        const auto refused = service.app.reload(open);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().find(role) != std::string::npos);
+        check_closed();
+    }
+    // The admin token guards what the operator token did.
+    auto other = closed;
+    other.server.operator_token = Secret{};
+    other.server.admin_token = Secret{"admin"};
+    REQUIRE(service.app.reload(other));
+    check_closed();
+    CHECK(service.ask("POST", "/v1/incidents/inc_x/resolve", "", "anna").status == 401);
+    CHECK(service.ask("POST", "/v1/incidents/inc_x/resolve", "", "admin").status == 404);
+}
+
+TEST_CASE("a reload may close what was open") {
+    Service service{configuration(quiet, "")};
+    CHECK(service.ask("GET", "/v1/incidents").status == 200);
+    auto closed = configuration(quiet, "");
+    closed.server.read_token = Secret{"reader"};
+    REQUIRE(service.app.reload(closed));
+    CHECK(service.ask("GET", "/v1/incidents").status == 401);
+    CHECK(service.ask("GET", "/v1/incidents", "", "reader").status == 200);
+}
+
+TEST_CASE("an address that others can reach is not listened on without tokens, however the configuration was made") {
+    auto config = configuration(quiet);
+    config.server.listen.host = "192.0.2.1";  // of no machine: nothing is bound should the check be missing
+    App app{config};
+    const auto started = app.start();
+    REQUIRE_FALSE(started);
+    CHECK(started.error().find("no token guards: ingest, read") != std::string::npos);
+}
+
+TEST_CASE("a 503 of the store names no file of this machine") {
+    const auto refused = store_problem(
+        {.kind = incidents::StoreError::Kind::unavailable, .message = "/srv/data/incidentd.db: disk is full"});
+    CHECK(refused.status == 503);
+    CHECK(refused.body.find("/srv") == std::string::npos);
+    CHECK(refused.body.find("cannot be reached, read or written") != std::string::npos);
+}
+
+TEST_CASE("the mistakes of a query are named up to a bound") {
+    Service service;
+    std::string query = "/v1/incidents?";
+    for (int i = 0; i < 100; ++i) query += "unknown" + std::to_string(i) + "=1&";
+    query += std::string(3000, 'y') + "=1";
+    const auto answer = service.ask("GET", query);
+    CHECK(answer.status == 400);
+    CHECK(json::parse(answer.body).at("errors").size() == 20);
+    const auto long_name = service.ask("GET", "/v1/incidents?" + std::string(3000, 'y') + "=1");
+    CHECK(long_name.status == 400);
+    CHECK(long_name.body.size() < 2500);
 }
 
 TEST_CASE("an open store breaker is 503 with Retry-After, and stores nothing") {

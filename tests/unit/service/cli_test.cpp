@@ -126,11 +126,41 @@ TEST_CASE("incidents and notifications are tables, and say when there are more")
           "There are no incidents.\n");
 }
 
+TEST_CASE("one incident is shown with its labels and its timeline, and cannot steer the terminal") {
+    const json incident{
+        {"id", "inc_1"},
+        {"severity", "P0"},
+        {"state", "triaged"},
+        {"title", "Checkout\x1b[2J is down"},
+        {"source", "prometheus"},
+        {"created_at", "2026-01-01T00:00:00Z"},
+        {"updated_at", "2026-01-01T00:01:00Z"},
+        {"resolved_at", nullptr},
+        {"alert_count", 2},
+        {"labels", {{"alertname", "Down"}, {"team", "pay"}}},
+        {"annotations", {{"summary", "x"}}},
+        {"notified", {"hook", "mail"}},
+        {"timeline",
+         {{{"at", "2026-01-01T00:00:00Z"}, {"kind", "created"}, {"actor", "alert:prometheus"}, {"detail", "P0"}},
+          {{"at", "2026-01-01T00:01:00Z"},
+           {"kind", "acknowledged"},
+           {"actor", "operator:anna"},
+           {"detail", "from detected to triaged"}}}}};
+    const auto shown = view_incident(incident, false);
+    CHECK(shown.find('\x1b') == std::string::npos);
+    for (const auto* part : {"inc_1: P0, triaged\n", "  labels        alertname = Down\n                team = pay\n",
+                             "  annotations   summary = x\n", "  told          hook\n                mail\n",
+                             "2026-01-01T00:01:00Z  acknowledged  operator:anna     from detected to triaged\n"}) {
+        CAPTURE(part);
+        CHECK(shown.find(part) != std::string::npos);
+    }
+    CHECK(shown.find("resolved") == std::string::npos);
+}
+
 TEST_CASE("a problem is told with its fields, and how to bring the token") {
     const Answer answer{.status = 401, .body = R"({"title": "Unauthorized", "detail": "a bearer token is needed"})"};
-    CHECK(
-        describe_problem(answer) ==
-        "401 Unauthorized: a bearer token is needed\nGive the admin token with --token-file FILE or in FUSEBOX_TOKEN.");
+    CHECK(describe_problem(answer) ==
+          "401 Unauthorized: a bearer token is needed\nGive the token with --token-file FILE or in FUSEBOX_TOKEN.");
     CHECK(describe_problem({.status = 422,
                             .body = R"({"title": "T", "detail": "D", "errors": [{"field": "f", "message": "m"}]})"}) ==
           "422 T: D\n  f: m");

@@ -86,6 +86,10 @@ default_route = ["ops"]
 [server]
 listen = "[::1]:9000"
 admin_token = "admin"
+operator_token = "operator"
+read_token = "read"
+ingest_token = "ingest"
+allowed_hosts = ["incidents.example"]
 max_body_bytes = 2048
 threads = 8
 breaker_state = "data/breakers.json"
@@ -129,6 +133,10 @@ continue = true
 )");
     CHECK(config.server.listen == ListenAddress{.host = "::1", .port = 9000});
     CHECK(config.server.admin_token.reveal() == "admin");
+    CHECK(config.server.operator_token.reveal() == "operator");
+    CHECK(config.server.read_token.reveal() == "read");
+    CHECK(config.server.ingest_token.reveal() == "ingest");
+    CHECK(config.server.allowed_hosts == std::vector<std::string>{"incidents.example"});
     CHECK(config.server.max_body_bytes == 2048);
     CHECK(config.server.threads == 8);
     CHECK(config.server.breaker_state == "data/breakers.json");
@@ -334,8 +342,29 @@ TEST_CASE("a secret comes from the text, a variable or a file") {
     CHECK(token("admin_token = \"literal\"") == "literal");
     CHECK(token("admin_token = \"${INCIDENTD_ADMIN_TOKEN}\"") == "by-default");
     CHECK(token("admin_token_env = \"TOKEN\"") == "from-variable");
-    CHECK(token("admin_token_env = \"NOT_SET\"").empty());
     CHECK(token("admin_token_file = \"" + file.path.string() + "\"") == "from-file");
+}
+
+TEST_CASE("a token that is named and not there is a mistake, never an open door") {
+    const std::map<std::string, std::string> variables{{"EMPTY", ""}, {"BLANK", " \n"}};
+    const File blank{" \n"};
+    for (const std::string key : {"admin_token", "operator_token", "read_token", "ingest_token"}) {
+        const auto found = [&](const std::string& line) { return mistakes("[server]\n" + key + line, variables); };
+        CHECK(found("_env = \"NOT_SET\"") == "2 server." + key + "_env");
+        CHECK(found("_env = \"EMPTY\"") == "2 server." + key + "_env");
+        CHECK(found("_env = \"BLANK\"") == "2 server." + key + "_env");
+        CHECK(found("_file = \"" + blank.path.string() + "\"") == "2 server." + key + "_file");
+        CHECK(found(" = \"\"") == "2 server." + key);
+        CHECK(found(" = \"${EMPTY}\"") == "2 server." + key);
+        CHECK(found("_env = \"\"") == "2 server." + key + "_env");
+    }
+    // The variable that is read without being named may be missing, but not empty.
+    for (const std::string name : {"ADMIN", "OPERATOR", "READ", "INGEST"}) {
+        const auto variable = "INCIDENTD_" + name + "_TOKEN";
+        CHECK(mistakes("[server]", {{variable, ""}}).ends_with("_token_env"));
+        CHECK(contains(message("", {{variable, " "}}), variable + " is set but empty"));
+    }
+    CHECK(mistakes(webhook("secret_env = \"EMPTY\""), variables) == "5 destinations[0].secret_env");
 }
 
 TEST_CASE("two secrets sign while one replaces the other") {
@@ -343,19 +372,50 @@ TEST_CASE("two secrets sign while one replaces the other") {
     CHECK(config.destinations.front().secrets.size() == 2);
 }
 
-TEST_CASE("an address that others can reach needs an ingest token") {
+TEST_CASE("an address that others can reach needs tokens for ingest, for reading and for operating") {
     const std::string open = "[server]\nlisten = \"0.0.0.0:8080\"";
+    using Variables = std::map<std::string, std::string>;
+    const Variables all{
+        {"INCIDENTD_INGEST_TOKEN", "x"}, {"INCIDENTD_READ_TOKEN", "y"}, {"INCIDENTD_OPERATOR_TOKEN", "z"}};
     CHECK(mistakes(open) == "2 server.listen");
-    CHECK(contains(message(open), "ingest"));
-    CHECK(mistakes(open, {{"INCIDENTD_INGEST_TOKEN", "x"}}) == "good");
+    CHECK(mistakes(open, all) == "good");
+    for (const auto& [name, value] : all) {
+        auto others = all;
+        others.erase(name);
+        CHECK(mistakes(open, others) == "2 server.listen");
+        CHECK(contains(message(open, others), name));
+        for (const auto& [other, ignored] : others) CHECK_FALSE(contains(message(open, others), other));
+    }
+    auto with_admin = all;
+    with_admin.erase("INCIDENTD_OPERATOR_TOKEN");
+    with_admin["INCIDENTD_ADMIN_TOKEN"] = "a";
+    CHECK(mistakes(open, with_admin) == "good");
+
     CHECK(mistakes("[server]\nlisten = \"[::]:1\"") == "2 server.listen");
     for (const auto* address : {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"}) {
         CHECK(mistakes("[server]\nlisten = \"" + std::string{address} + "\"") == "good");
     }
-    CHECK(mistakes("[server]\nlisten = \"127.evil.example:1\"") == "2 server.listen");
+    for (const auto* address : {"127.evil.example:1", "localhost.evil.example:1", "127.0.0.1.5:1"}) {
+        CHECK(mistakes("[server]\nlisten = \"" + std::string{address} + "\"") == "2 server.listen");
+    }
     // What the command line says counts, in both directions.
     CHECK(load_config(open, environment(), ListenAddress{}));
     CHECK_FALSE(load_config("", environment(), ListenAddress{.host = "0.0.0.0"}));
+    // Where a service runs, its own address counts, whatever the file names by now.
+    const ListenAddress everywhere{.host = "0.0.0.0"};
+    CHECK_FALSE(load_config("[server]\nlisten = \"127.0.0.1:1\"", environment(), {}, everywhere));
+    CHECK(load_config(open, environment(), {}, ListenAddress{}));
+}
+
+TEST_CASE("allowed_hosts are names, with or without a port") {
+    CHECK(good("[server]\nallowed_hosts = [\"a.example\", \"b.example:8443\", \"[fd00::1]:80\"]")
+              .server.allowed_hosts.size() == 3);
+    CHECK(good("[server]\nallowed_hosts = \"a.example\"").server.allowed_hosts ==
+          std::vector<std::string>{"a.example"});
+    for (const auto* host : {"", "http://a.example", "a.example/x", "*.example", "a b"}) {
+        CAPTURE(host);
+        CHECK(mistakes("[server]\nallowed_hosts = [\"" + std::string{host} + "\"]") == "2 server.allowed_hosts");
+    }
 }
 
 TEST_CASE("every incident goes somewhere") {
@@ -371,25 +431,28 @@ TEST_CASE("every incident goes somewhere") {
 
 TEST_CASE("what --check prints has no secret and can be loaded again") {
     const std::map<std::string, std::string> variables{{"SECRET", webhook_secret}};
-    const auto config =
-        good("[server]\nadmin_token = \"the-admin-token\"\n" +
-                 webhook("secret_env = \"SECRET\"\nfallback = \"log\"\nrate_limit = \"9/h\"") +
-                 "\n[[routes]]\nto = \"hook\"\nmatch = { severity = \"P0\", labels = { \"a.b\" = \"c\\\"d\" } }\n",
-             variables);
+    const auto config = good(
+        "[server]\nadmin_token = \"the-admin-token\"\nread_token = \"the-read-token\"\n"
+        "allowed_hosts = [\"a.example\"]\n" +
+            webhook("secret_env = \"SECRET\"\nfallback = \"log\"\nrate_limit = \"9/h\"") +
+            "\n[[routes]]\nto = \"hook\"\nmatch = { severity = \"P0\", labels = { \"a.b\" = \"c\\\"d\" } }\n",
+        variables);
     auto text = describe(config);
     for (const auto* part :
          {"listen = \"127.0.0.1:8080\"", "sqlite:data/incidentd.db", "admin_token = \"***\"",
-          "ingest_token = \"(not set)\"", "https://hooks.example/…", "rate_limit = \"9/h\"", "flap_window = \"10m\"",
+          "operator_token = \"(not set)\"", "read_token = \"***\"", "ingest_token = \"(not set)\"",
+          "allowed_hosts = [\"a.example\"]", "https://hooks.example/…", "rate_limit = \"9/h\"", "flap_window = \"10m\"",
           "# [breakers.\"notify:hook\"], as it is in force\n", "# [breakers.\"store\"], as it is in force\n"}) {
         CAPTURE(part);
         CHECK(contains(text, part));
     }
-    for (const auto* secret : {"the-admin-token", "path", "whsec_"}) {
+    for (const auto* secret : {"the-admin-token", "the-read-token", "path", "whsec_"}) {
         CAPTURE(secret);
         CHECK_FALSE(contains(text, secret));
     }
     // But for the masks it is a configuration.
-    for (const auto* mask : {"admin_token = \"***\"\n", "ingest_token = \"(not set)\"\n", "secret = \"***\"\n"}) {
+    for (const auto* mask : {"admin_token = \"***\"\n", "operator_token = \"(not set)\"\n", "read_token = \"***\"\n",
+                             "ingest_token = \"(not set)\"\n", "secret = \"***\"\n"}) {
         REQUIRE(contains(text, mask));
         text.erase(text.find(mask), std::string_view{mask}.size());
     }

@@ -114,15 +114,15 @@ class Incidents(Case):
     def test_an_operator_acknowledges_notes_and_resolves(self):
         id = self.service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
         path = f'/v1/incidents/{id}'
-        taken = self.service.post(f'{path}/acknowledge', {'actor': 'ada', 'note': 'looking'}).json
+        taken = self.service.post(f'{path}/acknowledge', {'actor': 'ada', 'note': 'looking'}, admin=True).json
         self.assertEqual(taken['state'], 'triaged')
-        self.service.post(f'{path}/notes', {'actor': 'ada', 'note': 'a bad disk'})
-        done = self.service.post(f'{path}/resolve', {'actor': 'ada'}).json
+        self.service.post(f'{path}/notes', {'actor': 'ada', 'note': 'a bad disk'}, admin=True)
+        done = self.service.post(f'{path}/resolve', {'actor': 'ada'}, admin=True).json
         self.assertEqual(done['state'], 'resolved')
         self.assertEqual([(e['kind'], e['actor']) for e in done['timeline'][1:]],
-                         [('acknowledged', 'ada'), ('note', 'ada'), ('resolved', 'ada')])
+                         [('acknowledged', 'admin:ada'), ('note', 'admin:ada'), ('resolved', 'admin:ada')])
         for action in ('acknowledge', 'resolve'):
-            refused = self.service.post(f'{path}/{action}', {})
+            refused = self.service.post(f'{path}/{action}', {}, admin=True)
             self.assertEqual(refused.status, 409, refused)
         self.assertEqual(self.service.get(path).json, done)
         wait_until(lambda: all(n['state'] == 'delivered' for n in self.service.notifications()), 10, 'the log has them')
@@ -196,7 +196,7 @@ class Breakers(Case):
             self.assertEqual((answer.status, answer.json['state']), (200, state))
             report = service.get(f'{path}/reports').json['reports'][0]
             self.assertEqual((report['to'], report['reason'], report['actor'], report['note']),
-                             (state, 'operator_request', 'ada', 'a drill'))
+                             (state, 'operator_request', 'admin:ada', 'a drill'))
             self.assertEqual(answer.json['last_report'], report)
         service.post(f'{path}/open', admin=True)
         health = service.get('/v1/circuit-breakers/health').json

@@ -21,7 +21,7 @@ def raw(service, method, path, body, headers):
     """A request as it is, byte for byte; a server that answers before it has read all is fine."""
     connection = http.client.HTTPConnection('127.0.0.1', service.port, timeout=15)
     try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
+        connection.putrequest(method, path, skip_host='Host' in headers, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
         connection.putheader('Content-Length', str(len(body)))
@@ -50,7 +50,10 @@ class BadInput(Case):
                 [(n['id'], n['kind']) for n in self.service.notifications()], breakers)
 
     def refused(self, method, path, body=b'', headers=None, status=(400, 422)):
+        if '/v1/incidents/' in path and method == 'POST':
+            headers = {'Authorization': f'Bearer {ADMIN_TOKEN}', **(headers or {})}
         headers = {'Content-Type': 'application/json', **(headers or {})}
+        headers = {name: value for name, value in headers.items() if value is not None}
         response = raw(self.service, method, path, body, headers)
         with self.subTest(method=method, path=path, body=body[:80]):
             self.assertIn(response.status, status, response)
@@ -105,6 +108,20 @@ class BadInput(Case):
         for path in INPUTS:
             for kind in ('text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'):
                 self.refused('POST', path, json.dumps(GOOD[path]).encode(), {'Content-Type': kind}, status=(415,))
+
+    def test_bodies_without_a_type_are_refused_and_so_are_pages_of_other_origins(self):
+        for path in [*INPUTS, f'/v1/incidents/{self.incident}/notes']:
+            body = json.dumps(GOOD.get(path, {'note': 'x'})).encode()
+            self.refused('POST', path, body, {'Content-Type': None}, status=(415,))
+            self.refused('POST', path, body, {'Origin': 'https://evil.example'}, status=(403,))
+            self.refused('POST', path, body, {'Origin': 'null'}, status=(403,))
+            self.refused('POST', path, body, {'Sec-Fetch-Site': 'cross-site'}, status=(403,))
+        for action in ('acknowledge', 'resolve'):  # what a form of a page can send unasked
+            path = f'/v1/incidents/{self.incident}/{action}'
+            self.refused('POST', path, b'', {'Content-Type': None, 'Origin': 'https://evil.example'}, status=(403,))
+            self.refused('POST', path, b'', {'Content-Type': 'text/plain'}, status=(415,))
+        for path in ('/v1/incidents', '/health', '/livez'):  # a name that was pointed at this address
+            self.refused('GET', path, headers={'Host': f'evil.example:{self.service.port}'}, status=(403,))
 
     def test_unknown_ids_and_paths_are_not_found(self):
         unknown = 'inc_00000000000000000000000000'
@@ -170,11 +187,15 @@ class BadInput(Case):
 
 class TokenUnset(Case):
     def test_without_a_configured_admin_token_admin_writes_answer_403(self):
-        service = self.incidentd(env={'INCIDENTD_ADMIN_TOKEN': ''})
+        service = self.incidentd(env={'INCIDENTD_ADMIN_TOKEN': None})
         for headers in ({}, {'Authorization': 'Bearer '}, {'Authorization': 'Bearer x'}):
             response = service.post('/v1/circuit-breakers/store/open', {}, headers=headers)
             self.assertEqual(response.status, 403, response)
         self.assertEqual(service.breaker('store')['state'], 'closed')
+        self.assertEqual(service.post('/v1/notifications/msg_x/replay').status, 403)
+        incident = service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
+        taken = service.post(f'/v1/incidents/{incident}/acknowledge', {'actor': 'ada'})
+        self.assertEqual((taken.status, taken.json['timeline'][-1]['actor']), (200, 'none:ada'), 'open on loopback')
 
     def test_a_configured_ingest_token_guards_the_inputs(self):
         service = self.incidentd(env={'INCIDENTD_INGEST_TOKEN': 'ingest'})
@@ -185,6 +206,33 @@ class TokenUnset(Case):
         for path in INPUTS:
             self.assertEqual(service.post(path, GOOD[path], headers={'Authorization': 'Bearer ingest'}).status, 200)
         self.assertEqual(len(service.incidents()), 1)
+
+    def test_a_configured_operator_or_admin_token_guards_what_operators_do(self):
+        for variable in ('INCIDENTD_ADMIN_TOKEN', 'INCIDENTD_OPERATOR_TOKEN'):
+            service = self.incidentd(env={'INCIDENTD_ADMIN_TOKEN': None, variable: 'op'})
+            incident = service.post('/v1/alerts', {'title': variable}).json['incident_id']
+            for action in ('acknowledge', 'notes', 'resolve'):
+                path = f'/v1/incidents/{incident}/{action}'
+                body = {'note': 'x', 'actor': 'ada'}
+                self.assertEqual(service.post(path, body).status, 401)
+                self.assertEqual(service.post(path, body, token='wrong').status, 401)
+            self.assertEqual(len(service.get(f'/v1/incidents/{incident}').json['timeline']), 1)
+            for action in ('acknowledge', 'notes', 'resolve'):
+                self.assertEqual(service.post(f'/v1/incidents/{incident}/{action}', body, token='op').status, 200)
+            service.stop()
+
+    def test_a_configured_read_token_guards_what_is_read(self):
+        service = self.incidentd(env={'INCIDENTD_READ_TOKEN': 'reader'})
+        incident = service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
+        for path in ('/v1/incidents', f'/v1/incidents/{incident}', '/v1/notifications', '/metrics', '/health',
+                     '/v1/circuit-breakers', '/v1/circuit-breakers/store'):
+            self.assertEqual(service.get(path).status, 401, path)
+            self.assertEqual(service.get(path, token='wrong').status, 401, path)
+            self.assertEqual(service.get(path, token='reader').status, 200, path)
+            self.assertEqual(service.get(path, admin=True).status, 200, path)
+        self.assertIn('checks', service.get('/health', token='reader').json)
+        for path in ('/livez', '/readyz'):
+            self.assertEqual(service.get(path).json, {'status': 'pass'})
 
 
 if __name__ == '__main__':

@@ -55,6 +55,41 @@ class Command(Case):
         self.assertNotIn(message, self.fusebox('notifications', '--dead').stdout)
         self.assertIn('delivered', self.fusebox('replay-notification', message, code=2, token=True).stderr)
 
+    def test_an_operator_takes_an_incident_from_open_to_resolved(self):
+        id = self.service.post('/v1/alerts', {'title': 'Checkout is down', 'severity': 'P0',
+                                              'labels': {'team': 'pay'}}).json['incident_id']
+        refused = self.fusebox('ack', id, code=2)
+        self.assertIn('--token-file', refused.stderr)
+        self.assertRegex(self.fusebox('ack', id, '--note', 'looking', token=True).stdout, f'{id}: P0, triaged')
+        self.fusebox('note', id, 'a bad disk', token=True)
+        shown = self.fusebox('show-incident', id).stdout
+        for part in ('team = pay', 'Checkout is down', 'acknowledged', 'admin:', 'looking', 'a bad disk'):
+            self.assertIn(part, shown)
+        self.assertEqual(json.loads(self.fusebox('--json', 'resolve', id, token=True).stdout)['state'], 'resolved')
+        self.assertIn('cannot be', self.fusebox('ack', id, code=2, token=True).stderr)
+        self.assertIn('404', self.fusebox('show-incident', 'inc_unknown', code=2).stderr)
+
+    def test_what_is_open_comes_first(self):
+        ids = [self.service.post('/v1/alerts', {'title': f'alert {n}', 'severity': f'P{n}',
+                                                'labels': {'n': str(n)}}).json['incident_id'] for n in range(4)]
+        for id in ids[2:]:
+            self.fusebox('resolve', id, token=True)
+
+        def listed(*options):
+            return [i['id'] for i in json.loads(self.fusebox('--json', 'incidents', *options).stdout)['incidents']]
+
+        self.assertEqual(listed(), [ids[1], ids[0]])
+        self.assertEqual(listed('--all'), [ids[1], ids[0], ids[3], ids[2]])
+        self.assertEqual(listed('--all', '--limit', '3'), [ids[1], ids[0], ids[3]])
+        self.assertEqual(listed('--state', 'resolved'), [ids[3], ids[2]])
+        self.assertEqual(listed('--q', 'ALERT 1'), [ids[1]])
+        self.assertEqual(listed('--label', 'n=0'), [ids[0]])
+        self.assertEqual(listed('--severity', 'P0,P3', '--all'), [ids[0], ids[3]])
+        self.assertIn('NAME=VALUE', self.fusebox('incidents', '--label', 'n', code=2).stderr)
+        for id in ids[:2]:
+            self.fusebox('resolve', id, token=True)
+        self.assertIn('--all', self.fusebox('incidents').stdout)
+
     def test_a_mistyped_command_is_named_beside_those_there_are(self):
         mistyped = self.fusebox('lsit', code=2).stderr
         self.assertIn("fusebox: there is no command 'lsit'. Commands: list show health", mistyped)

@@ -42,7 +42,7 @@ class Metrics(Case):
         first = service.post('/v1/alerts', {'title': 'alert 1'}).json['incident_id']
         service.post('/v1/alerts', {'title': 'alert 2'})
         service.post('/v1/alerts', {'title': 'alert 3'})
-        service.post(f'/v1/incidents/{first}/resolve', {'actor': 'ada'})
+        service.post(f'/v1/incidents/{first}/resolve', {'actor': 'ada'}, admin=True)
         counted = dict(re.findall(r'^llm_incident_manager_incidents{state="(\w+)"} (\d+)$', service.metrics(), re.M))
         self.assertEqual(counted, {'detected': '2', 'triaged': '0', 'investigating': '0', 'remediating': '0',
                                    'resolved': '1', 'closed': '0'})

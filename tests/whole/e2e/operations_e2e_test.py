@@ -36,7 +36,7 @@ class Operations(Case):
         address = wait_until(lambda: where.exists() and where.read_text().strip(), 15, 'it is ready')
         self.assertEqual(http('POST', f'http://{address}/v1/alerts', {'title': 'first'}).status, 200)
         self.assertTrue((self.folder / 'data' / 'incidentd.db').exists())
-        for word in ('/v1/alerts', '/health', '/metrics', 'curl'):
+        for word in ('/v1/alerts', '/health', '/metrics', 'curl', 'INCIDENTD_OPERATOR_TOKEN'):
             self.assertIn(word, daemon.output())
         self.assertEqual(daemon.stop(), 0)
 
@@ -137,10 +137,61 @@ open_timeout = "soon"
         self.assertEqual(self.run_incidentd(config='this is not TOML').returncode, 2)
         self.assertEqual(self.run_incidentd('--nonsense').returncode, 2)
 
-    def test_a_public_address_without_an_ingest_token_is_refused(self):
-        result = self.run_incidentd('--check', config='[server]\nlisten = "0.0.0.0:8080"\n')
+    def test_a_public_address_without_tokens_is_refused(self):
+        public = '[server]\nlisten = "0.0.0.0:8080"\n'
+        tokens = {f'INCIDENTD_{name}_TOKEN': name.lower() for name in ('INGEST', 'READ', 'OPERATOR')}
+        self.assertEqual(self.run_incidentd('--check', config=public, env=tokens).returncode, 0)
+        for name in tokens:
+            result = self.run_incidentd('--check', config=public, env={k: v for k, v in tokens.items() if k != name})
+            self.assertEqual(result.returncode, 2)
+            self.assertRegex(result.stderr, rf'bad\.toml:2: server\.listen: .*{name}')
+
+    def test_a_token_variable_that_is_named_but_not_there_is_a_mistake(self):
+        for line in ('ingest_token_env = "NOT_SET_AT_ALL"', 'ingest_token_env = "EMPTY_ONE"', 'read_token = ""'):
+            result = self.run_incidentd('--check', config=f'[server]\n{line}\n', env={'EMPTY_ONE': ''})
+            self.assertEqual(result.returncode, 2, line)
+            self.assertRegex(result.stderr, rf'bad\.toml:2: server\.{line.split(" ")[0]}: ')
+        result = self.run_incidentd('--check', env={'INCIDENTD_INGEST_TOKEN': ''})
         self.assertEqual(result.returncode, 2)
-        self.assertIn('ingest', result.stdout + result.stderr)
+        self.assertIn('INCIDENTD_INGEST_TOKEN is set but empty', result.stderr)
+
+    def test_sighup_never_opens_what_was_closed(self):
+        closed = '[server]\ningest_token = "in"\nread_token = "reader"\noperator_token = "op"\n'
+        service = self.incidentd(closed, env={'INCIDENTD_ADMIN_TOKEN': None})
+
+        def check_closed():
+            self.assertEqual(service.post('/v1/alerts', {'title': 'x'}).status, 401)
+            self.assertEqual(service.get('/v1/incidents').status, 401)
+            self.assertEqual(service.post('/v1/incidents/inc_x/resolve', {}).status, 401)
+
+        check_closed()
+        for lost in ('ingest', 'read', 'operator'):
+            service.config.write_text(''.join(line for line in closed.splitlines(True) if lost not in line))
+            times = service.daemon.output().count('reload_refused')
+            service.daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: service.daemon.output().count('reload_refused') > times, 10, 'the reload is refused')
+            self.assertIn(f'there is no {lost} token', service.daemon.output())
+            check_closed()
+        service.config.write_text(closed.replace('"in"', '"in2"'))
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: ' reloaded' in service.daemon.output(), 10, 'it has reloaded')
+        self.assertEqual(service.post('/v1/alerts', {'title': 'x'}, token='in').status, 401)
+        self.assertEqual(service.post('/v1/alerts', {'title': 'x'}, token='in2').status, 200)
+
+    def test_who_did_what_is_in_the_log(self):
+        receiver = self.receiver().set(404)
+        service = self.incidentd(HOOK.format(url=receiver.url), env={'INCIDENTD_OPERATOR_TOKEN': 'op'})
+        incident = service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
+        service.post(f'/v1/incidents/{incident}/acknowledge', {'actor': 'anna'}, token='op')
+        dead = wait_until(lambda: service.get('/v1/notifications?state=dead').json['notifications'], 15,
+                          'a dead letter')[-1]
+        service.post('/v1/circuit-breakers/notify:hook/trip', {'actor': 'anna', 'reason': 'a drill'}, admin=True)
+        service.post(f"/v1/notifications/{dead['id']}/replay", {'actor': 'anna', 'note': 'again'}, token='op')
+        service.stop()
+        log = service.daemon.output()
+        self.assertRegex(log, rf'incident change=acknowledged id={incident} .*actor=operator:anna')
+        self.assertRegex(log, r'breaker_transition name=notify:hook .*actor=admin:anna')
+        self.assertRegex(log, rf"notification_replayed id={dead['id']} .*actor=operator:anna note=again")
 
     def test_check_prints_the_effective_configuration_without_secrets(self):
         result = self.run_incidentd('--check',

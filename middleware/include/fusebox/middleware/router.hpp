@@ -30,6 +30,10 @@ public:
     /// leading slash and for a route that is already there.
     void add(std::string method, std::string pattern, Handler handler, Guard guard = {});
 
+    /// Calls `change` with each route, in the order added, before the router is used: to set guards by a table, say.
+    /// The method and the pattern must stay as they are.
+    void for_each(const std::function<void(Route&)>& change);
+
     /// The route for `request.method` and `target` (path and query as sent); fills the request's path, parameters and
     /// query. Else the response to give: 400 for bad encoding, 404, 405 with Allow; OPTIONS is answered with 204 and
     /// Allow.
