@@ -1,6 +1,5 @@
 #include <fusebox/middleware/breaker_routes.hpp>
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -8,7 +7,7 @@
 
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
-#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/printable.hpp>
 #include <fusebox/text/rfc3339.hpp>
 
 #include "seconds.hpp"
@@ -146,8 +145,8 @@ std::expected<Order, Response> read_order(const Request& request) {
             problem.errors.push_back({key, "must be a string"});
         } else if (const auto& text = value.get_ref<const std::string&>(); text.size() > longest) {
             problem.errors.push_back({key, "must be at most " + std::to_string(longest) + " bytes"});
-        } else if (key == "actor" && std::ranges::any_of(text, text::is_control)) {
-            problem.errors.push_back({key, "must not hold control characters"});
+        } else if (key == "actor" && text::printable(text) != text) {
+            problem.errors.push_back({key, "must not hold characters that steer a terminal or the direction of text"});
         } else {
             (key == "reason" ? order.reason : order.actor) = text;
         }

@@ -1,13 +1,11 @@
 #include "api/operator_body.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include <fusebox/incidents/incident.hpp>
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
-#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/printable.hpp>
 
 #include "api/object_reader.hpp"
 
@@ -35,7 +33,8 @@ std::expected<OperatorBody, middleware::Response> read_operator_body(const middl
     ObjectReader reader{*json, "", errors};
     reader.refuse_fields_but({"actor", "note"});
     result.actor = reader.text("actor", {.longest = longest_actor}).value_or("");
-    if (std::ranges::any_of(result.actor, text::is_control)) reader.error("actor", "must not hold control characters");
+    if (text::printable(result.actor) != result.actor)
+        reader.error("actor", "must not hold characters that steer a terminal or the direction of text");
     result.note =
         reader
             .text("note",

@@ -9,7 +9,7 @@
 namespace fusebox::service {
 
 struct OperatorBody {
-    std::string actor;  ///< as the body says it, at most 256 bytes without control characters; empty: unsaid
+    std::string actor;  ///< as the body says it: printable, at most 256 bytes; empty: unsaid
     std::string note;
 };
 

@@ -130,6 +130,7 @@ TEST_CASE_METHOD(Fixture, "a bad order changes nothing") {
         {"/store/explode", "{}", "admin", 404},
         {"/reset", "5", "admin", 422},
         {"/store/open", R"({"actor": "a\u001b[2J"})", "admin", 422},
+        {"/store/open", R"({"actor": "a\u202eb"})", "admin", 422},
         {"/store/open", R"({"actor": ")" + std::string(257, 'x') + "\"}", "admin", 422},
     };
     for (const auto& [path, body, token, status] : bad) {

@@ -255,6 +255,7 @@ TEST_CASE("who acknowledged is on the timeline, with the name of the token") {
     const auto path = "/v1/incidents/" + alert.at("incident_id").get<std::string>();
     CHECK(service.ask("POST", path + "/acknowledge", R"({"actor": "anna"})", "op").status == 200);
     CHECK(service.ask("POST", path + "/notes", R"({"actor": "a\u001b[2J", "note": "x"})", "op").status == 422);
+    CHECK(service.ask("POST", path + "/notes", R"({"actor": "a\u202eb", "note": "x"})", "op").status == 422);
     CHECK(service.ask("POST", path + "/notes", R"({"note": "x"})", "admin").status == 200);
     CHECK(service.ask("POST", path + "/resolve", "", "op").status == 200);
     std::vector<std::string> actors;
