@@ -1,4 +1,4 @@
-// L1 … L7: see lane.hpp.
+// L1 … L8: see lane.hpp.
 #include "lane.hpp"
 
 #include <algorithm>
@@ -157,7 +157,12 @@ void Lane::run() {
             const Leased leased = std::move(ready_.front());
             ready_.pop_front();
             lock.unlock();
-            deliver(leased);
+            try {
+                deliver(leased);
+            } catch (...) {  // L8
+                counters_->add(&DestinationStats::lost_leases);
+                failed_unexpectedly();
+            }
             lock.lock();
             --in_flight_;
             woken_ = true;  // a slot is free, and the next row of the same incident may be leased
@@ -168,7 +173,12 @@ void Lane::run() {
             changed_.wait(lock);
         } else {
             leader_ = true;
-            lead_once(lock);
+            try {
+                lead_once(lock);
+            } catch (...) {  // L8
+                const Unlocked unlocked(lock);
+                failed_unexpectedly();
+            }
             leader_ = false;
             changed_.notify_all();
         }
@@ -216,8 +226,10 @@ void Lane::look_at_outbox(std::unique_lock<std::mutex>& lock, std::size_t slots)
     store_answered(Access::write);
     const std::lock_guard relock(mutex_);
     schedule_.leased(rows->size());
-    in_flight_ += rows->size();
-    for (incidents::Notification& row : *rows) ready_.push_back({std::move(row), lease_end});
+    for (incidents::Notification& row : *rows) {
+        ready_.push_back({std::move(row), lease_end});
+        ++in_flight_;
+    }
 }
 
 }  // namespace fusebox::notifications

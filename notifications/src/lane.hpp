@@ -68,6 +68,9 @@ struct LaneSurroundings {
 ///     `mutex_`). The breaker calls its listener, which takes the first two, with no lock of its own held.
 /// L7. `threads_` and `breaker_events_` are touched by the constructor, by join() and by the destructor; the dispatcher
 ///     lets one thread join a lane. `stop_sends_` needs no lock.
+/// L8. Nothing that is thrown (memory that runs out, an outbox that throws) ends a thread or leaves it the leader: the
+///     lane says so, pauses as after a failure of the store, and goes on. A row whose delivery was thrown out of is
+///     leased again when its lease has ended.
 ///
 /// lane.cpp has the threads' life and the lease loop, lane_delivery.cpp sends and records, lane_fallback.cpp looks
 /// after fallbacks, lane_events.cpp reports.
@@ -148,6 +151,8 @@ private:
     enum class Access : std::uint8_t { read = 1, write = 2 };
     void store_answered(Access access);
     void store_failed(Access access, const incidents::StoreError& error);
+    /// L8: called by the handler of whatever was thrown, without `mutex_`.
+    void failed_unexpectedly() noexcept;
     void publish(const DeliveryEvent& event) const noexcept;
     [[nodiscard]] DeliveryEvent event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const;
 

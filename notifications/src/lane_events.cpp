@@ -1,6 +1,8 @@
-// L1 … L7: see lane.hpp.
+// L1 … L8: see lane.hpp.
 #include "lane.hpp"
 
+#include <exception>
+#include <optional>
 #include <utility>
 
 namespace fusebox::notifications {
@@ -32,6 +34,24 @@ void Lane::store_failed(Access access, const StoreError& error) {
     event.destination = settings_.name;
     event.message = error.message;
     publish(event);
+}
+
+void Lane::failed_unexpectedly() noexcept {
+    try {
+        std::string what = "what was thrown is no std::exception";
+        try {
+            throw;
+        } catch (const std::exception& exception) {
+            what = exception.what();
+        } catch (...) {  // `what` says it already
+        }
+        store_failed(Access::write, {.kind = StoreError::Kind::unavailable,
+                                     .message = "delivery failed unexpectedly: " + what,
+                                     .retry_after = {}});
+    } catch (...) {  // there is no memory even for the words
+        const std::lock_guard lock(mutex_);
+        schedule_.store_failed(std::nullopt, 1.0);
+    }
 }
 
 DeliveryEvent Lane::event_of(DeliveryEvent::Kind kind, const incidents::NotificationDraft& draft) const {

@@ -1,4 +1,4 @@
-// L1 … L7: see lane.hpp.
+// L1 … L8: see lane.hpp.
 #include "lane.hpp"
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include <fusebox/text/printable.hpp>
 #include <nlohmann/json.hpp>
 
 namespace fusebox::notifications {
@@ -16,9 +17,9 @@ std::string title_of(const incidents::NotificationDraft& draft) {
     return title != incident.end() && title->is_string() ? title->get<std::string>() : std::string{};
 }
 
-// JSON's quoting escapes quotes and control characters; text that is not UTF-8 is mended rather than refused.
+// JSON's quoting escapes quotes and ASCII's control characters; text that is not UTF-8 is mended rather than refused.
 std::string quoted(const std::string& text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return text::printable(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <fusebox/notifications/dispatcher.hpp>
 #include <fusebox/storage/memory_store.hpp>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,6 +39,10 @@ public:
     std::atomic<int> failing_leases{};  ///< so many of the next fail
     std::atomic<int> failing_settles{};
     std::atomic<int> failing_enqueues{};
+    std::atomic<int> throwing_looks{};  ///< so many of the next throw `std::bad_alloc`
+    std::atomic<int> throwing_leases{};
+    std::atomic<int> throwing_settles{};
+    std::atomic<int> throwing_lists{};
     std::atomic<bool> heal_on_lease{};  ///< the next lease ends the failing of settles and enqueues
     std::atomic<int> leased_rows{};
 
@@ -46,6 +51,7 @@ public:
     incidents::StoreResult<std::vector<Notification>> lease(std::string_view destination, incidents::WallTime now,
                                                             std::chrono::milliseconds lease_for, std::size_t limit,
                                                             const RequestContext& context) override {
+        throw_if(throwing_leases);
         if (take(failing_leases)) return down();
         if (heal_on_lease) failing_settles = failing_enqueues = 0;
         auto rows = store_.lease(destination, now, lease_for, limit, context);
@@ -76,11 +82,13 @@ public:
     incidents::StoreResult<void> settle(std::string_view id, std::string_view lease_token,
                                         const incidents::DeliveryResult& result,
                                         const RequestContext& context) override {
+        throw_if(throwing_settles);
         if (take(failing_settles)) return down();
         return store_.settle(id, lease_token, result, context);
     }
     incidents::StoreResult<std::optional<incidents::WallTime>> next_due(std::string_view destination,
                                                                         const RequestContext& context) override {
+        throw_if(throwing_looks);
         return store_.next_due(destination, context);
     }
     incidents::StoreResult<Notification> get_notification(std::string_view id, const RequestContext& context) override {
@@ -88,6 +96,7 @@ public:
     }
     incidents::StoreResult<incidents::Page<Notification>> list_notifications(const incidents::NotificationQuery& query,
                                                                              const RequestContext& context) override {
+        throw_if(throwing_lists);
         return store_.list_notifications(query, context);
     }
     incidents::StoreResult<Notification> replay(std::string_view id, incidents::WallTime now,
@@ -110,6 +119,9 @@ private:
         while (left > 0 && !failing.compare_exchange_weak(left, left - 1)) {
         }
         return left > 0;
+    }
+    static void throw_if(std::atomic<int>& throwing) {
+        if (take(throwing)) throw std::bad_alloc{};
     }
     static std::unexpected<incidents::StoreError> down() {
         return std::unexpected(incidents::StoreError{

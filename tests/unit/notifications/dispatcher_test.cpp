@@ -462,6 +462,53 @@ struct FallbackWorld : DispatcherWorld {
 
 }  // namespace
 
+TEST_CASE("memory that runs out while rows are looked for or leased is told, and delivery goes on") {
+    DispatcherWorld world;
+    const auto sender = hook();
+    world.outbox.throwing_looks = 3;
+    world.outbox.throwing_leases = 3;
+    const auto id = world.add("hook");
+    Dispatcher dispatcher{world.outbox, {destination(sender)}, world.options()};
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered));
+    CHECK(world.row(id).attempts == 1);
+    REQUIRE(world.events(Kind::store_failing).size() == 1);
+    CHECK(world.events(Kind::store_failing).front().message == "delivery failed unexpectedly: std::bad_alloc");
+    CHECK(world.events(Kind::store_recovered).size() == 1);
+    CHECK(world.outbox.throwing_leases == 0);
+}
+
+TEST_CASE("memory that runs out in a delivery costs that lease alone, and the thread goes on") {
+    DispatcherWorld world;
+    const auto sender = hook();
+    auto settings = destination(sender);
+    settings.max_in_flight = 2;
+    world.outbox.throwing_settles = 4;  // more often than there are threads
+    const auto first = world.add("hook", "inc_1");
+    const auto second = world.add("hook", "inc_2");
+    Dispatcher dispatcher{world.outbox, {settings}, world.options()};
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered, 2));
+    CHECK(world.row(first).state == NotificationState::delivered);
+    CHECK(world.row(second).state == NotificationState::delivered);
+    CHECK(dispatcher.stats().at("hook").lost_leases == 4);
+    CHECK(dispatcher.stats().at("hook").in_flight == 0);
+    CHECK(sender->calls().size() == 6);
+}
+
+TEST_CASE("memory that runs out while fallbacks are looked for leaves a leader that goes on") {
+    DispatcherWorld world;
+    const auto sender = hook();
+    const auto other = std::make_shared<ScriptedSender>("other");
+    sender->script(std::deque<SendResult>(1000, unreachable()));
+    auto settings = destination(sender);
+    settings.fallback = "other";
+    settings.fallback_after = 2min;
+    world.outbox.throwing_lists = 3;
+    world.add("hook", "inc_1", "incident.triggered", Severity::p0);
+    Dispatcher dispatcher{world.outbox, {settings, destination(other)}, world.options()};
+    REQUIRE(world.pass_time_until(dispatcher, Kind::fallback));
+    CHECK(world.outbox.throwing_lists == 0);
+}
+
 TEST_CASE("while the breaker is open the fallback hears of a P0 once, and the original still goes out") {
     FallbackWorld world;
     const auto breaker = breaker_on(world.clock, {});
