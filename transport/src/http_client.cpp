@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include <fusebox/text/ascii.hpp>
+#include <fusebox/text/file.hpp>
 #include <fusebox/transport/http_client.hpp>
 
 #include "http_request.hpp"
@@ -254,7 +254,11 @@ HttpClientConfig checked(HttpClientConfig config) {
     const auto require = [&](bool good, const std::string& message) {
         if (!good) wrong += (wrong.empty() ? "" : "; ") + message;
     };
-    const auto readable = [](const std::string& file) { return file.empty() || std::ifstream{file}.good(); };
+    // libcurl reads the file again for each connection, and would wait for the writer of a FIFO.
+    const auto readable = [](const std::string& file) {
+        constexpr std::size_t max_pem_bytes{4U << 20U};
+        return file.empty() || text::read_file(file, max_pem_bytes).has_value();
+    };
     require(config.timeout > 0ns && config.timeout <= 24h, "timeout must be more than 0 and at most a day");
     require(config.connect_timeout > 0ns && config.connect_timeout <= 24h,
             "connect_timeout must be more than 0 and at most a day");
