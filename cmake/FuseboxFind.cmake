@@ -2,7 +2,7 @@
 #
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
-# Names: threads httplib curl json toml spdlog fmt cli11 sqlite openssl catch2 rapidcheck asio benchmark hiredis
+# Names: threads httplib curl json toml fmt cli11 sqlite openssl catch2 rapidcheck asio benchmark hiredis
 #        pqxx prometheus prometheus_pull
 
 # The Debian package that brings each one, for the message when it is missing.
@@ -11,7 +11,6 @@ set(FUSEBOX_DEB_httplib libcpp-httplib-dev)
 set(FUSEBOX_DEB_curl libcurl4-openssl-dev)
 set(FUSEBOX_DEB_json nlohmann-json3-dev)
 set(FUSEBOX_DEB_toml libtomlplusplus-dev)
-set(FUSEBOX_DEB_spdlog libspdlog-dev)
 set(FUSEBOX_DEB_fmt libfmt-dev)
 set(FUSEBOX_DEB_cli11 libcli11-dev)
 set(FUSEBOX_DEB_sqlite libsqlite3-dev)
@@ -74,8 +73,6 @@ function(fusebox_find name found)
         else()
             _fusebox_pkg_config(tomlplusplus)
         endif()
-    elseif(name STREQUAL "spdlog")
-        _fusebox_package(spdlog spdlog::spdlog CONFIG)
     elseif(name STREQUAL "fmt")
         _fusebox_package(fmt fmt::fmt CONFIG)
     elseif(name STREQUAL "cli11")

@@ -13,6 +13,7 @@
 #include <fusebox/storage/circuit_breaker_store.hpp>
 #include <fusebox/storage/open_store.hpp>
 
+#include "config/changes.hpp"
 #include "event_log.hpp"
 #include "logging.hpp"
 
@@ -38,9 +39,20 @@ std::shared_ptr<incidents::NotificationSender> make_sender(const DestinationConf
     return std::make_shared<notifications::WebhookSender>(settings);
 }
 
+/// Well below a second, because whoever asks for health does not wait for longer.
+constexpr std::chrono::milliseconds longest_check{700};
+
+SharedCheck::Answer check_writable(storage::Store& store) {
+    const auto writable =
+        store.check_writable({.deadline = std::chrono::steady_clock::now() + longest_check, .stop = {}});
+    if (writable) return {};
+    return std::unexpected("the store cannot be written: " + writable.error().message);
+}
+
 }  // namespace
 
-App::App(ServiceConfig config) : config_(std::move(config)) {}
+App::App(ServiceConfig config)
+    : config_(std::move(config)), writable_([this] { return check_writable(*store_); }, std::chrono::seconds{1}) {}
 
 App::~App() { stop(std::chrono::seconds{0}); }
 
@@ -109,6 +121,15 @@ void App::guard(middleware::Router& router) {
     if (routes != access_table().size()) throw std::logic_error("access is defined for a route that is not there");
 }
 
+std::expected<void, std::string> App::check_ready() {
+    // What the breaker knows is never a second old. Once its retry time is over, somebody must ask the store (R3).
+    const auto breaker = registry_.get("store");
+    const bool refuses = breaker && !allows_requests(breaker->state()) &&
+                         (breaker->state() == State::forced_open || breaker->metrics().retry_after > Duration::zero());
+    if (refuses) return std::unexpected("the store cannot be written: its circuit breaker is open");
+    return writable_.ask();
+}
+
 middleware::Router App::routes() {
     middleware::Router router;
     const auto who = [this](const middleware::Request& request, std::string_view said) {
@@ -130,15 +151,31 @@ middleware::Router App::routes() {
     middleware::add_health_routes(
         router, registry_,
         {.version = FUSEBOX_VERSION,
-         .ready = [this]() -> std::expected<void, std::string> {
-             const auto writable = store_->check_writable(request_context());
-             if (writable) return {};
-             return std::unexpected("the store cannot be written: " + writable.error().message);
-         },
+         .ready = [this] { return check_ready(); },
          .may_see_details = [this](const middleware::Request& request) { return access()->may_see_details(request); }});
     middleware::add_metrics_route(router, [this] { return metrics_.text(registry_, *store_, *dispatcher_); });
     guard(router);
     return router;
+}
+
+std::vector<UpkeepJob> App::upkeep_jobs() {
+    using namespace std::chrono_literals;
+    std::vector<UpkeepJob> jobs;
+    jobs.push_back({.name = "count_refused", .every = 10s, .first = 10s, .at_stop = true, .run = [this] {
+                        request_log_.say_left_out();
+                        return UpkeepResult{};
+                    }});
+    return jobs;
+}
+
+void App::on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result) {
+    if (result) {
+        metrics_.count_upkeep(job.name, result->done);
+        if (result->done > 0) log(Level::info, "upkeep", {{"job", job.name}, {"done", result->done}});
+    } else {
+        metrics_.count_upkeep_failure(job.name);
+        log(Level::error, "upkeep_failed", {{"job", job.name}, {"reason", result.error()}});
+    }
 }
 
 std::expected<ListenAddress, std::string> App::start() {
@@ -179,18 +216,24 @@ std::expected<ListenAddress, std::string> App::start() {
     server.on_exchange = [this](const middleware::Request& request, const middleware::Response& response,
                                 Duration took) {
         metrics_.count_response(response.status);
-        log_request(request, response, took);
+        request_log_.add(request, response, took);
     };
     server.on_exception = [](const middleware::Request& request, std::string_view what) {
-        log(Level::error, "request_failed", {{"method", request.method}, {"path", request.path}, {"what", what}});
+        log(Level::error, "request_threw", {{"method", request.method}, {"path", request.path}, {"what", what}});
     };
     server_ = std::make_unique<middleware::HttpServer>(routes(), std::move(server));
     const auto port = server_->start();
     if (!port) return std::unexpected(port.error());
+    upkeep_ = std::make_unique<Upkeep>(
+        UpkeepOptions{.jobs = upkeep_jobs(),
+                      .on_run = [this](const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result) {
+                          on_upkeep(job, result);
+                      }});
+    upkeep_->start();
     return ListenAddress{.host = config_.server.listen.host, .port = *port};
 }
 
-std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig config) {
+std::expected<App::Reloaded, std::string> App::reload(ServiceConfig config) {
     // What needs a token stays so while incidentd runs, whatever address and tokens the file names by now.
     const auto open_now = unguarded(config_.server);
     for (const auto& role : unguarded(config.server)) {
@@ -198,7 +241,8 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
         return std::unexpected(fmt::format(
             "there is no {} token any more, so that what was closed would be open; a restart may open it", role));
     }
-    std::vector<std::string> kept;
+    Reloaded reloaded;
+    auto& kept = reloaded.kept;
     const auto keep = [&](auto& fresh, const auto& running, const char* field) {
         if (fresh != running) kept.emplace_back(field);
         fresh = running;
@@ -210,13 +254,14 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
     keep(config.server.threads, config_.server.threads, "server.threads");
     keep(config.server.breaker_state, config_.server.breaker_state, "server.breaker_state");
     keep(config.store_url, config_.store_url, "store.url");
+    reloaded.changed = changed_names(config_, config);
 
     std::vector<notifications::DestinationSettings> wanted;
     try {
         wanted = destinations(config);
         // Destinations are replaced before routes, so that no route leads to a destination that does not exist yet.
         dispatcher_->update(wanted);
-    } catch (const std::invalid_argument& error) {
+    } catch (const std::exception& error) {
         return std::unexpected(error.what());
     }
     configure_log(config.log);
@@ -231,7 +276,7 @@ std::expected<std::vector<std::string>, std::string> App::reload(ServiceConfig c
     const std::lock_guard lock{mutex_};
     config_ = std::move(config);
     access_ = std::move(fresh);
-    return kept;
+    return reloaded;
 }
 
 void App::stop(std::chrono::seconds grace) {
@@ -241,6 +286,7 @@ void App::stop(std::chrono::seconds grace) {
     }};
     if (dispatcher_) dispatcher_->stop(grace);
     server.join();
+    upkeep_.reset();  // its last runs see all requests
     server_.reset();
     dispatcher_.reset();
     incident_service_.reset();

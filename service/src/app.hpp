@@ -18,7 +18,10 @@
 
 #include "api/access.hpp"
 #include "config/config.hpp"
+#include "request_log.hpp"
 #include "service_metrics.hpp"
+#include "shared_check.hpp"
+#include "upkeep.hpp"
 
 namespace fusebox::service {
 
@@ -34,10 +37,13 @@ public:
     /// why `start` failed.
     std::expected<ListenAddress, std::string> start();
 
-    /// Replaces destinations, routes, rules, breakers, tokens and the form of the log. Fields that cannot change while
-    /// incidentd runs keep their value; the names of those whose new value differs are returned. A configuration
-    /// without a token for what needs one now is an error. After an error nothing has changed.
-    std::expected<std::vector<std::string>, std::string> reload(ServiceConfig config);
+    struct Reloaded {
+        std::vector<std::string> kept;     ///< fields that cannot change while incidentd runs, and kept their value
+        std::vector<std::string> changed;  ///< names of what is different now, as `changed_names` has them
+    };
+    /// Replaces destinations, routes, rules, breakers, tokens and the form of the log. A configuration without a token
+    /// for what needs one now is an error. After an error nothing has changed.
+    std::expected<Reloaded, std::string> reload(ServiceConfig config);
 
     [[nodiscard]] ServiceMetrics& metrics() noexcept { return metrics_; }
 
@@ -52,6 +58,10 @@ private:
     void on_change(const incidents::Change& change);
     void on_delivery(const notifications::DeliveryEvent& event);
     void log_breakers();
+    std::vector<UpkeepJob> upkeep_jobs();
+    void on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result);
+    /// Whether the store can be written.
+    std::expected<void, std::string> check_ready();
 
     // Guards config_ and access_ (the pointer; what it points to never changes). Only start and reload write them;
     // other threads read them.
@@ -62,6 +72,8 @@ private:
     Registry registry_;
     std::vector<Subscription> subscriptions_;
     std::shared_ptr<storage::Store> store_;
+    SharedCheck writable_;  // of store_
+    RequestLog request_log_;
     struct MadeSender {
         DestinationConfig destination;  // the sender was made from this and the timeout
         Duration send_timeout{};
@@ -72,6 +84,7 @@ private:
     std::unique_ptr<incidents::IncidentService> incident_service_;
     std::unique_ptr<notifications::Dispatcher> dispatcher_;
     std::unique_ptr<middleware::HttpServer> server_;
+    std::unique_ptr<Upkeep> upkeep_;
 };
 
 }  // namespace fusebox::service

@@ -120,15 +120,4 @@ void log_registry_event(const RegistryEvent& event) {
     }
 }
 
-void log_request(const middleware::Request& request, const middleware::Response& response, Duration took) {
-    const auto level = response.status >= 500 ? Level::warning : Level::debug;
-    if (!log_enabled(level)) return;
-    log(level, "request",
-        {{"method", request.method},
-         {"path", request.path},
-         {"status", response.status},
-         {"peer", request.remote_address},
-         {"took_us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
-}
-
 }  // namespace fusebox::service

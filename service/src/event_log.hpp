@@ -1,10 +1,8 @@
-// The log lines of what happens in incidentd: incidents, deliveries, breakers, requests. One function per kind of
-// event.
+// The log lines of what happens in incidentd: incidents, deliveries, breakers. One function per kind of event.
 #pragma once
 
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/incidents/incident_service.hpp>
-#include <fusebox/middleware/http.hpp>
 #include <fusebox/notifications/delivery_event.hpp>
 #include <fusebox/registry/registry.hpp>
 
@@ -14,6 +12,5 @@ void log_change(const incidents::Change& change);
 void log_delivery(const notifications::DeliveryEvent& event);
 void log_breaker_event(const CircuitBreaker& breaker, const BreakerEvent& event);
 void log_registry_event(const RegistryEvent& event);
-void log_request(const middleware::Request& request, const middleware::Response& response, Duration took);
 
 }  // namespace fusebox::service

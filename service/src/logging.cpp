@@ -1,45 +1,62 @@
 #include "logging.hpp"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <memory>
 
 #include <fmt/format.h>
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <nlohmann/json.hpp>
 
 #include <fusebox/incidents/types.hpp>
+#include <fusebox/text/printable.hpp>
 #include <fusebox/text/rfc3339.hpp>
+
+#include "log_writer.hpp"
 
 namespace fusebox::service {
 namespace {
 
 std::atomic<bool> as_json{false};
+std::atomic<Level> least{Level::info};
 
-spdlog::logger& logger() {
-    static const auto instance = [] {
-        auto made = std::make_shared<spdlog::logger>("incidentd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-        made->set_pattern("%v");
-        made->flush_on(spdlog::level::debug);
-        return made;
-    }();
-    return *instance;
-}
+incidents::WallTime now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
-spdlog::level::level_enum spd(Level level) {
-    switch (level) {
-        case Level::debug:
-            return spdlog::level::debug;
-        case Level::info:
-            return spdlog::level::info;
-        case Level::warning:
-            return spdlog::level::warn;
-        case Level::error:
-            return spdlog::level::err;
+/// Gives up where standard error is closed: there is nowhere to complain.
+void write_to_standard_error(std::string_view lines) {
+    while (!lines.empty()) {
+        const auto count = ::write(STDERR_FILENO, lines.data(), lines.size());
+        if (count >= 0) {
+            lines.remove_prefix(static_cast<std::size_t>(count));
+        } else if (errno == EAGAIN) {  // somebody has made it non-blocking
+            pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+            ::poll(&ready, 1, -1);
+        } else if (errno != EINTR) {
+            return;
+        }
     }
-    return spdlog::level::err;
 }
+
+/// Made by the first line and never destroyed: at the end of the process a thread may still be stuck in a write that
+/// nobody reads.
+LogWriter& writer() {
+    static LogWriter& instance =
+        *std::make_unique<LogWriter>(LogWriterOptions{
+                                         .sink = write_to_standard_error,
+                                         .describe_dropped =
+                                             [](std::uint64_t count) {
+                                                 return format_log_line(as_json, Level::warning, "log_lines_dropped",
+                                                                        {{"count", count}}, now());
+                                             },
+                                     })
+             .release();
+    return instance;
+}
+
+void put(Level level, std::string_view line) { writer().write(line, level >= Level::warning); }
 
 std::string_view name_of(Level level) {
     switch (level) {
@@ -56,32 +73,39 @@ std::string_view name_of(Level level) {
 }
 
 std::string to_json(std::string_view text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return text::printable(nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-/// As it is where that is clear, else a JSON string.
+/// As it is where that is clear, else between quotes, with what needs it escaped.
 std::string plain_or_quoted(std::string_view text) {
     const bool plain = !text.empty() && std::ranges::all_of(text, [](char c) {
         return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f && c != '"' && c != '=' &&
                c != '\\';
     });
-    return plain ? std::string{text} : to_json(text);
+    if (plain) return std::string{text};
+    std::string inside;
+    for (const char c : text) {
+        if (c == '"' || c == '\\') inside += '\\';
+        inside += c;
+    }
+    return '"' + text::printable(inside) + '"';
 }
-
-incidents::WallTime now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
 }  // namespace
 
 void configure_log(const LogConfig& config) {
     as_json = config.json;
-    const auto level = config.level == "debug"     ? Level::debug
-                       : config.level == "warning" ? Level::warning
-                       : config.level == "error"   ? Level::error
-                                                   : Level::info;
-    logger().set_level(spd(level));
+    least = config.level == "debug"     ? Level::debug
+            : config.level == "warning" ? Level::warning
+            : config.level == "error"   ? Level::error
+                                        : Level::info;
 }
 
-bool log_enabled(Level level) noexcept { return logger().should_log(spd(level)); }
+bool log_enabled(Level level) noexcept { return level >= least.load(); }
+
+bool flush_log(std::chrono::milliseconds patience) { return writer().flush(patience); }
+
+std::uint64_t dropped_log_lines() { return writer().dropped(); }
 
 std::string format_log_line(bool json, Level level, std::string_view event, LogFields fields, incidents::WallTime at) {
     const auto time = text::to_rfc3339(at);
@@ -98,8 +122,7 @@ std::string format_log_line(bool json, Level level, std::string_view event, LogF
 }
 
 void log(Level level, std::string_view event, LogFields fields) {
-    if (!log_enabled(level)) return;
-    logger().log(spd(level), spdlog::string_view_t{format_log_line(as_json, level, event, fields, now())});
+    if (log_enabled(level)) put(level, format_log_line(as_json, level, event, fields, now()));
 }
 
 void log_line(Level level, std::string_view line) {
@@ -109,8 +132,7 @@ void log_line(Level level, std::string_view line) {
         log(level, line.substr(0, event_end), {{"text", line.substr(std::min(event_end + 1, line.size()))}});
         return;
     }
-    logger().log(spd(level),
-                 spdlog::string_view_t{fmt::format("{} {} {}", text::to_rfc3339(now()), name_of(level), line)});
+    put(level, fmt::format("{} {} {}", text::to_rfc3339(now()), name_of(level), text::printable(line)));
 }
 
 }  // namespace fusebox::service

@@ -1,7 +1,10 @@
-// The service's log: one line per event, machine-readable, on standard error.
+// The service's log: one line per event, machine-readable, on standard error. A thread of its own writes the lines, so
+// that whoever logs never waits for standard error.
 #pragma once
 
+#include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -12,7 +15,8 @@ namespace fusebox::service {
 
 enum class Level { debug, info, warning, error };
 
-/// One key and its value. Text is quoted and escaped where it must be, so that no value can forge a line.
+/// One key and its value. Text is quoted and escaped where it must be, so that no value can forge a line or steer the
+/// terminal that shows it.
 struct LogField {
     std::string_view key;
     std::string value;
@@ -34,6 +38,10 @@ void log(Level level, std::string_view event, LogFields fields = {});
 /// A line that somebody else has formatted, as an event and key=value pairs.
 void log_line(Level level, std::string_view line);
 [[nodiscard]] bool log_enabled(Level level) noexcept;
+/// Before the process ends: waits until all lines so far are written. False if that takes longer than `patience`.
+bool flush_log(std::chrono::milliseconds patience);
+/// Lines that found no room, because nobody read them in time.
+[[nodiscard]] std::uint64_t dropped_log_lines();
 
 /// The line without its end; apart from `log` for tests.
 [[nodiscard]] std::string format_log_line(bool json, Level level, std::string_view event, LogFields fields,

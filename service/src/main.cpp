@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <fusebox/text/printable.hpp>
+
 #include "app.hpp"
 #include "config/config_loader.hpp"
 #include "logging.hpp"
@@ -25,9 +27,10 @@ constexpr int ok = 0;
 constexpr int failed = 1;
 constexpr int bad_configuration = 2;
 
-/// SIGTERM must end the process within 10 s, whatever a peer does.
+/// SIGTERM must end the process within 10 s, whatever a peer does, and whether or not anybody reads the log.
 constexpr std::chrono::seconds send_grace{4};
-constexpr std::chrono::milliseconds stop_limit{9500};
+constexpr std::chrono::milliseconds stop_limit{9300};
+constexpr std::chrono::milliseconds last_lines_limit{500};
 
 struct Arguments {
     std::string config_file;
@@ -40,13 +43,19 @@ using LoadResult = std::expected<ServiceConfig, std::vector<ConfigMistake>>;
 
 LoadResult load(const Arguments& arguments, const std::optional<ListenAddress>& listen,
                 const std::optional<ListenAddress>& running = {}) {
+    const auto check = arguments.check ? StoreCheck::yes : StoreCheck::no;
     return arguments.config_file.empty()
-               ? load_config("", process_environment(), listen, running)
-               : load_config_file(arguments.config_file, process_environment(), listen, running);
+               ? load_config("", process_environment(), listen, running, check)
+               : load_config_file(arguments.config_file, process_environment(), listen, running, check);
 }
 
 std::string file_name(const Arguments& arguments) {
     return arguments.config_file.empty() ? "(no configuration file)" : arguments.config_file;
+}
+
+void log_warnings(const ServiceConfig& config, const Arguments& arguments) {
+    for (const auto& warning : config.warnings)
+        log(Level::warning, "configuration_warning", {{"where", describe(warning, file_name(arguments))}});
 }
 
 /// Whoever waits for the file finds a whole address in it, never a part.
@@ -100,18 +109,21 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
         log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"mistakes", config.error().size()}});
         return;
     }
-    const auto kept = app.reload(std::move(*config));
-    if (!kept) {
+    log_warnings(*config, arguments);
+    const auto reloaded = app.reload(std::move(*config));
+    if (!reloaded) {
         metrics.count_reload(false);
-        log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"reason", kept.error()}});
+        log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"reason", reloaded.error()}});
         return;
     }
     metrics.count_reload(true);
-    for (const auto& field : *kept) {
+    for (const auto& field : reloaded->kept) {
         log(Level::warning, "reload_needs_restart",
             {{"field", field}, {"reason", "it cannot change while incidentd runs"}});
     }
-    log(Level::info, "reloaded", {{"file", file_name(arguments)}});
+    log(Level::info, "reloaded",
+        {{"file", file_name(arguments)},
+         {"changed", reloaded->changed.empty() ? "nothing" : fmt::format("{}", fmt::join(reloaded->changed, ", "))}});
 }
 
 /// A second SIGTERM or SIGINT, or a stop that takes too long, ends the process at once: everything acknowledged is
@@ -121,11 +133,13 @@ void stop(App& app, Signals& signals) {
     std::thread{[&signals] {
         while (signals.wait() != Signals::Kind::stop) {
         }
+        flush_log(last_lines_limit);
         std::_Exit(failed);
     }}.detach();
     auto done = std::async(std::launch::async, [&app] { app.stop(send_grace); });
     if (done.wait_for(stop_limit) != std::future_status::ready) {
         log(Level::error, "stop_took_too_long");
+        flush_log(last_lines_limit);
         std::_Exit(failed);
     }
     log(Level::info, "stopped");
@@ -147,6 +161,8 @@ int run(const Arguments& arguments) {
         return bad_configuration;
     }
     if (arguments.check) {
+        for (const auto& warning : config->warnings)
+            fmt::print(stderr, "warning: {}\n", describe(warning, file_name(arguments)));
         fmt::print("{}", describe(*config));
         return ok;
     }
@@ -156,9 +172,10 @@ int run(const Arguments& arguments) {
     App app{std::move(*config)};
     const auto address = app.start();
     if (!address) {
-        fmt::print(stderr, "incidentd: {}\n", address.error());
+        fmt::print(stderr, "incidentd: {}\n", text::printable(address.error()));
         return failed;
     }
+    log_warnings(server, arguments);
     log(Level::info, "listening",
         {{"address", to_string(*address)}, {"store", server.store_url}, {"version", FUSEBOX_VERSION}});
     greet(server, *address);
@@ -187,13 +204,15 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return options.exit(error) == 0 ? ok : bad_configuration;
     }
+    int code = failed;
     try {
-        return run(arguments);
+        code = run(arguments);
     } catch (const std::invalid_argument& error) {  // of what the checks of the configuration could not see
-        fmt::print(stderr, "incidentd: {}\n", error.what());
-        return bad_configuration;
+        fmt::print(stderr, "incidentd: {}\n", fusebox::text::printable(error.what()));
+        code = bad_configuration;
     } catch (const std::exception& error) {
-        fmt::print(stderr, "incidentd: {}\n", error.what());
-        return failed;
+        fmt::print(stderr, "incidentd: {}\n", fusebox::text::printable(error.what()));
     }
+    flush_log(last_lines_limit);
+    return code;
 }

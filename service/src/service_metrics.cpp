@@ -8,6 +8,8 @@
 
 #include <fusebox/registry/prometheus.hpp>
 
+#include "logging.hpp"
+
 namespace fusebox::service {
 namespace {
 
@@ -98,6 +100,10 @@ ServiceMetrics::ServiceMetrics() : intake_(add_intake(own_)) {
     auto& reloads = counters(own_, "configuration_reloads_total", "Reloads of the configuration (SIGHUP), by result.");
     reloads_applied_ = &reloads.Add({{"result", "applied"}});
     reloads_refused_ = &reloads.Add({{"result", "refused"}});
+    upkeep_done_ =
+        &counters(own_, "upkeep_total", "What upkeep has dealt with, by job: rows stored, ended or deleted.");
+    upkeep_failures_ =
+        &counters(own_, "upkeep_failures_total", "Runs of upkeep that failed and are tried again, by job.");
     gauges(own_, "build_info", "1; its label says which version runs.").Add({{"version", FUSEBOX_VERSION}}).Set(1);
 }
 
@@ -113,6 +119,16 @@ void ServiceMetrics::count_response(int status) {
 
 void ServiceMetrics::count_reload(bool applied) { (applied ? reloads_applied_ : reloads_refused_)->Increment(); }
 
+void ServiceMetrics::count_upkeep(const std::string& job, std::uint64_t done) {
+    upkeep_done_->Add({{"job", job}}).Increment(static_cast<double>(done));
+    upkeep_failures_->Add({{"job", job}});  // 0 is shown, so that an alert on its growth finds a first value
+}
+
+void ServiceMetrics::count_upkeep_failure(const std::string& job) {
+    upkeep_done_->Add({{"job", job}});
+    upkeep_failures_->Add({{"job", job}}).Increment();
+}
+
 std::string ServiceMetrics::text(const Registry& breakers, storage::Store& store,
                                  const notifications::Dispatcher& dispatcher) const {
     // What others count is read for this scrape alone: a destination or a state that is gone leaves no series behind.
@@ -120,6 +136,9 @@ std::string ServiceMetrics::text(const Registry& breakers, storage::Store& store
     add_incidents(now, store);
     add_notifications(now, store);
     add_deliveries(now, dispatcher);
+    counters(now, "log_lines_dropped_total", "Lines of the log that found no room, because nobody read them in time.")
+        .Add({})
+        .Increment(static_cast<double>(dropped_log_lines()));
 
     auto families = RegistryCollectable{breakers}.Collect();
     std::ranges::move(own_.Collect(), std::back_inserter(families));

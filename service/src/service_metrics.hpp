@@ -6,6 +6,7 @@
 #include <string>
 
 #include <prometheus/counter.h>
+#include <prometheus/family.h>
 #include <prometheus/registry.h>
 
 #include <fusebox/incidents/incident.hpp>
@@ -28,6 +29,10 @@ public:
     /// Whether the new configuration was taken over.
     void count_reload(bool applied);
 
+    /// Of a job of upkeep: what a run did, or that it failed.
+    void count_upkeep(const std::string& job, std::uint64_t done);
+    void count_upkeep_failure(const std::string& job);
+
     /// Prometheus' text format. A store that cannot be read now leaves its families out.
     [[nodiscard]] std::string text(const Registry& breakers, storage::Store& store,
                                    const notifications::Dispatcher& dispatcher) const;
@@ -43,6 +48,8 @@ private:
         responses_{};  // by status / 100; null: no answer of incidentd has it
     prometheus::Counter* reloads_applied_{};
     prometheus::Counter* reloads_refused_{};
+    prometheus::Family<prometheus::Counter>* upkeep_done_{};
+    prometheus::Family<prometheus::Counter>* upkeep_failures_{};
 };
 
 }  // namespace fusebox::service

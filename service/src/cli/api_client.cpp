@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "cli/table.hpp"
+#include <fusebox/text/printable.hpp>
 
 namespace fusebox::service::cli {
 namespace {
 
 std::string text_of(const nlohmann::json& object, const char* field) {
     const auto found = object.find(field);
-    return found != object.end() && found->is_string() ? printable(found->get_ref<const std::string&>())
+    return found != object.end() && found->is_string() ? text::printable(found->get_ref<const std::string&>())
                                                        : std::string{};
 }
 
@@ -34,7 +34,9 @@ std::expected<Answer, std::string> ApiClient::send(const char* method, const std
     if (request.method == "POST") request.headers.emplace_back("Content-Type", "application/json");
     if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_.reveal());
     auto response = client_.send(request);
-    if (!response) return std::unexpected(fmt::format("cannot reach {}: {}", url_, response.error().message));
+    if (!response)
+        return std::unexpected(
+            fmt::format("cannot reach {}: {}", text::printable(url_), text::printable(response.error().message)));
     return Answer{.status = response->status, .body = std::move(response->body)};
 }
 

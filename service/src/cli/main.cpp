@@ -4,15 +4,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <functional>
-#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/file.hpp>
+#include <fusebox/text/printable.hpp>
 
 #include "cli/api_client.hpp"
 #include "cli/views.hpp"
@@ -49,10 +52,13 @@ std::string user() {
 
 Secret read_token(const Options& options) {
     if (options.token_file.empty()) return Secret{variable("FUSEBOX_TOKEN")};
-    std::ifstream in{options.token_file};
-    std::string token;
-    if (!(in >> token)) throw Failure{"cannot read a token from " + options.token_file};
-    return Secret{std::move(token)};
+    constexpr std::size_t max_bytes{64U << 10U};
+    const auto content = text::read_file(options.token_file, max_bytes);
+    const auto shown = text::printable(options.token_file);
+    if (!content) throw Failure{fmt::format("--token-file: {} {}", shown, content.error().message)};
+    const auto token = text::trimmed(*content);
+    if (token.empty()) throw Failure{fmt::format("--token-file: {} is empty", shown)};
+    return Secret{std::string{token}};
 }
 
 class Session {
@@ -83,8 +89,17 @@ public:
 
     nlohmann::json print(const std::string& body, View view) {
         auto json = nlohmann::json::parse(body);
-        fmt::print("{}", options_.json ? body + "\n" : view(json, ::isatty(STDOUT_FILENO) == 1));
+        const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+        fmt::print("{}", options_.json ? as_json(body, terminal) + "\n" : view(json, terminal));
         return json;
+    }
+    /// The answer as it is for a program. For a terminal line by line with escapes, which leave its values as they are.
+    static std::string as_json(const std::string& body, bool terminal) {
+        if (!terminal) return body;
+        std::string shown;
+        std::istringstream lines{body};
+        for (std::string line; std::getline(lines, line);) shown += (shown.empty() ? "" : "\n") + text::printable(line);
+        return shown;
     }
 
 private:
@@ -97,7 +112,8 @@ std::string breaker_path(const std::string& name) { return "/v1/circuit-breakers
 int check_config(const std::string& file) {
     const auto config = load_config_file(file, process_environment());
     if (config) {
-        fmt::print("{} is good\n", file);
+        for (const auto& warning : config->warnings) fmt::print(stderr, "warning: {}\n", describe(warning, file));
+        fmt::print("{} is good\n", text::printable(file));
         return healthy;
     }
     for (const auto& mistake : config.error()) fmt::print(stderr, "{}\n", describe(mistake, file));
@@ -335,7 +351,7 @@ int run(int argc, char** argv) {
     } catch (const Failure& failure) {
         fmt::print(stderr, "fusebox: {}\n", failure.message);
     } catch (const std::exception& error) {
-        fmt::print(stderr, "fusebox: the answer is not what incidentd gives: {}\n", error.what());
+        fmt::print(stderr, "fusebox: the answer is not what incidentd gives: {}\n", text::printable(error.what()));
     }
     return failed;
 }

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include <fusebox/text/ascii.hpp>
 #include <fusebox/text/duration.hpp>
+#include <fusebox/text/printable.hpp>
 
 namespace fusebox::service::cli {
 namespace {
@@ -24,38 +24,27 @@ void append_padded(std::string& line, std::string_view text, std::string_view sh
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-    std::string result;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto c = static_cast<unsigned char>(text[i]);
-        // U+0080 … U+009F in UTF-8: terminals take these for control characters too.
-        const bool c1 = c == 0xc2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xe0) == 0x80;
-        if (c1) ++i;
-        result += c1 || text::is_control(text[i]) ? ' ' : text[i];
-    }
-    return result;
-}
-
 std::string Table::format(bool colours) const {
     std::vector<std::size_t> widths;
     widths.reserve(headings_.size());
     for (const auto& heading : headings_) widths.push_back(width(heading));
     for (const auto& row : rows_) {
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(printable(row[i].text)));
+        for (std::size_t i = 0; i < row.size(); ++i)
+            widths[i] = std::max(widths[i], width(text::printable(row[i].text)));
     }
-    std::string text;
+    std::string lines;
     for (std::size_t i = 0; i < headings_.size(); ++i) {
-        append_padded(text, headings_[i], headings_[i], widths[i], i + 1 == headings_.size());
+        append_padded(lines, headings_[i], headings_[i], widths[i], i + 1 == headings_.size());
     }
-    text += '\n';
+    lines += '\n';
     for (const auto& row : rows_) {
         for (std::size_t i = 0; i < row.size(); ++i) {
-            const auto plain = printable(row[i].text);
-            append_padded(text, plain, paint(plain, row[i].colour, colours), widths[i], i + 1 == row.size());
+            const auto plain = text::printable(row[i].text);
+            append_padded(lines, plain, paint(plain, row[i].colour, colours), widths[i], i + 1 == row.size());
         }
-        text += '\n';
+        lines += '\n';
     }
-    return text;
+    return lines;
 }
 
 std::string paint(std::string_view text, Colour colour, bool colours) {

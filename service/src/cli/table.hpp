@@ -7,9 +7,6 @@
 
 namespace fusebox::service::cli {
 
-/// `text` without what could steer a terminal: control characters become spaces, since an alert's title may hold any.
-[[nodiscard]] std::string printable(std::string_view text);
-
 enum class Colour { none, green, yellow, red };
 
 struct Cell {
@@ -17,7 +14,8 @@ struct Cell {
     Colour colour{Colour::none};
 };
 
-/// Columns as wide as their widest cell, two spaces between; a line of headings, then one line per row.
+/// Columns as wide as their widest cell, two spaces between; a line of headings, then one line per row. Cells are shown
+/// as `text::printable` has them, since an alert's title may hold anything.
 class Table {
 public:
     explicit Table(std::vector<std::string> headings) : headings_(std::move(headings)) {}

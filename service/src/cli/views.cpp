@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/text/printable.hpp>
+
 #include "cli/table.hpp"
 
 namespace fusebox::service::cli {
@@ -81,10 +83,10 @@ std::string view_breakers(const json& list, bool colours) {
 std::string view_breaker(const json& breaker, bool colours) {
     const auto state = text(breaker, "state");
     const auto& totals = breaker.at("totals");
-    std::string result =
-        fmt::format("{}: {}\n", printable(text(breaker, "name")), paint(state, colour_of_state(state), colours));
+    std::string result = fmt::format("{}: {}\n", text::printable(text(breaker, "name")),
+                                     paint(text::printable(state), colour_of_state(state), colours));
     const auto line = [&](const char* name, const std::string& value) {
-        result += fmt::format("  {:<22}{}\n", name, printable(value));
+        result += fmt::format("  {:<22}{}\n", name, text::printable(value));
     };
     line("criticality", text(breaker, "criticality"));
     line("failure rate", percent(breaker, "failure_rate"));
@@ -110,7 +112,7 @@ std::string view_breaker(const json& breaker, bool colours) {
 
 std::string view_health(const json& health, bool colours) {
     const auto status = text(health, "status");
-    std::string result = fmt::format("{}\n", paint(status, colour_of_state(status), colours));
+    std::string result = fmt::format("{}\n", paint(text::printable(status), colour_of_state(status), colours));
     const auto checks = health.find("checks");
     if (checks == health.end()) return result + "(details need the read, operator or admin token)\n";
     Table table{{"CHECK", "STATUS", "WHY"}};
@@ -124,11 +126,11 @@ std::string view_health(const json& health, bool colours) {
 
 std::string view_incident(const json& incident, bool colours) {
     const auto severity = text(incident, "severity");
-    std::string result = fmt::format("{}: {}, {}\n", printable(text(incident, "id")),
-                                     paint(printable(severity), colour_of_severity(severity), colours),
-                                     printable(text(incident, "state")));
+    std::string result = fmt::format("{}: {}, {}\n", text::printable(text(incident, "id")),
+                                     paint(text::printable(severity), colour_of_severity(severity), colours),
+                                     text::printable(text(incident, "state")));
     const auto line = [&](std::string_view name, const std::string& value) {
-        result += fmt::format("  {:<14}{}\n", name, printable(value));
+        result += fmt::format("  {:<14}{}\n", name, text::printable(value));
     };
     const auto pairs = [&](std::string_view name, const char* field) {
         for (const auto& [key, value] : incident.at(field).items()) {

@@ -12,24 +12,19 @@
 #include <fusebox/middleware/origin_guard.hpp>
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/duration.hpp>
+#include <fusebox/text/printable.hpp>
 
 namespace fusebox::service {
 namespace {
 
 /// A TOML basic string.
 std::string quoted(std::string_view text) {
-    std::string result = "\"";
+    std::string inside;
     for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            result += '\\';
-            result += c;
-        } else if (text::is_control(c)) {
-            result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else {
-            result += c;
-        }
+        if (c == '"' || c == '\\') inside += '\\';
+        inside += c;
     }
-    return result + '"';
+    return '"' + text::printable(inside) + '"';
 }
 
 template <class Range, class Project>
@@ -122,6 +117,12 @@ std::vector<std::string> unguarded(const ServerConfig& server) {
 }
 
 const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
+
+std::vector<std::string> breaker_names(const ServiceConfig& config) {
+    std::vector<std::string> names{"store"};
+    for (const auto& destination : config.destinations) names.push_back("notify:" + destination.name);
+    return names;
+}
 
 CircuitBreakerConfig store_breaker_defaults() { return *preset("database"); }
 

@@ -87,12 +87,16 @@ struct ServiceConfig {
     std::vector<DestinationConfig> destinations;  ///< with the built-in one, where a route leads there
     incidents::RoutingTable routing;
     BreakerSet breakers;
+    std::vector<ConfigMistake> warnings{};  ///< what works now, and yet is probably not meant
 };
 
 /// What the breaker of the store is, where the configuration says nothing else.
 [[nodiscard]] CircuitBreakerConfig store_breaker_defaults();
 /// Likewise of a destination's breaker, "notify:NAME". It sets no timeout: `delivery.send_timeout` is the deadline.
 [[nodiscard]] CircuitBreakerConfig destination_breaker_defaults();
+
+/// The names of the breakers that incidentd makes.
+[[nodiscard]] std::vector<std::string> breaker_names(const ServiceConfig& config);
 
 /// As TOML, with the defaults filled in and every secret masked: what `--check` prints. The breakers stand in comments.
 [[nodiscard]] std::string describe(const ServiceConfig& config);

@@ -3,20 +3,23 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
-#include <sstream>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include <fusebox/middleware/access.hpp>
 #include <fusebox/middleware/origin_guard.hpp>
+#include <fusebox/registry/toml_depth.hpp>
 #include <fusebox/text/ascii.hpp>
+#include <fusebox/text/file.hpp>
+#include <fusebox/text/suggestion.hpp>
 
 #include "config/delivery_paths.hpp"
+#include "config/store_check.hpp"
 #include "config/table_reader.hpp"
+#include "config/tls_files.hpp"
 
 namespace fusebox::service {
 namespace {
@@ -25,6 +28,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration a_day = 24h;
 constexpr std::int64_t kibibyte = 1024;
+constexpr std::size_t max_config_bytes{1U << 20U};
+constexpr std::size_t most_mistakes = 100;
 
 /// A token that is given but empty is a mistake, whether the file names its variable or not: it would open a door that
 /// somebody meant to close.
@@ -64,6 +69,25 @@ void read_allowed_hosts(TableReader& reader, std::vector<std::string>& hosts) {
     }
 }
 
+void read_tls(TableReader& reader, ServerConfig& server) {
+    server.tls_certificate = reader.text("tls_certificate").value_or("");
+    server.tls_key = reader.text("tls_key").value_or("");
+    bool all_read = true;
+    for (const auto& [key, file] : {std::pair{"tls_certificate", server.tls_certificate}, {"tls_key", server.tls_key}})
+        all_read = (file.empty() || reader.read_file(key, file, max_pem_bytes)) && all_read;
+    if (!all_read) return;
+    if (server.tls_certificate.empty() != server.tls_key.empty()) {
+        reader.mistake(server.tls_key.empty() ? "tls_certificate" : "tls_key",
+                       "tls_certificate and tls_key go together");
+    } else if (!server.tls_key.empty()) {
+        if (auto wrong = check_tls_pair(server.tls_certificate, server.tls_key)) {
+            reader.mistake(wrong->of_key ? "tls_key" : "tls_certificate", std::move(wrong->message));
+        } else if (auto validity = check_validity(server.tls_certificate)) {
+            reader.warning("tls_certificate", std::move(*validity));
+        }
+    }
+}
+
 /// Off loopback everything must need a token. `judged` is the address that the service listens on, or would.
 void check_guards(TableReader& reader, const ServerConfig& server, const ListenAddress& judged) {
     const auto open = unguarded(server);
@@ -99,12 +123,7 @@ void read_server(const toml::table* table, ReadContext& context, ServerConfig& s
     read_token(reader, "ingest_token", "INCIDENTD_INGEST_TOKEN", environment, server.ingest_token);
     read_allowed_hosts(reader, server.allowed_hosts);
     check_guards(reader, server, running.value_or(server.listen));
-    server.tls_certificate = reader.readable_file("tls_certificate");
-    server.tls_key = reader.readable_file("tls_key");
-    if (server.tls_certificate.empty() != server.tls_key.empty()) {
-        reader.mistake(server.tls_key.empty() ? "tls_certificate" : "tls_key",
-                       "tls_certificate and tls_key go together");
-    }
+    read_tls(reader, server);
     if (const auto bytes = reader.integer("max_body_bytes", kibibyte, 256 * kibibyte * kibibyte)) {
         server.max_body_bytes = static_cast<std::size_t>(*bytes);
     }
@@ -113,8 +132,9 @@ void read_server(const toml::table* table, ReadContext& context, ServerConfig& s
     reader.finish();
 }
 
-void read_store(const toml::table& table, ReadContext& context, std::string& url) {
-    TableReader reader{table, "store.", context};
+void read_store(const toml::table* table, ReadContext& context, std::string& url, StoreCheck check) {
+    const toml::table none;
+    TableReader reader{table ? *table : none, "store.", context};
     static_cast<void>(reader.text("spool"));  // for a remote store; those of today are local and need none
     if (const auto given = reader.text("url")) {
         if (given->starts_with("postgresql:") || given->starts_with("postgres:")) {
@@ -126,6 +146,9 @@ void read_store(const toml::table& table, ReadContext& context, std::string& url
         } else {
             url = *given;
         }
+    }
+    if (check == StoreCheck::yes) {
+        if (auto wrong = check_store(url)) reader.mistake("url", std::move(*wrong));
     }
     reader.finish();
 }
@@ -172,6 +195,44 @@ void read_delivery(const toml::table& table, ReadContext& context, DeliveryConfi
     reader.finish();
 }
 
+/// An entry of [breakers] that configures no breaker and that no other entry inherits from has no effect: probably its
+/// name is misspelt.
+void check_breaker_names(const toml::table& document, ReadContext& context, const ServiceConfig& config) {
+    const auto* entries = document.get_as<toml::table>("breakers");
+    if (!entries) return;
+    auto names = breaker_names(config);
+    const auto log_breaker = std::string{"notify:"} + builtin_log;  // is there as soon as something leads there
+    if (std::ranges::find(names, log_breaker) == names.end()) names.push_back(log_breaker);
+    std::vector<std::string> known{names};
+    known.emplace_back("defaults");
+    for (const auto& [key, entry] : *entries) {
+        const auto* table = entry.as_table();
+        if (const auto parent = table ? (*table)["inherits"].value<std::string>() : std::nullopt)
+            known.push_back(*parent);
+    }
+    for (const auto& [key, entry] : *entries) {
+        const std::string name{key.str()};
+        if (!entry.is_table() || std::ranges::find(known, name) != known.end()) continue;
+        const auto guess = text::did_you_mean(name, {names.begin(), names.end()});
+        context.mistakes.push_back(
+            {.line = key.source().begin.line,
+             .field = fmt::format("breakers.\"{}\"", name),
+             .message = fmt::format("incidentd has no circuit breaker of this name, and no entry inherits from it{}",
+                                    guess.empty() ? fmt::format("; there are {}", fmt::join(names, ", ")) : guess)});
+    }
+}
+
+/// By line; of very many only the first, and how many more there are.
+void in_text_order(std::vector<ConfigMistake>& mistakes) {
+    std::ranges::stable_sort(mistakes, {},
+                             [](const ConfigMistake& mistake) { return std::tie(mistake.line, mistake.field); });
+    if (mistakes.size() <= most_mistakes) return;
+    const auto more = mistakes.size() - most_mistakes;
+    mistakes.resize(most_mistakes);
+    mistakes.push_back(
+        {.line = mistakes.back().line, .field = "(more)", .message = fmt::format("{} further mistakes follow", more)});
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -205,7 +266,12 @@ std::optional<ListenAddress> parse_listen_address(std::string_view text) {
 std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string_view toml_text,
                                                                      const Environment& environment,
                                                                      const std::optional<ListenAddress>& listen,
-                                                                     const std::optional<ListenAddress>& running) {
+                                                                     const std::optional<ListenAddress>& running,
+                                                                     StoreCheck check) {
+    if (auto too_deep = find_too_deep(toml_text)) {
+        too_deep->field = "(syntax)";
+        return std::unexpected(std::vector{*std::move(too_deep)});
+    }
     toml::table document;
     try {
         document = toml::parse(toml_text);
@@ -218,7 +284,7 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
     TableReader root{document, "", context};
 
     read_server(root.table("server"), context, config.server, listen, running);
-    if (const auto* table = root.table("store")) read_store(*table, context, config.store_url);
+    read_store(root.table("store"), context, config.store_url, check);
     if (const auto* table = root.table("log")) read_log(*table, context, config.log);
     if (const auto* table = root.table("incidents")) read_incidents(*table, context, config.rules);
     if (const auto* table = root.table("delivery")) read_delivery(*table, context, config.delivery);
@@ -229,28 +295,28 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
     } else {
         std::ranges::move(breakers.error(), std::back_inserter(context.mistakes));
     }
+    check_breaker_names(document, context, config);
     root.not_supported("cache", "a cache");
     for (const auto* name : {"sentinel", "shield", "edge_agent", "governance"}) root.not_supported(name, "this client");
     root.not_supported("upstreams", "the reverse proxy");
     root.finish();
 
+    in_text_order(context.warnings);
+    config.warnings = std::move(context.warnings);
     if (context.mistakes.empty()) return config;
-    std::ranges::sort(context.mistakes, {},
-                      [](const ConfigMistake& mistake) { return std::tie(mistake.line, mistake.field); });
+    in_text_order(context.mistakes);
     return std::unexpected(std::move(context.mistakes));
 }
 
 std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config_file(const std::string& path,
                                                                           const Environment& environment,
                                                                           const std::optional<ListenAddress>& listen,
-                                                                          const std::optional<ListenAddress>& running) {
-    std::ifstream in{path, std::ios::binary};
-    std::ostringstream content;
-    if (in) content << in.rdbuf();
-    if (!in || std::filesystem::is_directory(path)) {
-        return std::unexpected(std::vector<ConfigMistake>{{.line = 0, .field = "(file)", .message = "cannot be read"}});
-    }
-    return load_config(content.str(), environment, listen, running);
+                                                                          const std::optional<ListenAddress>& running,
+                                                                          StoreCheck check) {
+    const auto content = text::read_file(path, max_config_bytes);
+    if (content) return load_config(*content, environment, listen, running, check);
+    return std::unexpected(
+        std::vector<ConfigMistake>{{.line = 0, .field = "(file)", .message = content.error().message}});
 }
 
 }  // namespace fusebox::service

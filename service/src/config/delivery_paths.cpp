@@ -8,12 +8,22 @@
 #include <fusebox/notifications/webhook_signature.hpp>
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/suggestion.hpp>
+
+#include "config/delivery_checks.hpp"
+#include "config/tls_files.hpp"
+
 namespace fusebox::service {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr Duration a_day = 24h;
+
+/// One table of the document, for mistakes that show only when all tables were read.
+struct Place {
+    const toml::table* table;
+    std::string path;
+};
 
 bool is_name(std::string_view name) {
     constexpr std::size_t longest = 64;
@@ -48,7 +58,16 @@ void read_webhook(TableReader& reader, DestinationConfig& destination) {
         }
     }
     destination.allow_private_addresses = reader.boolean("allow_private_addresses").value_or(false);
-    destination.ca_file = reader.readable_file("ca_file");
+    if (const auto host = refused_host(destination.url.reveal());
+        !host.empty() && !destination.allow_private_addresses) {
+        reader.mistake("url", fmt::format("{} is not a public address, so that every delivery would be refused; if it "
+                                          "is meant, set allow_private_addresses = true",
+                                          host));
+    }
+    destination.ca_file = reader.text("ca_file").value_or("");
+    if (!destination.ca_file.empty() && reader.read_file("ca_file", destination.ca_file, max_pem_bytes)) {
+        if (auto wrong = check_authorities(destination.ca_file)) reader.mistake("ca_file", std::move(*wrong));
+    }
 }
 
 DestinationConfig read_destination(const toml::table& table, const std::string& path, ReadContext& context) {
@@ -122,14 +141,9 @@ incidents::Route read_route(const toml::table& table, const std::string& path, R
     return route;
 }
 
-}  // namespace
-
-void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig& config) {
-    struct Place {
-        const toml::table* table;
-        std::string path;
-    };
-    std::vector<Place> destination_places;
+std::vector<Place> read_destinations(TableReader& root, ReadContext& context,
+                                     std::vector<DestinationConfig>& destinations) {
+    std::vector<Place> places;
     std::vector<std::string> names;
     for (const auto& [table, path] : root.tables("destinations")) {
         auto destination = read_destination(*table, path, context);
@@ -137,49 +151,92 @@ void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig&
             TableReader{*table, path, context}.mistake("name", fmt::format("'{}' is there already", destination.name));
         }
         names.push_back(destination.name);
-        config.destinations.push_back(std::move(destination));
-        destination_places.push_back({table, path});
+        destinations.push_back(std::move(destination));
+        places.push_back({table, path});
     }
-    std::vector<Place> route_places;
+    return places;
+}
+
+std::vector<Place> read_routes(TableReader& root, ReadContext& context, std::vector<incidents::Route>& routes) {
+    std::vector<Place> places;
+    bool all_good = true;
     for (const auto& [table, path] : root.tables("routes")) {
-        config.routing.routes.push_back(read_route(*table, path, context));
-        route_places.push_back({table, path});
+        const auto mistakes_before = context.mistakes.size();
+        routes.push_back(read_route(*table, path, context));
+        places.push_back({table, path});
+        // What a route takes is not known where it has a mistake.
+        all_good = all_good && context.mistakes.size() == mistakes_before;
+        const auto earlier = all_good ? hidden_by(routes, routes.size() - 1) : std::nullopt;
+        if (!earlier) continue;
+        TableReader{*table, path, context}.mistake(
+            table->contains("match") ? "match" : "to",
+            fmt::format("no incident reaches this route: routes[{}] in line {} takes every incident that this one "
+                        "matches; put this route before it, or let that one say continue = true",
+                        *earlier, places[*earlier].table->source().begin.line));
     }
+    return places;
+}
 
-    auto& default_route = config.routing.default_route;
-    if (auto given = root.texts("default_route")) {
-        default_route = std::move(*given);
-    } else if (config.routing.routes.empty() && !config.destinations.empty()) {
-        // Without any routing each destination gets every notification, except destinations that are only a fallback.
-        for (const auto& destination : config.destinations) {
-            const bool stands_in = std::ranges::any_of(
-                config.destinations, [&](const auto& other) { return other.fallback == destination.name; });
-            if (!stands_in) default_route.push_back(destination.name);
+void check_fallbacks(const std::vector<Place>& places, ReadContext& context,
+                     const std::vector<DestinationConfig>& destinations) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const auto& destination = destinations[i];
+        TableReader reader{*places[i].table, places[i].path, context};
+        if (destination.fallback.empty()) continue;
+        if (destination.fallback == destination.name) {
+            reader.mistake("fallback", "must be another destination");
+        } else if (const auto circle = fallback_circle(destinations, destination.name); !circle.empty()) {
+            reader.mistake("fallback", fmt::format("goes round in a circle: {}; one of them must do without", circle));
         }
-    } else {
-        default_route = {builtin_log};
     }
+}
 
+/// Where incidents go that no route matches, if the file does not say: without any routing to each destination, except
+/// those that are only a fallback.
+std::vector<std::string> implied_default_route(const ServiceConfig& config) {
+    if (!config.routing.routes.empty() || config.destinations.empty()) return {builtin_log};
+    std::vector<std::string> names;
+    for (const auto& destination : config.destinations) {
+        const bool stands_in = std::ranges::any_of(
+            config.destinations, [&](const auto& other) { return other.fallback == destination.name; });
+        if (!stands_in) names.push_back(destination.name);
+    }
+    return names;
+}
+
+}  // namespace
+
+void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig& config) {
+    const auto destination_places = read_destinations(root, context, config.destinations);
+    const auto route_places = read_routes(root, context, config.routing.routes);
+    auto& default_route = config.routing.default_route;
+    const auto given = root.texts("default_route");
+    default_route = given ? *given : implied_default_route(config);
+
+    std::vector<std::string> names;
+    for (const auto& destination : config.destinations) names.push_back(destination.name);
     bool log_is_wanted = false;
-    const auto check = [&](TableReader&& reader, const std::string& key, const std::string& name) {
-        if (name == builtin_log) log_is_wanted = true;
-        if (name.empty() || name == builtin_log || std::ranges::find(names, name) != names.end()) return;
-        reader.mistake(key, fmt::format("there is no destination named '{}'{}", name,
-                                        text::did_you_mean(name, {names.begin(), names.end()})));
+    const auto check = [&](TableReader&& reader, const std::string& key, const std::vector<std::string>& wanted) {
+        for (const auto& name : wanted) {
+            if (name == builtin_log) log_is_wanted = true;
+            if (name.empty() || name == builtin_log || std::ranges::find(names, name) != names.end()) continue;
+            reader.mistake(key, fmt::format("there is no destination named '{}'{}", name,
+                                            text::did_you_mean(name, {names.begin(), names.end()})));
+        }
+        const bool implied = key == "default_route" && !given;
+        if (const auto twice = named_twice(wanted); twice && !implied)
+            reader.mistake(key, fmt::format("names '{}' twice", *twice));
     };
     for (std::size_t i = 0; i < destination_places.size(); ++i) {
         const auto& [table, path] = destination_places[i];
-        const auto& destination = config.destinations[i];
-        check(TableReader{*table, path, context}, "fallback", destination.fallback);
-        if (!destination.fallback.empty() && destination.fallback == destination.name) {
-            TableReader{*table, path, context}.mistake("fallback", "must be another destination");
-        }
+        check(TableReader{*table, path, context}, "fallback", {config.destinations[i].fallback});
     }
+    check_fallbacks(destination_places, context, config.destinations);
     for (std::size_t i = 0; i < route_places.size(); ++i) {
         const auto& [table, path] = route_places[i];
-        for (const auto& name : config.routing.routes[i].to) check(TableReader{*table, path, context}, "to", name);
+        check(TableReader{*table, path, context}, "to", config.routing.routes[i].to);
     }
-    for (const auto& name : default_route) check(TableReader{root.raw(), "", context}, "default_route", name);
+    check(TableReader{root.raw(), "", context}, "default_route", default_route);
     if (log_is_wanted && std::ranges::find(names, builtin_log) == names.end()) {
         config.destinations.push_back({.name = builtin_log});
     }

@@ -1,18 +1,18 @@
 #include "config/table_reader.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/duration.hpp>
+#include <fusebox/text/file.hpp>
 #include <fusebox/text/suggestion.hpp>
 
 namespace fusebox::service {
 namespace {
+
+constexpr std::size_t max_secret_bytes{64U << 10U};
 
 const char* kind_of(const toml::node& node) {
     switch (node.type()) {
@@ -38,10 +38,18 @@ const char* kind_of(const toml::node& node) {
 TableReader::TableReader(const toml::table& table, std::string path, ReadContext& context)
     : table_(table), path_(std::move(path)), context_(context) {}
 
-void TableReader::mistake(const std::string& key, std::string message) {
+ConfigMistake TableReader::at(const std::string& key, std::string message) const {
     const auto* node = table_.get(key);
     const auto line = node ? node->source().begin.line : table_.source().begin.line;
-    context_.mistakes.push_back({.line = line, .field = path_ + key, .message = std::move(message)});
+    return {.line = line, .field = path_ + key, .message = std::move(message)};
+}
+
+void TableReader::mistake(const std::string& key, std::string message) {
+    context_.mistakes.push_back(at(key, std::move(message)));
+}
+
+void TableReader::warning(const std::string& key, std::string message) {
+    context_.warnings.push_back(at(key, std::move(message)));
 }
 
 const toml::node* TableReader::find(const std::string& key) {
@@ -191,15 +199,11 @@ std::optional<Secret> TableReader::secret(const std::string& key) {
         return std::nullopt;
     }
     if (file) {
-        std::ifstream in{*file, std::ios::binary};
-        std::string content{std::istreambuf_iterator<char>{in}, {}};
-        if (!in && !in.eof()) {
-            mistake(file_key, fmt::format("cannot read {}", *file));
-            return std::nullopt;
-        }
-        const auto secret = text::trimmed(content);
+        const auto content = read_file(file_key, *file, max_secret_bytes);
+        if (!content) return std::nullopt;
+        const auto secret = text::trimmed(*content);
         if (secret.empty()) {
-            mistake(file_key, fmt::format("{} is empty or cannot be read", *file));
+            mistake(file_key, fmt::format("{} is empty", *file));
             return std::nullopt;
         }
         return Secret{std::string{secret}};
@@ -207,12 +211,12 @@ std::optional<Secret> TableReader::secret(const std::string& key) {
     return std::nullopt;
 }
 
-std::string TableReader::readable_file(const std::string& key) {
-    auto name = text(key).value_or("");
-    if (!name.empty() && (!std::ifstream{name} || std::filesystem::is_directory(name))) {
-        mistake(key, fmt::format("cannot read {}", name));
-    }
-    return name;
+std::optional<std::string> TableReader::read_file(const std::string& key, const std::string& name,
+                                                  std::size_t max_bytes) {
+    auto content = text::read_file(name, max_bytes);
+    if (content) return *std::move(content);
+    mistake(key, fmt::format("{} {}", name, content.error().message));
+    return std::nullopt;
 }
 
 const toml::table* TableReader::table(const std::string& key) {

@@ -21,7 +21,11 @@ namespace fusebox::service {
 struct ReadContext {
     Environment environment;
     std::vector<ConfigMistake> mistakes{};
+    std::vector<ConfigMistake> warnings{};  ///< what works now, and yet is probably not meant
 };
+
+/// The largest file of certificates or keys that is read.
+inline constexpr std::size_t max_pem_bytes{4U << 20U};
 
 /// Every getter remembers its key and notes a mistake where the value has a wrong type or range; after a mistake the
 /// getter answers as if the key were not there. `finish` notes a mistake for each key that no getter read.
@@ -41,8 +45,8 @@ public:
     /// `key`, `key`_env (the name of a variable) or `key`_file (its content, without surrounding white space); at most
     /// one. A variable that is named but not set, and a secret that is empty, are mistakes.
     std::optional<Secret> secret(const std::string& key);
-    /// The name of a file that can be read now; empty without the key.
-    std::string readable_file(const std::string& key);
+    /// The content of the file `name`, as `text::read_file` has it; a mistake of `key` where it cannot be read.
+    std::optional<std::string> read_file(const std::string& key, const std::string& name, std::size_t max_bytes);
     const toml::table* table(const std::string& key);
     /// The tables of an array of tables, with their readers' paths.
     std::vector<std::pair<const toml::table*, std::string>> tables(const std::string& key);
@@ -53,12 +57,14 @@ public:
 
     /// Notes a mistake at the line of the key.
     void mistake(const std::string& key, std::string message);
+    void warning(const std::string& key, std::string message);
     void finish();
 
     [[nodiscard]] const toml::table& raw() const noexcept { return table_; }
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
 private:
+    [[nodiscard]] ConfigMistake at(const std::string& key, std::string message) const;
     const toml::node* find(const std::string& key);
     std::optional<std::string> expand(const std::string& key, std::string_view text);
     std::optional<std::string> text_of(const std::string& key, const toml::node& node);

@@ -74,12 +74,12 @@ TEST_CASE("a reload brings destinations and breakers, and ends those that are go
 TEST_CASE("a reload says what needs a restart and keeps it as it was") {
     Service service;
     auto config = configuration(quiet);
-    CHECK(service.app.reload(config)->empty());
+    CHECK(service.app.reload(config)->kept.empty());
     config.server.listen.port = 1;
     config.server.max_body_bytes = 1024;
     config.server.breaker_state = "elsewhere.json";
     config.store_url = "sqlite:elsewhere.db";
-    CHECK(*service.app.reload(config) ==
+    CHECK(service.app.reload(config)->kept ==
           std::vector<std::string>{"server.listen", "server.max_body_bytes", "server.breaker_state", "store.url"});
     CHECK(service.ask("POST", "/v1/alerts", R"({"title": "x"})").status == 200);
 }

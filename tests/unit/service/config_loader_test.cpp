@@ -1,5 +1,7 @@
 #include "config/config_loader.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/test_certificate.hpp"
 
 namespace fusebox::test {
 
@@ -80,7 +83,7 @@ TEST_CASE("no configuration at all is a good configuration") {
 }
 
 TEST_CASE("every key is read") {
-    const File pem{"read when it is needed"};
+    const TestCertificate pem;
     const auto config = good(R"(
 default_route = ["ops"]
 [server]
@@ -93,9 +96,9 @@ allowed_hosts = ["incidents.example"]
 max_body_bytes = 2048
 threads = 8
 breaker_state = "data/breakers.json"
-tls_certificate = ")" + pem.path.string() +
+tls_certificate = ")" + pem.certificate_file() +
                              R"("
-tls_key = ")" + pem.path.string() +
+tls_key = ")" + pem.key_file() +
                              R"("
 [store]
 url = "memory:"
@@ -120,7 +123,7 @@ type = "webhook"
 url = "http://127.0.0.1:9/x"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 allow_private_addresses = true
-ca_file = ")" + pem.path.string() +
+ca_file = ")" + pem.certificate_file() +
                              R"("
 fallback = "log"
 fallback_after = "30s"
@@ -140,8 +143,8 @@ continue = true
     CHECK(config.server.max_body_bytes == 2048);
     CHECK(config.server.threads == 8);
     CHECK(config.server.breaker_state == "data/breakers.json");
-    CHECK(config.server.tls_certificate == pem.path);
-    CHECK(config.server.tls_key == pem.path);
+    CHECK(config.server.tls_certificate == pem.certificate_file());
+    CHECK(config.server.tls_key == pem.key_file());
     CHECK(config.store_url == "memory:");
     CHECK(config.log == LogConfig{.json = true, .level = "debug"});
     CHECK(config.rules.flap_window == 5min);
@@ -156,7 +159,7 @@ continue = true
     CHECK(ops.url.reveal() == "http://127.0.0.1:9/x");
     CHECK(ops.secrets == std::vector{Secret{webhook_secret}});
     CHECK(ops.allow_private_addresses);
-    CHECK(ops.ca_file == pem.path);
+    CHECK(ops.ca_file == pem.certificate_file());
     CHECK(ops.fallback == "log");
     CHECK(ops.fallback_after == 30s);
     CHECK(ops.max_in_flight == 2);
@@ -474,6 +477,141 @@ TEST_CASE("a file that cannot be read is a mistake of its own") {
     REQUIRE_FALSE(config);
     CHECK(contains(config.error().front().message, "cannot be read"));
     CHECK_FALSE(load_config_file("/tmp", environment()));
+}
+
+TEST_CASE("only regular files of a bounded size are read, and nobody waits for another kind") {
+    const TemporaryFolder folder;
+    const auto fifo = (folder.path() / "fifo").string();
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    for (const auto& [file, why] : {std::pair<std::string, const char*>{fifo, "is a FIFO"},
+                                    {"/dev/zero", "is a device"},
+                                    {folder.path().string(), "is a folder"}}) {
+        CAPTURE(file);
+        CHECK(contains(load_config_file(file, environment()).error().front().message, why));
+        for (const auto& toml : {"[server]\nadmin_token_file = \"" + file + "\"",
+                                 "[server]\ntls_certificate = \"" + file + "\"", "[server]\ntls_key = \"" + file + "\"",
+                                 webhook("secret_file = \"" + file + "\""), webhook("ca_file = \"" + file + "\"")}) {
+            CHECK(contains(message(toml), why));
+        }
+    }
+    const File large{std::string(5U << 20U, 'x')};
+    CHECK(contains(load_config_file(large.path, environment()).error().front().message, "more than 1048576 bytes"));
+    CHECK(contains(message("[server]\nadmin_token_file = \"" + large.path.string() + "\""), "more than 65536 bytes"));
+    CHECK(contains(message(webhook("ca_file = \"" + large.path.string() + "\"")), "more than 4194304 bytes"));
+}
+
+TEST_CASE("a text that nests too deep is a mistake with its line") {
+    std::string dots;
+    for (int i = 0; i < 50'000; ++i) dots += "a.";
+    CHECK(mistakes("[log]\n" + dots + "a = 1") == "2 (syntax)");
+    CHECK(mistakes("\n\n[" + dots + "a]") == "3 (syntax)");
+    CHECK(mistakes("a = " + std::string(50'000, '[')) == "1 (syntax)");
+}
+
+TEST_CASE("of very many mistakes in a file the first are named and the others counted") {
+    std::string toml = "[log]\n";
+    for (int i = 0; i < 1000; ++i) toml += "key" + std::to_string(i) + " = 1\n";
+    const auto config = load_config(toml, environment());
+    REQUIRE_FALSE(config);
+    CHECK(config.error().size() == 101);
+    CHECK(config.error().front().line == 2);
+    CHECK(config.error().back().message == "900 further mistakes follow");
+}
+
+TEST_CASE("a certificate and a key must be what they are said to be, and belong together") {
+    const TestCertificate one;
+    const TestCertificate other;
+    const File garbage{"-----BEGIN PRIVATE KEY-----\nZ2FyYmFnZQ==\n-----END PRIVATE KEY-----\n"};
+    const auto server = [](const std::string& certificate, const std::string& key) {
+        return "[server]\ntls_certificate = \"" + certificate + "\"\ntls_key = \"" + key + "\"\n";
+    };
+    const auto good_pair = server(one.certificate_file(), one.key_file());
+    CHECK(mistakes(good_pair) == "good");
+    CHECK(good(good_pair).warnings.empty());
+    CHECK(mistakes(server(garbage.path, one.key_file())) == "2 server.tls_certificate");
+    CHECK(mistakes(server(one.key_file(), one.key_file())) == "2 server.tls_certificate");
+    CHECK(mistakes(server(one.certificate_file(), garbage.path)) == "3 server.tls_key");
+    CHECK(mistakes(server(one.certificate_file(), one.certificate_file())) == "3 server.tls_key");
+    CHECK(contains(message(server(one.certificate_file(), other.key_file())),
+                   "does not belong to the certificate in " + one.certificate_file()));
+    CHECK(mistakes(webhook("ca_file = \"" + one.key_file() + "\"")) == "5 destinations[0].ca_file");
+}
+
+TEST_CASE("a certificate that has expired is a warning: nobody is helped by a service that does not start") {
+    const TestCertificate expired{{.expired = true}};
+    const auto config = good("[server]\ntls_certificate = \"" + expired.certificate_file() + "\"\ntls_key = \"" +
+                             expired.key_file() + "\"\n");
+    REQUIRE(config.warnings.size() == 1);
+    CHECK(config.warnings.front().line == 2);
+    CHECK(config.warnings.front().field == "server.tls_certificate");
+    CHECK(contains(config.warnings.front().message, "expired at 20"));
+}
+
+TEST_CASE("what would be refused, never reached or never end is a mistake with its line and field") {
+    const std::string route = "[[routes]]\nto = \"hook\"\n";
+    const std::pair<std::string, std::string> table[] = {
+        {"[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:9/x\"", "4 destinations[0].url"},
+        {"[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://localhost/\"", "4 destinations[0].url"},
+        {"[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://[::1]/\"\nallow_private_addresses = true",
+         "good"},
+        {webhook() + route + route, "8 routes[1].to"},
+        {webhook() + route + route + "match = { severity = \"P0\" }\n", "9 routes[1].match"},
+        {webhook() + route + "continue = true\n" + route, "good"},
+        {webhook() + route + "match = { severity = \"P0\" }\n" + route, "good"},
+        // What the first one takes is not known, so that nothing is said of the second.
+        {webhook() + route + "match = { severity = \"P9\" }\n" + route, "7 routes[0].match.severity"},
+        {webhook("fallback = \"b\"\n", "a") + webhook("fallback = \"a\"\n", "b"),
+         "5 destinations[0].fallback; 10 destinations[1].fallback"},
+        {webhook("fallback = \"log\"\n", "a") + webhook("fallback = \"a\"\n", "b"), "good"},
+        {webhook() + "[[routes]]\nto = [\"hook\", \"log\", \"hook\"]", "6 routes[0].to"},
+        {"default_route = [\"log\", \"log\"]", "1 default_route"},
+        {"[breakers.\"stors\"]\nopen_timeout = \"5s\"", "1 breakers.\"stors\""},
+        {"[breakers.\"notify:hook\"]\nopen_timeout = \"5s\"", "1 breakers.\"notify:hook\""},
+        {webhook() + "[breakers.\"notify:hook\"]\nopen_timeout = \"5s\"", "good"},
+        {"[breakers.\"notify:log\"]\nopen_timeout = \"5s\"\n[breakers.defaults]\nopen_timeout = \"6s\"", "good"},
+        {"[breakers.quick]\nopen_timeout = \"5s\"\n[breakers.store]\ninherits = \"quick\"", "good"},
+    };
+    for (const auto& [toml, expected] : table) {
+        CAPTURE(toml);
+        CHECK(mistakes(toml) == expected);
+    }
+    CHECK(contains(message("[breakers.\"stors\"]\n"), "did you mean 'store'?"));
+    CHECK(contains(message(webhook() + route + route), "routes[0] in line 5"));
+    CHECK(contains(message(webhook("fallback = \"b\"\n", "a") + webhook("fallback = \"a\"\n", "b")), "a → b → a"));
+}
+
+TEST_CASE("the store is tried where that is asked for, and nothing is left behind") {
+    const TemporaryFolder folder;
+    const auto problem = [](const std::filesystem::path& path) {
+        const auto config =
+            load_config("[store]\nurl = \"sqlite:" + path.string() + "\"", environment(), {}, {}, StoreCheck::yes);
+        if (config) return std::string{};
+        CHECK(config.error().front().line == 2);
+        CHECK(config.error().front().field == "store.url");
+        return config.error().front().message;
+    };
+    CHECK(problem(folder.path() / "new" / "folder" / "incidentd.db").empty());
+    CHECK(problem(folder.path() / "incidentd.db").empty());
+    CHECK(std::filesystem::is_empty(folder.path()));
+    CHECK(load_config("[store]\nurl = \"memory:\"", environment(), {}, {}, StoreCheck::yes));
+
+    CHECK(contains(problem(folder.path()), "is not a regular file"));
+    CHECK(contains(problem("/proc/nowhere/x.db"), "no file can be written in /proc"));
+    const File text{"this is not a database, and is long enough"};
+    CHECK(contains(problem(text.path), "is no SQLite database"));
+    CHECK(contains(problem(text.path / "x.db"), "is not a folder"));
+    const File empty{""};
+    CHECK(problem(empty.path).empty());
+    CHECK(load_config("[store]\nurl = \"sqlite:" + text.path.string() + "\"", environment()));
+}
+
+TEST_CASE("texts of the configuration are shown without what steers a terminal") {
+    const auto text = describe(good("[store]\nurl = \"sqlite:a\\u001b[2J\\u009b\\u202e\\\"\\\\b\""));
+    CHECK(contains(text, R"(url = "sqlite:a\u001b[2J\u009b\u202e\"\\b")"));
+    const auto config = load_config("\"a\\u001b[2J\" = 1", environment());
+    REQUIRE_FALSE(config);
+    CHECK(
+        contains(describe(config.error().front(), "x\x1b.toml"), R"(x\u001b.toml:1: a\u001b[2J: is not a known key)"));
 }
 
 }  // namespace fusebox::test

@@ -24,7 +24,15 @@ TEST_CASE("a line is time, level, event and pairs") {
 TEST_CASE("a value cannot forge a pair or a line") {
     CHECK(format_log_line(false, Level::error, "e", {{"title", "a b=c \"q\"\nnext"}, {"empty", ""}}, at) ==
           R"(2026-01-01T00:00:00.500000Z error e title="a b=c \"q\"\nnext" empty="")");
-    CHECK(format_log_line(false, Level::info, "e", {{"title", "\x1b[31m"}}, at).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("a value cannot steer the terminal that shows the log") {
+    const std::string evil = "\x1b[2J\x7f\u009b31m\u202e\u2028";
+    CHECK(format_log_line(false, Level::info, "e", {{"title", evil + "\xff"}}, at) ==
+          R"(2026-01-01T00:00:00.500000Z info e title="\u001b[2J\u007f\u009b31m\u202e\u2028\xff")");
+    const auto line = format_log_line(true, Level::info, "e", {{"title", evil}}, at);
+    for (const auto* raw : {"\x1b", "\x7f", "\u009b", "\u202e", "\u2028"}) CHECK(line.find(raw) == std::string::npos);
+    CHECK(nlohmann::json::parse(line).at("title") == evil);
 }
 
 TEST_CASE("as JSON, a line is one object") {

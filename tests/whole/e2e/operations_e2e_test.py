@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -211,6 +212,22 @@ open_timeout = "soon"
             result = self.run_incidentd('--listen', f'127.0.0.1:{port}')
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(port), result.stderr + result.stdout)
+
+    def test_health_answers_within_a_second_while_the_database_is_locked(self):
+        service = self.incidentd()
+        self.assertEqual(service.get('/readyz').status, 200)
+        database = sqlite3.connect(self.folder / 'data' / 'incidentd.db', isolation_level=None)
+        self.addCleanup(database.close)
+        database.execute('BEGIN IMMEDIATE')
+        time.sleep(1.1)  # the answer from before the lock serves for a second
+        for path in ('/health', '/readyz', '/livez'):
+            started = time.monotonic()
+            answer = service.get(path)
+            self.assertLess(time.monotonic() - started, 1)
+            self.assertEqual(answer.status, 200 if path == '/livez' else 503, path)
+        self.assertIn('cannot be written', service.get('/health').json['checks']['ready'][0]['output'])
+        database.execute('ROLLBACK')
+        wait_until(lambda: service.get('/readyz').status == 200, 10, 'it is ready again')
 
     def test_the_log_never_holds_a_secret(self):
         receiver = self.receiver().set(500)

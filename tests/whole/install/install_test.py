@@ -47,8 +47,7 @@ class InstallTest(unittest.TestCase):
         self.assertIn("admitted", run(build / "consumer"))
 
     def test_core_and_testkit_need_no_other_library(self):
-        absent = ["CURL", "prometheus-cpp", "tomlplusplus", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig",
-                  "spdlog"]
+        absent = ["CURL", "prometheus-cpp", "tomlplusplus", "OpenSSL", "nlohmann_json", "SQLite3", "PkgConfig"]
         for component in ("core", "testkit"):
             with self.subTest(component=component):
                 self.build_and_run([component], *(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in absent))
