@@ -65,7 +65,8 @@ private:
         for (; at_ < text_.size(); ++at_) {
             const char c = text_[at_];
             if (c == '\\' && quote == '"') {
-                if (++at_ < text_.size() && text_[at_] == '\n') ++line_;
+                ++at_;
+                if (at_ < text_.size() && text_[at_] == '\n') ++line_;
             } else if (c == '\n') {
                 if (!many_lines) return;  // not TOML: the string has no end
                 ++line_;

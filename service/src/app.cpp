@@ -224,8 +224,10 @@ std::expected<ListenAddress, std::string> App::start() {
     server_ = std::make_unique<middleware::HttpServer>(routes(), std::move(server));
     const auto port = server_->start();
     if (!port) return std::unexpected(port.error());
+    auto jobs = upkeep_jobs();
+    for (const auto& job : jobs) metrics_.count_upkeep(job.name, 0);
     upkeep_ = std::make_unique<Upkeep>(
-        UpkeepOptions{.jobs = upkeep_jobs(),
+        UpkeepOptions{.jobs = std::move(jobs),
                       .on_run = [this](const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result) {
                           on_upkeep(job, result);
                       }});

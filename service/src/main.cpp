@@ -126,6 +126,21 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
          {"changed", reloaded->changed.empty() ? "nothing" : fmt::format("{}", fmt::join(reloaded->changed, ", "))}});
 }
 
+/// As `app.start()`. To open the store may take long (another process has it locked, an older one is upgraded):
+/// SIGTERM or SIGINT meanwhile ends the process at once, since nothing was acknowledged yet. SIGHUP is left out, as the
+/// file was read just now.
+std::expected<ListenAddress, std::string> start(App& app, Signals& signals) {
+    const std::jthread watch{[&signals](const std::stop_token& started) {
+        while (!started.stop_requested()) {
+            if (signals.wait_for(std::chrono::milliseconds{20}) != Signals::Kind::stop) continue;
+            log(Level::warning, "stopped_before_it_ran");
+            flush_log(last_lines_limit);
+            std::_Exit(failed);
+        }
+    }};
+    return app.start();
+}
+
 /// A second SIGTERM or SIGINT, or a stop that takes too long, ends the process at once: everything acknowledged is
 /// stored.
 void stop(App& app, Signals& signals) {
@@ -170,7 +185,7 @@ int run(const Arguments& arguments) {
     Signals signals;  // before any thread
     const auto server = *config;
     App app{std::move(*config)};
-    const auto address = app.start();
+    const auto address = start(app, signals);
     if (!address) {
         fmt::print(stderr, "incidentd: {}\n", text::printable(address.error()));
         return failed;

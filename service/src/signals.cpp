@@ -20,4 +20,12 @@ Signals::Kind Signals::wait() {
     return signal == SIGHUP ? Kind::reload : Kind::stop;
 }
 
+std::optional<Signals::Kind> Signals::wait_for(std::chrono::milliseconds time) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    const timespec limit{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds{time - seconds}.count()};
+    const int signal = sigtimedwait(&set_, nullptr, &limit);
+    if (signal < 0) return std::nullopt;
+    return signal == SIGHUP ? Kind::reload : Kind::stop;
+}
+
 }  // namespace fusebox::service

@@ -1,7 +1,9 @@
 // Signals as values that one thread waits for; no code runs in a signal handler.
 #pragma once
 
+#include <chrono>
 #include <csignal>
+#include <optional>
 
 namespace fusebox::service {
 
@@ -14,6 +16,8 @@ public:
     enum class Kind { stop, reload };
     /// Waits for the next one.
     [[nodiscard]] Kind wait();
+    /// Waits for the next one for at most `time`.
+    [[nodiscard]] std::optional<Kind> wait_for(std::chrono::milliseconds time);
 
 private:
     sigset_t set_{};

@@ -213,6 +213,19 @@ open_timeout = "soon"
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(port), result.stderr + result.stdout)
 
+    def test_sigterm_ends_a_start_that_waits_for_the_store(self):
+        database = sqlite3.connect(self.folder / 'locked.db', isolation_level=None)
+        self.addCleanup(database.close)
+        database.execute('BEGIN EXCLUSIVE')
+        (self.folder / 'x.toml').write_text('[store]\nurl = "sqlite:locked.db"\n')
+        daemon = self.daemon('waiting', [INCIDENTD, '--config', 'x.toml', '--listen', '127.0.0.1:0'], cwd=self.folder)
+        time.sleep(1)
+        self.assertTrue(daemon.alive(), daemon.output())
+        started = time.monotonic()
+        self.assertEqual(daemon.stop(), 1)
+        self.assertLess(time.monotonic() - started, 1.5)
+        self.assertIn('stopped_before_it_ran', daemon.output())
+
     def test_health_answers_within_a_second_while_the_database_is_locked(self):
         service = self.incidentd()
         self.assertEqual(service.get('/readyz').status, 200)
