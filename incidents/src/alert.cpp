@@ -1,29 +1,17 @@
 #include <fusebox/incidents/alert.hpp>
 
-#include <openssl/evp.h>
-
-#include <array>
-#include <stdexcept>
+#include "sha256.hpp"
 
 namespace fusebox::incidents {
 
 std::string fingerprint(const Labels& labels) {
-    std::string encoded;
-    const auto append = [&encoded](const std::string& text) {
-        encoded.append(std::to_string(text.size())).append(":").append(text);
-    };
+    TextList texts;
     for (const auto& [name, value] : labels) {
-        append(name);
-        append(value);
-    }
-
-    std::array<unsigned char, 32> digest{};
-    unsigned size = 0;
-    if (EVP_Digest(encoded.data(), encoded.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
-        size != digest.size()) {
-        throw std::runtime_error("libcrypto cannot compute SHA-256");
+        texts.append(name);
+        texts.append(value);
     }
     static constexpr std::string_view hex = "0123456789abcdef";
+    const Sha256 digest = sha256(texts.encoded());
     std::string out;
     out.reserve(digest.size() * 2);
     for (const unsigned byte : digest) {
@@ -33,12 +21,16 @@ std::string fingerprint(const Labels& labels) {
     return out;
 }
 
-std::optional<Severity> stated_severity(const Alert& alert) {
-    if (alert.severity) return alert.severity;
-    const auto label = alert.labels.find("severity");
-    return label == alert.labels.end() ? std::nullopt : severity_from_string(label->second);
+StatedSeverity stated_severity(const Alert& alert, const SeverityWords& words) {
+    if (alert.severity) return {.severity = alert.severity, .unknown_word = {}};
+    std::string_view word = alert.severity_word;
+    if (word.empty()) {
+        const auto label = alert.labels.find("severity");
+        if (label == alert.labels.end() || label->second.empty()) return {};
+        word = label->second;
+    }
+    const auto known = words.find(word);
+    return {.severity = known.value_or(severity_of_unknown_word), .unknown_word = known ? std::string_view{} : word};
 }
-
-Severity effective_severity(const Alert& alert) { return stated_severity(alert).value_or(Severity::p3); }
 
 }  // namespace fusebox::incidents

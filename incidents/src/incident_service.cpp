@@ -1,23 +1,40 @@
 #include <fusebox/incidents/incident_service.hpp>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <ranges>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
-#include <fusebox/incidents/json.hpp>
+#include "payload.hpp"
+#include "repeat_memory.hpp"
 
 namespace fusebox::incidents {
 
 namespace {
 
+using std::chrono::minutes;
+
 /// In each round one of the threads that change an incident commits, so N threads need at most N rounds.
 constexpr int max_rounds = 64;
-/// Receivers want small messages (20 kB for webhooks); the API gives the whole history.
-constexpr std::size_t max_payload_events = 20;
+/// Sightings that one transaction stores.
+constexpr std::size_t sightings_at_once = 1'000;
+/// Incidents that upkeep changes in one transaction.
+constexpr std::size_t incidents_at_once = 100;
+/// Longer than a source goes on repeating that an alert has ended (15 min).
+constexpr minutes kept_unasked{20};
+constexpr minutes between_sweeps{5};
+/// expire() is called every few seconds: after a longer time the machine slept, or its clock was set.
+constexpr minutes longest_gap{1};
 
 bool may_try_again(const StoreError& error, int round) {
     return error.kind == StoreError::Kind::conflict && round < max_rounds;
+}
+
+TransitionRefused refused(const Incident& incident, std::string_view what) {
+    return {"an incident that is " + std::string{to_string(incident.state)} + " cannot be " + std::string{what}};
 }
 
 }  // namespace
@@ -25,7 +42,7 @@ bool may_try_again(const StoreError& error, int round) {
 class IncidentService::Batch {
 public:
     /// Returns the incident as it will be written, for the next change of the batch to go on from.
-    const Incident& add(Change change, const RoutingTable& routing, WallTime now) {
+    const Incident& add(Change change, const RoutingTable& routing, std::size_t max_timeline, WallTime now) {
         std::vector<std::string> destinations;
         if (change.notify) destinations = routing.destinations_for(change.incident);
         auto& notified = change.incident.notified;
@@ -37,12 +54,33 @@ public:
         if (is_new) writes_.emplace_back();
         IncidentWrite& write = writes_[index->second];
         write.incident = change.incident;
+        write.events.insert(write.events.end(), change.events.begin(), change.events.end());
+        write.max_timeline = max_timeline;
 
         // One write per incident: whatever number of changes the write folds, the store raises the version by one.
         ++change.incident.version;
         draft(change, std::move(destinations), now, write.notifications);
         changes_.push_back(std::move(change));
         return write.incident;
+    }
+
+    /// What a repeat said of an incident that is written anyway. False: the batch does not write this incident.
+    bool fold(const Incident& repeated) {
+        const auto known = index_of_.find(repeated.id);
+        if (known == index_of_.end()) return false;
+        writes_[known->second].incident = repeated;
+        return true;
+    }
+    /// The incidents as the store has them after the commit; of several of one fingerprint the last written, which is
+    /// the newest.
+    void remember(RepeatMemory& memory, RepeatMemory::Ticket ticket, WallTime now) {
+        std::set<std::string_view> seen;
+        for (auto& write : std::views::reverse(writes_)) {
+            if (!seen.insert(write.incident.fingerprint).second) continue;
+            ++write.incident.version;
+            memory.committed(write.incident, ticket, now);
+            --write.incident.version;
+        }
     }
 
     [[nodiscard]] bool empty() const noexcept { return writes_.empty(); }
@@ -55,10 +93,7 @@ private:
                       std::vector<NotificationDraft>& out) {
         const auto kind = notification_kind(change.kind);
         if (!kind || destinations.empty()) return;
-        Incident shown = change.incident;
-        shown.notified.clear();  // receivers need not know of each other
-        truncate_timeline(shown.timeline, max_payload_events);
-        const std::string payload = to_json(shown);
+        const std::string payload = payload_of(change.incident);
         for (auto& destination : destinations) {
             out.push_back({.id = new_id("msg", now),
                            .incident_id = change.incident.id,
@@ -76,47 +111,141 @@ private:
     std::vector<Change> changes_;
 };
 
+/// Alerts that the memory answers are done at once. The others go through rounds of reading, deciding and committing;
+/// an alert that follows an undecided one of its fingerprint waits for its turn.
+class IncidentService::Intake {
+public:
+    Intake(IncidentService& service, std::span<const Alert> alerts)
+        : service_(service), alerts_(alerts), results_(alerts.size()) {
+        keys_.reserve(alerts.size());
+        for (const auto& alert : alerts) keys_.emplace_back(alert);
+    }
+
+    StoreResult<std::vector<IntakeResult>> run(const RequestContext& context) {
+        answer_from_memory();
+        for (int round = 1; !undecided_.empty(); ++round) {
+            auto done = decide_and_commit(context);
+            if (done) break;
+            if (!may_try_again(done.error(), round)) return std::unexpected{std::move(done.error())};
+        }
+        return std::move(results_);
+    }
+
+private:
+    bool answer(std::size_t index, const Settings& settings, WallTime now) {
+        auto result = service_.memory_->answer(keys_[index], alerts_[index], settings.rules.severity_words, now);
+        if (result) results_[index] = *std::move(result);
+        return result.has_value();
+    }
+
+    void answer_from_memory() {
+        const auto settings = service_.settings();
+        const WallTime now = service_.now_();
+        std::set<std::string_view> waited_for;
+        for (std::size_t i = 0; i < alerts_.size(); ++i) {
+            if (waited_for.contains(keys_[i].fingerprint) || !answer(i, *settings, now)) {
+                waited_for.insert(keys_[i].fingerprint);
+                undecided_.push_back(i);
+            }
+        }
+    }
+
+    StoreResult<void> decide_and_commit(const RequestContext& context) {
+        const auto settings = service_.settings();
+        const WallTime now = service_.now_();
+        auto& memory = *service_.memory_;
+        const auto ticket = memory.ticket();
+
+        std::vector<std::string> fingerprints;
+        for (const auto index : undecided_) fingerprints.push_back(keys_[index].fingerprint);
+        std::ranges::sort(fingerprints);
+        fingerprints.erase(std::ranges::unique(fingerprints).begin(), fingerprints.end());
+        auto read = service_.store_.latest_by_fingerprints(fingerprints, context);
+        if (!read) return std::unexpected{std::move(read.error())};
+        for (const auto& [fingerprint, incident] : *read) memory.learn(incident, ticket, now);
+
+        Batch batch;
+        std::map<std::string_view, Sighting> unremembered;
+        std::map<std::string_view, std::optional<Incident>> newest;
+        std::vector<std::size_t> decided_by_commit;
+        for (const auto index : undecided_) {
+            const auto& fingerprint = keys_[index].fingerprint;
+            auto [known, is_first] = newest.try_emplace(fingerprint);
+            if (is_first) {
+                // A sighting that the memory takes is taken once, so this alert is not decided again.
+                if (answer(index, *settings, now)) {
+                    newest.erase(known);
+                    continue;
+                }
+                decided_by_commit.push_back(index);
+                if (const auto found = read->find(fingerprint); found != read->end()) {
+                    known->second = found->second;
+                    memory.overlay(*known->second);
+                }
+            } else {
+                decided_by_commit.push_back(index);
+            }
+            Change change = apply_alert(alerts_[index], known->second, settings->rules, now);
+            if (change.kind == ChangeKind::created) change.incident.id = new_id("inc", now);
+            results_[index] = {.incident_id = change.incident.id, .change = change.kind};
+            if (change.kind == ChangeKind::none) continue;
+            if (change.kind == ChangeKind::repeated) {
+                if (!batch.fold(change.incident)) unremembered[fingerprint] = sighting_of(change.incident);
+                known->second = std::move(change.incident);
+                continue;
+            }
+            unremembered.erase(fingerprint);
+            known->second = batch.add(std::move(change), settings->routing, settings->rules.max_timeline, now);
+        }
+        undecided_ = std::move(decided_by_commit);
+
+        if (!batch.empty()) {
+            if (auto stored = service_.store_.commit(batch.writes(), context); !stored) return stored;
+            batch.remember(memory, ticket, now);
+            service_.announce(batch.changes());
+        }
+        return store(unremembered, context);
+    }
+
+    static Sighting sighting_of(const Incident& incident) {
+        return {.incident_id = incident.id,
+                .version = incident.version,
+                .alert_count = incident.alert_count,
+                .last_seen = incident.last_seen,
+                .firings = incident.firings};
+    }
+
+    /// Of incidents that the memory has no room for. What changed meanwhile is newer than these.
+    StoreResult<void> store(const std::map<std::string_view, Sighting>& unremembered, const RequestContext& context) {
+        if (unremembered.empty()) return {};
+        std::vector<Sighting> sightings;
+        for (const auto& [fingerprint, sighting] : unremembered) sightings.push_back(sighting);
+        auto stored = service_.store_.note_sightings(sightings, context);
+        if (!stored) return std::unexpected{std::move(stored.error())};
+        return {};
+    }
+
+    IncidentService& service_;
+    std::span<const Alert> alerts_;
+    std::vector<AlertKey> keys_;
+    std::vector<IntakeResult> results_;
+    std::vector<std::size_t> undecided_;  ///< indices of alerts, in order
+};
+
 IncidentService::IncidentService(IncidentStore& store, RoutingTable routing, IncidentRules rules,
                                  std::function<WallTime()> now, std::function<void(const Change&)> on_change)
     : store_{store},
       now_{std::move(now)},
       on_change_{std::move(on_change)},
-      settings_{std::make_shared<const Settings>(Settings{std::move(routing), rules})} {}
+      memory_{std::make_unique<RepeatMemory>()},
+      settings_{std::make_shared<const Settings>(Settings{std::move(routing), std::move(rules)})},
+      resend_since_{now_()},
+      last_expiry_{resend_since_} {}
+IncidentService::~IncidentService() = default;
 
 StoreResult<std::vector<IntakeResult>> IncidentService::ingest(std::span<const Alert> alerts,
                                                                const RequestContext& context) {
-    std::vector<std::string> fingerprints;
-    fingerprints.reserve(alerts.size());
-    for (const auto& alert : alerts) fingerprints.push_back(fingerprint(alert.labels));
-
-    for (int round = 1;; ++round) {
-        const auto settings = this->settings();
-        const WallTime now = now_();
-        Batch batch;
-        std::vector<IntakeResult> results;
-        std::map<std::string_view, std::optional<Incident>> newest;
-        for (std::size_t i = 0; i < alerts.size(); ++i) {
-            auto known = newest.find(fingerprints[i]);
-            if (known == newest.end()) {
-                auto read = store_.latest_by_fingerprint(fingerprints[i], context);
-                if (!read) return std::unexpected{std::move(read.error())};
-                known = newest.emplace(fingerprints[i], std::move(*read)).first;
-            }
-            Change change = apply_alert(alerts[i], known->second, settings->rules, now);
-            if (change.kind == ChangeKind::created) change.incident.id = new_id("inc", now);
-            results.push_back({.incident_id = change.incident.id, .change = change.kind});
-            if (change.kind == ChangeKind::none) continue;
-            known->second = batch.add(std::move(change), settings->routing, now);
-        }
-        if (batch.empty()) return results;
-
-        auto stored = store_.commit(batch.writes(), context);
-        if (stored) {
-            announce(batch.changes());
-            return results;
-        }
-        if (!may_try_again(stored.error(), round)) return std::unexpected{std::move(stored.error())};
-    }
+    return Intake{*this, alerts}.run(context);
 }
 
 template <class Decide>
@@ -125,19 +254,50 @@ std::expected<Incident, ChangeError> IncidentService::change(std::string_view id
     for (int round = 1;; ++round) {
         const auto settings = this->settings();
         const WallTime now = now_();
+        const auto ticket = memory_->ticket();
         auto read = store_.get(id, context);
         if (!read) return std::unexpected{ChangeError{std::move(read.error())}};
+        memory_->overlay(*read);
         std::expected<Change, TransitionRefused> change = decide(*read, settings->rules, now);
         if (!change) return std::unexpected{ChangeError{std::move(change.error())}};
 
         Batch batch;
-        batch.add(std::move(*change), settings->routing, now);
+        batch.add(std::move(*change), settings->routing, settings->rules.max_timeline, now);
         auto stored = store_.commit(batch.writes(), context);
         if (stored) {
+            batch.remember(*memory_, ticket, now);
             announce(batch.changes());
             return batch.changes().front().incident;
         }
         if (!may_try_again(stored.error(), round)) return std::unexpected{ChangeError{std::move(stored.error())}};
+    }
+}
+
+template <class Decide>
+StoreResult<std::size_t> IncidentService::change_all(std::span<const std::string> ids, const RequestContext& context,
+                                                     const Decide& decide) {
+    for (int round = 1;; ++round) {
+        const auto settings = this->settings();
+        const WallTime now = now_();
+        const auto ticket = memory_->ticket();
+        Batch batch;
+        for (const auto& id : ids) {
+            auto read = store_.get(id, context);
+            if (!read && read.error().kind == StoreError::Kind::not_found) continue;
+            if (!read) return std::unexpected{std::move(read.error())};
+            memory_->overlay(*read);
+            std::expected<Change, TransitionRefused> change = decide(*read, settings->rules, now);
+            if (!change || change->kind == ChangeKind::none) continue;
+            batch.add(std::move(*change), settings->routing, settings->rules.max_timeline, now);
+        }
+        if (batch.empty()) return 0;
+        auto stored = store_.commit(batch.writes(), context);
+        if (stored) {
+            batch.remember(*memory_, ticket, now);
+            announce(batch.changes());
+            return batch.changes().size();
+        }
+        if (!may_try_again(stored.error(), round)) return std::unexpected{std::move(stored.error())};
     }
 }
 
@@ -155,9 +315,58 @@ std::expected<Incident, ChangeError> IncidentService::acknowledge(std::string_vi
     return move(id, IncidentState::triaged, actor, note, context);
 }
 
+std::expected<Incident, ChangeError> IncidentService::unacknowledge(std::string_view id, std::string_view actor,
+                                                                    std::string_view note,
+                                                                    const RequestContext& context) {
+    return change(id, context,
+                  [&](const Incident& incident, const IncidentRules& rules,
+                      WallTime now) -> std::expected<Change, TransitionRefused> {
+                      if (!is_open(incident.state) || incident.state == IncidentState::detected) {
+                          return std::unexpected{refused(incident, "unacknowledged")};
+                      }
+                      return move_to(incident, IncidentState::detected, actor, note, rules, now);
+                  });
+}
+
+std::expected<Incident, ChangeError> IncidentService::investigate(std::string_view id, std::string_view actor,
+                                                                  std::string_view note,
+                                                                  const RequestContext& context) {
+    return move(id, IncidentState::investigating, actor, note, context);
+}
+
+std::expected<Incident, ChangeError> IncidentService::remediate(std::string_view id, std::string_view actor,
+                                                                std::string_view note, const RequestContext& context) {
+    return move(id, IncidentState::remediating, actor, note, context);
+}
+
 std::expected<Incident, ChangeError> IncidentService::resolve(std::string_view id, std::string_view actor,
                                                               std::string_view note, const RequestContext& context) {
     return move(id, IncidentState::resolved, actor, note, context);
+}
+
+std::expected<Incident, ChangeError> IncidentService::close(std::string_view id, std::string_view actor,
+                                                            std::string_view note, const RequestContext& context) {
+    return move(id, IncidentState::closed, actor, note, context);
+}
+
+std::expected<Incident, ChangeError> IncidentService::reopen(std::string_view id, std::string_view actor,
+                                                             std::string_view note, const RequestContext& context) {
+    const auto read = store_.get(id, context);
+    if (!read) return std::unexpected{ChangeError{read.error()}};
+    const std::array fingerprints{read->fingerprint};
+    const auto latest = store_.latest_by_fingerprints(fingerprints, context);
+    if (!latest) return std::unexpected{ChangeError{latest.error()}};
+    const auto other = latest->find(read->fingerprint);
+    if (other != latest->end() && other->second.id != id && is_open(other->second.state)) {
+        return std::unexpected{ChangeError{
+            TransitionRefused{"the same alert has another open incident, " + other->second.id + ": work on that one"}}};
+    }
+    return change(id, context,
+                  [&](const Incident& incident, const IncidentRules& rules,
+                      WallTime now) -> std::expected<Change, TransitionRefused> {
+                      if (is_open(incident.state)) return std::unexpected{refused(incident, "reopened")};
+                      return move_to(incident, IncidentState::detected, actor, note, rules, now);
+                  });
 }
 
 std::expected<Incident, ChangeError> IncidentService::add_note(std::string_view id, std::string_view actor,
@@ -167,8 +376,67 @@ std::expected<Incident, ChangeError> IncidentService::add_note(std::string_view 
     });
 }
 
+void IncidentService::add_sightings(Incident& incident) const { memory_->overlay(incident); }
+
+StoreResult<std::size_t> IncidentService::flush_sightings(const RequestContext& context) {
+    const WallTime now = now_();
+    if (now < last_sweep_ || now - last_sweep_ >= between_sweeps) {
+        memory_->sweep(now - kept_unasked);
+        last_sweep_ = now;
+    }
+    const auto unstored = memory_->take_unstored();
+    std::span<const std::string> rest{unstored};
+    std::size_t flushed = 0;
+    while (!rest.empty()) {
+        const auto noted = memory_->take_sightings(rest.first(std::min(rest.size(), sightings_at_once)));
+        std::vector<Sighting> sightings;
+        sightings.reserve(noted.size());
+        for (const auto& each : noted) sightings.push_back(each.sighting);
+        const auto stale = store_.note_sightings(sightings, context);
+        if (!stale) {
+            memory_->give_back(rest);
+            return std::unexpected{stale.error()};
+        }
+        const std::set<std::string_view> gone{stale->begin(), stale->end()};
+        for (const auto& each : noted) {
+            if (gone.contains(each.sighting.incident_id)) memory_->forget(each);
+        }
+        flushed += noted.size() - gone.size();
+        rest = rest.subspan(std::min(rest.size(), sightings_at_once));
+    }
+    return flushed;
+}
+
+bool IncidentService::may_expire(WallTime now, const IncidentRules& rules) {
+    if (now < last_expiry_ || now - last_expiry_ > longest_gap) resend_since_ = now;
+    last_expiry_ = now;
+    return now - resend_since_ >= rules.resend_period;
+}
+
+StoreResult<std::size_t> IncidentService::expire(const RequestContext& context) {
+    const WallTime now = now_();
+    if (!may_expire(now, settings()->rules)) return 0;
+    // What the memory knows of newer ends must be in the store before the store is asked.
+    if (auto flushed = flush_sightings(context); !flushed) return flushed;
+    const auto ids = store_.expiring(now, incidents_at_once, context);
+    if (!ids) return std::unexpected{ids.error()};
+    return change_all(
+        *ids, context,
+        [](const Incident& incident, const IncidentRules& rules,
+           WallTime at) -> std::expected<Change, TransitionRefused> { return incidents::expire(incident, rules, at); });
+}
+
+StoreResult<std::size_t> IncidentService::close_resolved(const RequestContext& context) {
+    const auto after = settings()->rules.close_after;
+    const auto ids = store_.resolved_before(now_() - after, incidents_at_once, context);
+    if (!ids) return std::unexpected{ids.error()};
+    return change_all(*ids, context, [&](const Incident& incident, const IncidentRules& rules, WallTime at) {
+        return move_to(incident, IncidentState::closed, "system", "resolved for the time set", rules, at);
+    });
+}
+
 void IncidentService::reconfigure(RoutingTable routing, IncidentRules rules) {
-    auto settings = std::make_shared<const Settings>(Settings{std::move(routing), rules});
+    auto settings = std::make_shared<const Settings>(Settings{std::move(routing), std::move(rules)});
     const std::scoped_lock lock{settings_mutex_};
     settings_ = std::move(settings);
 }

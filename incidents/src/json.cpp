@@ -1,10 +1,16 @@
 #include <fusebox/incidents/json.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
+#include <fusebox/incidents/ports.hpp>
 #include <fusebox/text/rfc3339.hpp>
+
+#include "payload.hpp"
 
 namespace fusebox::incidents {
 
@@ -25,10 +31,125 @@ ordered_json or_null(const std::optional<WallTime>& time) {
 }
 ordered_json text_or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
 
-ordered_json object_of(const Labels& labels) {
-    auto object = ordered_json::object();
-    for (const auto& [name, value] : labels) object[name] = value;
-    return object;
+void append_text(std::string& out, std::string_view text) {
+    const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+    if (std::ranges::all_of(text, is_plain)) {
+        out.append(1, '"').append(text).append(1, '"');
+    } else {
+        out += dump(std::string{text});
+    }
+}
+
+/// Writes one object member by member, with no tree in between: incidents are written for every message that is stored.
+class ObjectWriter {
+public:
+    explicit ObjectWriter(std::string& out) : out_{out} { out_ += '{'; }
+
+    ObjectWriter& write(std::string_view name, std::string_view text) {
+        append_text(member(name), text);
+        return *this;
+    }
+    ObjectWriter& write(std::string_view name, WallTime time) {
+        member(name).append(1, '"').append(text::to_rfc3339(time)).append(1, '"');
+        return *this;
+    }
+    ObjectWriter& write(std::string_view name, const std::optional<WallTime>& time) {
+        if (time) return write(name, *time);
+        member(name) += "null";
+        return *this;
+    }
+    ObjectWriter& write(std::string_view name, std::uint64_t number) {
+        member(name) += std::to_string(number);
+        return *this;
+    }
+    ObjectWriter& write(std::string_view name, std::chrono::duration<double> seconds) {
+        member(name) += json(seconds.count()).dump();
+        return *this;
+    }
+    ObjectWriter& write(std::string_view name, const Labels& labels) {
+        ObjectWriter object{member(name)};
+        for (const auto& [label, value] : labels) {
+            if (out_.back() != '{') out_ += ',';
+            append_text(out_, label);
+            out_ += ':';
+            append_text(out_, value);
+        }
+        object.end();
+        return *this;
+    }
+    ObjectWriter& write_flag(std::string_view name, bool flag) {
+        member(name) += flag ? "true" : "false";
+        return *this;
+    }
+    /// An array, whose items `append(out, item)` writes.
+    template <class Range, class Append>
+    ObjectWriter& write_all(std::string_view name, const Range& items, const Append& append) {
+        member(name) += '[';
+        for (bool first = true; const auto& item : items) {
+            if (!std::exchange(first, false)) out_ += ',';
+            append(out_, item);
+        }
+        out_ += ']';
+        return *this;
+    }
+    void end() { out_ += '}'; }
+
+private:
+    std::string& member(std::string_view name) {
+        if (out_.back() != '{') out_ += ',';
+        return out_.append(1, '"').append(name).append("\":");
+    }
+
+    std::string& out_;
+};
+
+void append_firing(std::string& out, const Firing& firing) {
+    ObjectWriter{out}
+        .write("starts_at", firing.starts_at)
+        .write("first_seen", firing.first_seen)
+        .write("ends_at", firing.ends_at)
+        .write("ended_at", firing.ended_at)
+        .write("reported_end", firing.reported_end)
+        .write("lifetime_seconds", firing.lifetime)
+        .write_flag("dismissed", firing.dismissed)
+        .end();
+}
+
+void append_event(std::string& out, const TimelineEvent& event) {
+    ObjectWriter{out}
+        .write("at", event.at)
+        .write("kind", event.kind)
+        .write("actor", event.actor)
+        .write("detail", event.detail)
+        .end();
+}
+
+std::string write(const Incident& incident, std::span<const std::string> notified,
+                  std::span<const TimelineEvent> timeline) {
+    std::string out;
+    out.reserve(2048);
+    ObjectWriter{out}
+        .write("id", incident.id)
+        .write("title", incident.title)
+        .write("state", to_string(incident.state))
+        .write("severity", to_string(incident.severity))
+        .write("labels", incident.labels)
+        .write("annotations", incident.annotations)
+        .write("source", incident.source)
+        .write("fingerprint", incident.fingerprint)
+        .write("created_at", incident.created_at)
+        .write("updated_at", incident.updated_at)
+        .write("alert_starts_at", incident.alert_starts_at)
+        .write("resolved_at", incident.resolved_at)
+        .write("last_seen", incident.last_seen)
+        .write("alert_count", incident.alert_count)
+        .write_all("firings", incident.firings.all, append_firing)
+        .write("dismissed_until", incident.firings.dismissed_until)
+        .write("version", incident.version)
+        .write_all("notified", notified, append_text)
+        .write_all("timeline", timeline, append_event)
+        .end();
+    return out;
 }
 
 /// Reads typed fields of one object and remembers the first that is wrong.
@@ -73,19 +194,35 @@ public:
             out.push_back(element.get_ref<const std::string&>());
         }
     }
+    void read(const char* name, bool& out) {
+        if (const auto* value = find(name, &json::is_boolean, "true or false")) out = value->get<bool>();
+    }
+    void read(const char* name, std::chrono::microseconds& out) {
+        constexpr double longest = 1e12;  // beyond that microseconds do not fit
+        const auto* value = find(name, &json::is_number, "a number of seconds");
+        if (value == nullptr) return;
+        const auto seconds = value->get<double>();
+        if (!(std::abs(seconds) <= longest)) return fail(name, "a number of seconds");
+        out = std::chrono::round<std::chrono::microseconds>(std::chrono::duration<double>{seconds});
+    }
+    void read(const char* name, std::vector<Firing>& out) {
+        read_objects(name, out, [](Fields& fields, Firing& firing) {
+            fields.read("starts_at", firing.starts_at);
+            fields.read("first_seen", firing.first_seen);
+            fields.read("ends_at", firing.ends_at);
+            fields.read("ended_at", firing.ended_at);
+            fields.read("reported_end", firing.reported_end);
+            fields.read("lifetime_seconds", firing.lifetime);
+            fields.read("dismissed", firing.dismissed);
+        });
+    }
     void read(const char* name, std::vector<TimelineEvent>& out) {
-        const auto* array = find(name, &json::is_array, "an array");
-        if (array == nullptr) return;
-        for (const auto& element : *array) {
-            const auto path = std::string{name} + "[" + std::to_string(out.size()) + "]";
-            if (!element.is_object()) return fail(path, "an object");
-            Fields fields{element, path_ + path + ".", error_};
-            auto& event = out.emplace_back();
+        read_objects(name, out, [](Fields& fields, TimelineEvent& event) {
             fields.read("at", event.at);
             fields.read("kind", event.kind);
             fields.read("actor", event.actor);
             fields.read("detail", event.detail);
-        }
+        });
     }
 
 private:
@@ -94,6 +231,17 @@ private:
         if (field != object_.end() && ((*field).*is_wanted)()) return &*field;
         fail(name, wanted);
         return nullptr;
+    }
+    template <class T, class Read>
+    void read_objects(const char* name, std::vector<T>& out, const Read& read) {
+        const auto* array = find(name, &json::is_array, "an array");
+        if (array == nullptr) return;
+        for (const auto& element : *array) {
+            const auto path = std::string{name} + "[" + std::to_string(out.size()) + "]";
+            if (!element.is_object()) return fail(path, "an object");
+            Fields fields{element, path_ + path + ".", error_};
+            read(fields, out.emplace_back());
+        }
     }
     template <class T, class Parse>
     void read_as(const char* name, T& out, Parse parse, const char* wanted) {
@@ -116,32 +264,19 @@ private:
 
 }  // namespace
 
-std::string to_json(const Incident& incident) {
-    auto timeline = ordered_json::array();
-    for (const auto& event : incident.timeline) {
-        timeline.push_back({{"at", text::to_rfc3339(event.at)},
-                            {"kind", event.kind},
-                            {"actor", event.actor},
-                            {"detail", event.detail}});
-    }
-    return dump({
-        {"id", incident.id},
-        {"title", incident.title},
-        {"state", to_string(incident.state)},
-        {"severity", to_string(incident.severity)},
-        {"labels", object_of(incident.labels)},
-        {"annotations", object_of(incident.annotations)},
-        {"source", incident.source},
-        {"fingerprint", incident.fingerprint},
-        {"created_at", text::to_rfc3339(incident.created_at)},
-        {"updated_at", text::to_rfc3339(incident.updated_at)},
-        {"alert_starts_at", text::to_rfc3339(incident.alert_starts_at)},
-        {"resolved_at", or_null(incident.resolved_at)},
-        {"alert_count", incident.alert_count},
-        {"version", incident.version},
-        {"notified", incident.notified},
-        {"timeline", std::move(timeline)},
-    });
+std::string to_json(const Incident& incident) { return write(incident, incident.notified, incident.timeline); }
+
+std::string payload_of(const Incident& incident) {
+    constexpr auto most = IncidentStore::latest_events;
+    const std::span<const TimelineEvent> timeline{incident.timeline};
+    if (timeline.size() <= most) return write(incident, {}, timeline);
+    const auto latest = timeline.last(most - 1);
+    std::vector<TimelineEvent> shown{{.at = latest.front().at,
+                                      .kind = "truncated",
+                                      .actor = "system",
+                                      .detail = "earlier events are left out here"}};
+    shown.insert(shown.end(), latest.begin(), latest.end());
+    return write(incident, {}, shown);
 }
 
 std::expected<Incident, std::string> incident_from_json(std::string_view text) {
@@ -164,7 +299,10 @@ std::expected<Incident, std::string> incident_from_json(std::string_view text) {
     fields.read("updated_at", incident.updated_at);
     fields.read("alert_starts_at", incident.alert_starts_at);
     fields.read("resolved_at", incident.resolved_at);
+    fields.read("last_seen", incident.last_seen);
     fields.read("alert_count", incident.alert_count);
+    fields.read("firings", incident.firings.all);
+    fields.read("dismissed_until", incident.firings.dismissed_until);
     fields.read("version", incident.version);
     fields.read("notified", incident.notified);
     fields.read("timeline", incident.timeline);

@@ -34,11 +34,14 @@ std::optional<std::string_view> notification_kind(ChangeKind change) noexcept {
             return "incident.updated";
         case ChangeKind::acknowledged:
             return "incident.acknowledged";
+        case ChangeKind::unacknowledged:
+            return "incident.unacknowledged";
         case ChangeKind::resolved:
             return "incident.resolved";
         case ChangeKind::reopened:
             return "incident.reopened";
         case ChangeKind::none:
+        case ChangeKind::repeated:
         case ChangeKind::noted:
         case ChangeKind::state_changed:
             return std::nullopt;

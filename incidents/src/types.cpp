@@ -45,20 +45,13 @@ std::string_view to_string(Severity severity) noexcept {
 }
 
 std::optional<Severity> severity_from_string(std::string_view text) noexcept {
-    static constexpr std::array<std::pair<std::string_view, Severity>, 13> words{{
-        {"p0", Severity::p0},
-        {"p1", Severity::p1},
-        {"p2", Severity::p2},
-        {"p3", Severity::p3},
-        {"p4", Severity::p4},
-        {"critical", Severity::p0},
-        {"error", Severity::p1},
-        {"high", Severity::p1},
-        {"warning", Severity::p2},
-        {"medium", Severity::p2},
-        {"info", Severity::p3},
-        {"low", Severity::p3},
-        {"none", Severity::p4},
+    static constexpr std::array<std::pair<std::string_view, Severity>, 24> words{{
+        {"p0", Severity::p0},     {"p1", Severity::p1},       {"p2", Severity::p2},    {"p3", Severity::p3},
+        {"p4", Severity::p4},     {"critical", Severity::p0}, {"page", Severity::p0},  {"emergency", Severity::p0},
+        {"fatal", Severity::p0},  {"disaster", Severity::p0}, {"sev1", Severity::p0},  {"error", Severity::p1},
+        {"high", Severity::p1},   {"major", Severity::p1},    {"sev2", Severity::p1},  {"warning", Severity::p2},
+        {"medium", Severity::p2}, {"sev3", Severity::p2},     {"info", Severity::p3},  {"low", Severity::p3},
+        {"sev4", Severity::p3},   {"none", Severity::p4},     {"debug", Severity::p4}, {"sev5", Severity::p4},
     }};
     for (const auto& [word, severity] : words) {
         if (text::equal_without_case(text, word)) return severity;

@@ -88,7 +88,7 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
 }
 
 void App::on_change(const incidents::Change& change) {
-    metrics_.count_change(change.kind);
+    metrics_.count_change(change);
     log_change(change);
     dispatcher_->notify_all();
 }

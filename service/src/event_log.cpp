@@ -53,6 +53,11 @@ void log_change(const incidents::Change& change) {
          {"severity", incidents::to_string(incident.severity)},
          {"actor", incident.timeline.empty() ? "" : incident.timeline.back().actor},
          {"title", incident.title}});
+    for (const auto& event : change.events) {
+        if (event.kind == "severity_unknown") {
+            log(Level::warning, event.kind, {{"id", incident.id}, {"reason", event.detail}});
+        }
+    }
 }
 
 void log_delivery(const notifications::DeliveryEvent& event) {

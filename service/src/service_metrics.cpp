@@ -38,7 +38,20 @@ IntakeCounters add_intake(prometheus::Registry& registry) {
         return IntakeCounters::Input{
             .accepted = alerts.Add(labels), .refused = refused.Add(labels), .failed = failed.Add(labels)};
     };
-    return {.alertmanager = input("alertmanager"), .webhook = input("webhook"), .native = input("native")};
+    IntakeCounters all{.alertmanager = input("alertmanager"), .webhook = input("webhook"), .native = input("native")};
+    auto& rejected = prometheus::BuildCounter()
+                         .Name("incidentd_alerts_rejected_total")
+                         .Help("Alerts that were refused while the others of their request were stored, by reason.")
+                         .Register(registry);
+    for (std::size_t i = 0; i < all.rejected.size(); ++i) {
+        all.rejected.at(i) = &rejected.Add({{"reason", std::string{to_string(static_cast<RejectReason>(i))}}});
+    }
+    all.truncated = &prometheus::BuildCounter()
+                         .Name("incidentd_alerts_truncated_total")
+                         .Help("Alerts that webhooks left out of their messages (truncatedAlerts).")
+                         .Register(registry)
+                         .Add({});
+    return all;
 }
 
 void add_incidents(prometheus::Registry& registry, incidents::IncidentStore& store) {
@@ -90,9 +103,14 @@ void add_deliveries(prometheus::Registry& registry, const notifications::Dispatc
 
 ServiceMetrics::ServiceMetrics() : intake_(add_intake(own_)) {
     auto& changes = counters(own_, "incident_changes_total", "Stored changes of incidents, by what happened.");
-    for (std::size_t i = 1; i < changes_.size(); ++i) {  // 0 is none
+    for (std::size_t i = 2; i < changes_.size(); ++i) {  // 0 is none, 1 repeated: neither is a change
         changes_[i] = &changes.Add({{"change", std::string{to_string(static_cast<incidents::ChangeKind>(i))}}});
     }
+    unknown_severities_ = &prometheus::BuildCounter()
+                               .Name("incidentd_alerts_unknown_severity_total")
+                               .Help("Incidents that began with a severity that means nothing known, and so are P2.")
+                               .Register(own_)
+                               .Add({});
     auto& responses = counters(own_, "http_responses_total", "Answered HTTP requests, by class of status.");
     for (std::size_t i = 2; i < responses_.size(); ++i) {
         responses_[i] = &responses.Add({{"code", std::to_string(i) + "xx"}});
@@ -107,8 +125,11 @@ ServiceMetrics::ServiceMetrics() : intake_(add_intake(own_)) {
     gauges(own_, "build_info", "1; its label says which version runs.").Add({{"version", FUSEBOX_VERSION}}).Set(1);
 }
 
-void ServiceMetrics::count_change(incidents::ChangeKind kind) {
-    if (auto* const counter = changes_[static_cast<std::size_t>(kind)]) counter->Increment();
+void ServiceMetrics::count_change(const incidents::Change& change) {
+    if (auto* const counter = changes_[static_cast<std::size_t>(change.kind)]) counter->Increment();
+    if (std::ranges::find(change.events, "severity_unknown", &incidents::TimelineEvent::kind) != change.events.end()) {
+        unknown_severities_->Increment();
+    }
 }
 
 void ServiceMetrics::count_response(int status) {

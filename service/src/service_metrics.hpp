@@ -24,7 +24,7 @@ public:
     ServiceMetrics();
 
     [[nodiscard]] IntakeCounters& intake() noexcept { return intake_; }
-    void count_change(incidents::ChangeKind kind);
+    void count_change(const incidents::Change& change);
     void count_response(int status);
     /// Whether the new configuration was taken over.
     void count_reload(bool applied);
@@ -43,9 +43,10 @@ private:
 
     prometheus::Registry own_;  // of the counters below, which live as long as it
     IntakeCounters intake_;
-    std::array<prometheus::Counter*, change_kinds> changes_{};  // by ChangeKind; null: `none`
+    std::array<prometheus::Counter*, change_kinds> changes_{};  // by ChangeKind; null: no change
     std::array<prometheus::Counter*, status_classes>
         responses_{};  // by status / 100; null: no answer of incidentd has it
+    prometheus::Counter* unknown_severities_{};
     prometheus::Counter* reloads_applied_{};
     prometheus::Counter* reloads_refused_{};
     prometheus::Family<prometheus::Counter>* upkeep_done_{};

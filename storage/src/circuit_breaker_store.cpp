@@ -105,16 +105,30 @@ auto CircuitBreakerStore::forward(Member member, const RequestContext& context, 
     }
 }
 
-StoreResult<std::vector<Incident>> CircuitBreakerStore::commit(std::span<const IncidentWrite> writes,
-                                                               const RequestContext& context) {
+StoreResult<void> CircuitBreakerStore::commit(std::span<const IncidentWrite> writes, const RequestContext& context) {
     return forward(&Store::commit, context, writes);
 }
 StoreResult<Incident> CircuitBreakerStore::get(std::string_view id, const RequestContext& context) {
     return forward(&Store::get, context, id);
 }
-StoreResult<std::optional<Incident>> CircuitBreakerStore::latest_by_fingerprint(std::string_view fingerprint,
-                                                                                const RequestContext& context) {
-    return forward(&Store::latest_by_fingerprint, context, fingerprint);
+StoreResult<std::map<std::string, Incident, std::less<>>> CircuitBreakerStore::latest_by_fingerprints(
+    std::span<const std::string> fingerprints, const RequestContext& context) {
+    return forward(&Store::latest_by_fingerprints, context, fingerprints);
+}
+StoreResult<std::vector<std::string>> CircuitBreakerStore::note_sightings(std::span<const Sighting> sightings,
+                                                                          const RequestContext& context) {
+    return forward(&Store::note_sightings, context, sightings);
+}
+StoreResult<std::vector<std::string>> CircuitBreakerStore::expiring(WallTime before, std::size_t limit,
+                                                                    const RequestContext& context) {
+    return forward(&Store::expiring, context, before, limit);
+}
+StoreResult<std::vector<std::string>> CircuitBreakerStore::resolved_before(WallTime before, std::size_t limit,
+                                                                           const RequestContext& context) {
+    return forward(&Store::resolved_before, context, before, limit);
+}
+StoreResult<PruneCounts> CircuitBreakerStore::prune(const PruneQuery& query, const RequestContext& context) {
+    return forward(&Store::prune, context, query);
 }
 StoreResult<Page<Incident>> CircuitBreakerStore::list(const IncidentQuery& query, const RequestContext& context) {
     return forward(&Store::list, context, query);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -102,7 +103,7 @@ struct MemoryStore::Data {
         }
     }
 
-    StoreResult<Incident> apply(const IncidentWrite& write) {
+    StoreResult<void> apply(const IncidentWrite& write) {
         if (auto bad = rules::check(write)) return std::unexpected(*std::move(bad));
         Incident next = write.incident;
         const auto found = incidents.find(next.id);
@@ -110,16 +111,65 @@ struct MemoryStore::Data {
             return std::unexpected(rules::version_conflict(next));
         if (is_open(next.state) && another_is_open(next)) return std::unexpected(rules::second_open_incident(next));
         ++next.version;
+        next.timeline.clear();
+        if (found != incidents.end()) next.timeline = found->second.timeline;
+        next.timeline.insert(next.timeline.end(), write.events.begin(), write.events.end());
+        truncate_timeline(next.timeline, write.max_timeline);
         put(next);
-        return next;
+        return {};
+    }
+
+    /// The open incident of a fingerprint, else the newest; null where there is none.
+    [[nodiscard]] const Incident* latest(std::string_view fingerprint) const {
+        const auto found = by_fingerprint.find(fingerprint);
+        if (found == by_fingerprint.end() || found->second.empty()) return nullptr;
+        const auto incident_of = [this](const Age& age) { return &incidents.find(age.second)->second; };
+        const auto open =
+            std::ranges::find_if(found->second, [&](const Age& age) { return is_open(incident_of(age)->state); });
+        return incident_of(open == found->second.end() ? *found->second.rbegin() : *open);
+    }
+
+    /// Ids of the incidents that have a time not after `before`, the earliest first.
+    template <class TimeOf>
+    [[nodiscard]] std::vector<std::string> due(WallTime before, std::size_t limit, TimeOf time_of) const {
+        std::vector<std::pair<WallTime, std::string>> found;
+        for (const auto& [id, incident] : incidents) {
+            if (const auto time = time_of(incident); time && *time <= before) found.emplace_back(*time, id);
+        }
+        std::ranges::sort(found);
+        std::vector<std::string> ids;
+        for (auto& [time, id] : found | std::views::take(limit)) ids.push_back(std::move(id));
+        return ids;
+    }
+
+    [[nodiscard]] bool has_waiting(std::string_view incident_id) const {
+        return std::ranges::any_of(outbox, [incident_id](const auto& row) {
+            return row.second.draft.incident_id == incident_id && rules::is_waiting(row.second.state);
+        });
+    }
+
+    /// Drops up to `limit` rows that `may_go`.
+    template <class MayGo>
+    std::uint64_t drop_notifications(std::size_t limit, MayGo may_go) {
+        std::uint64_t dropped = 0;
+        for (auto row = outbox.begin(); row != outbox.end() && dropped < limit;) {
+            if (!may_go(row->second)) {
+                ++row;
+                continue;
+            }
+            sequences.erase(row->second.draft.id);
+            waiting[row->second.draft.destination].erase(row->first);
+            row = outbox.erase(row);
+            ++dropped;
+        }
+        return dropped;
     }
 };
 
 MemoryStore::MemoryStore() : data_(std::make_unique<Data>()) {}
 MemoryStore::~MemoryStore() = default;
 
-StoreResult<std::vector<Incident>> MemoryStore::commit(std::span<const IncidentWrite> writes,
-                                                       const RequestContext& /*context*/) {
+StoreResult<void> MemoryStore::commit(std::span<const IncidentWrite> writes, const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
     std::vector<std::pair<std::string, std::optional<Incident>>> undo;
     const auto roll_back = [&] {
@@ -132,7 +182,6 @@ StoreResult<std::vector<Incident>> MemoryStore::commit(std::span<const IncidentW
         }
     };
 
-    std::vector<Incident> stored;
     std::set<std::string_view> new_notifications;
     for (const auto& write : writes) {
         const auto before = data_->incidents.find(write.incident.id);
@@ -149,11 +198,10 @@ StoreResult<std::vector<Incident>> MemoryStore::commit(std::span<const IncidentW
             roll_back();
             return std::unexpected(std::move(result.error()));
         }
-        stored.push_back(*std::move(result));
     }
     for (const auto& write : writes)
         for (const auto& draft : write.notifications) data_->append(draft);
-    return stored;
+    return {};
 }
 
 StoreResult<Incident> MemoryStore::get(std::string_view id, const RequestContext& /*context*/) {
@@ -163,12 +211,72 @@ StoreResult<Incident> MemoryStore::get(std::string_view id, const RequestContext
     return found->second;
 }
 
-StoreResult<std::optional<Incident>> MemoryStore::latest_by_fingerprint(std::string_view fingerprint,
-                                                                        const RequestContext& /*context*/) {
+StoreResult<std::map<std::string, Incident, std::less<>>> MemoryStore::latest_by_fingerprints(
+    std::span<const std::string> fingerprints, const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
-    const auto found = data_->by_fingerprint.find(fingerprint);
-    if (found == data_->by_fingerprint.end() || found->second.empty()) return std::nullopt;
-    return data_->incidents.find(found->second.rbegin()->second)->second;
+    std::map<std::string, Incident, std::less<>> found;
+    for (const auto& fingerprint : fingerprints) {
+        const auto* latest = data_->latest(fingerprint);
+        if (latest == nullptr) continue;
+        auto& timeline = found.insert_or_assign(fingerprint, *latest).first->second.timeline;
+        if (timeline.size() > latest_events)
+            timeline.erase(timeline.begin(), timeline.end() - static_cast<std::ptrdiff_t>(latest_events));
+    }
+    return found;
+}
+
+StoreResult<std::vector<std::string>> MemoryStore::note_sightings(std::span<const Sighting> sightings,
+                                                                  const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    std::vector<std::string> missed;
+    for (const auto& sighting : sightings) {
+        const auto found = data_->incidents.find(sighting.incident_id);
+        if (found == data_->incidents.end() || found->second.version != sighting.version) {
+            missed.push_back(sighting.incident_id);
+            continue;
+        }
+        found->second.alert_count = sighting.alert_count;
+        found->second.last_seen = sighting.last_seen;
+        found->second.firings = sighting.firings;
+    }
+    return missed;
+}
+
+StoreResult<std::vector<std::string>> MemoryStore::expiring(WallTime before, std::size_t limit,
+                                                            const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    return data_->due(before, limit, [](const Incident& incident) { return expires_at(incident); });
+}
+
+StoreResult<std::vector<std::string>> MemoryStore::resolved_before(WallTime before, std::size_t limit,
+                                                                   const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    return data_->due(before, limit, [](const Incident& incident) {
+        return incident.state == IncidentState::resolved ? incident.resolved_at : std::nullopt;
+    });
+}
+
+StoreResult<PruneCounts> MemoryStore::prune(const PruneQuery& query, const RequestContext& /*context*/) {
+    const std::lock_guard lock{data_->mutex};
+    PruneCounts counts;
+    counts.notifications = data_->drop_notifications(query.limit, [&](const Notification& row) {
+        const auto ended_at = row.attempt_log.empty() ? row.draft.created_at : row.attempt_log.back().at;
+        return !rules::is_waiting(row.state) && ended_at < query.notifications_before;
+    });
+    std::vector<std::string> ended;
+    for (const auto& [id, incident] : data_->incidents) {
+        if (ended.size() == query.limit) break;
+        if (!is_open(incident.state) && incident.updated_at < query.incidents_before && !data_->has_waiting(id)) {
+            ended.push_back(id);
+        }
+    }
+    for (const auto& id : ended) {
+        counts.notifications += data_->drop_notifications(
+            data_->outbox.size(), [&](const Notification& row) { return row.draft.incident_id == id; });
+        data_->remove(id);
+    }
+    counts.incidents = ended.size();
+    return counts;
 }
 
 StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const RequestContext& /*context*/) {

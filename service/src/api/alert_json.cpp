@@ -1,6 +1,8 @@
 #include "api/alert_json.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
 #include <string>
 
 #include <fmt/format.h>
@@ -22,10 +24,22 @@ using nlohmann::json;
 /// Before this, a time means "not given": Go's zero time is 0001-01-01T00:00:00Z.
 constexpr WallTime first_real_time = std::chrono::sys_days{std::chrono::year{2} / 1 / 1};
 
+/// Of a text that is cut rather than refused; the body has a limit of its own.
+constexpr std::size_t any_length = std::numeric_limits<std::size_t>::max();
+
 bool has_control(std::string_view text) { return std::ranges::any_of(text, text::is_control); }
 
+/// A text beyond the limit of annotations as its beginning, with a word on what is missing.
+std::string shortened(std::string text) {
+    const auto bytes = text.size();
+    if (bytes <= AlertLimits::annotation) return text;
+    const auto mark = fmt::format("… (cut from {} bytes)", bytes);
+    text.resize(text::cut(text, AlertLimits::annotation - mark.size()).size());
+    return text += mark;
+}
+
 /// Labels or annotations. An empty value is the same as no label, as in Prometheus.
-Labels read_labels(ObjectReader& reader, const char* field, std::size_t longest_value, FieldErrors& errors) {
+Labels read_labels(ObjectReader& reader, const char* field, TextRule rule, FieldErrors& errors) {
     Labels labels;
     const auto* object = reader.value(field);
     if (!object) return labels;
@@ -45,11 +59,17 @@ Labels read_labels(ObjectReader& reader, const char* field, std::size_t longest_
                                      AlertLimits::label_name));
         } else if (value.is_null()) {
             values.error(name, "must be a string, not null");
-        } else if (auto text = values.text(name.c_str(), {.longest = longest_value}); text && !text->empty()) {
+        } else if (auto text = values.text(name.c_str(), rule); text && !text->empty()) {
             labels.emplace(name, std::move(*text));
         }
     }
     return labels;
+}
+
+Labels read_annotations(ObjectReader& reader, FieldErrors& errors) {
+    Labels annotations = read_labels(reader, "annotations", {.longest = any_length}, errors);
+    for (auto& [name, text] : annotations) text = shortened(std::move(text));
+    return annotations;
 }
 
 std::optional<WallTime> read_time(ObjectReader& reader, const char* field) {
@@ -69,6 +89,7 @@ void read_span(ObjectReader& reader, const char* start, const char* end, const s
                WallTime now, Alert& alert) {
     const auto starts_at = read_time(reader, start);
     alert.ends_at = read_time(reader, end);
+    alert.start_stated = starts_at.has_value();
     alert.starts_at = starts_at.value_or(alert.ends_at ? std::min(*alert.ends_at, now) : now);
     if (alert.ends_at && *alert.ends_at < alert.starts_at)
         reader.error(end, fmt::format("must not be before {}", start));
@@ -97,10 +118,16 @@ std::string title_of(const Alert& alert) {
                                                   : "alert without a name"};
 }
 
-/// One alert as Alertmanager and Prometheus write it. `whole_status`: the status of the webhook that carried
-/// the alert.
-Alert read_alertmanager_alert(const json& value, const std::string& path,
-                              const std::optional<std::string>& whole_status, const char* source, WallTime now,
+/// What the alerts of a body have in common.
+struct Envelope {
+    const char* source{};
+    std::optional<std::string> status{};  ///< of the webhook, for alerts that state none
+    bool is_webhook{};  ///< only a webhook's alerts have a status; in API v2 the end of an alert is all there is
+    WallTime now{};
+};
+
+/// One alert as Alertmanager, Grafana and Prometheus write it.
+Alert read_alertmanager_alert(const json& value, const std::string& path, const Envelope& envelope,
                               FieldErrors& errors) {
     Alert alert;
     if (!value.is_object()) {
@@ -108,37 +135,81 @@ Alert read_alertmanager_alert(const json& value, const std::string& path,
         return alert;
     }
     ObjectReader reader{value, path + ".", errors};
-    const auto errors_before = errors.size();
-    alert.source = source;
-    alert.labels = read_labels(reader, "labels", AlertLimits::label_value, errors);
-    if (alert.labels.empty() && errors.size() == errors_before) reader.error("labels", "must hold at least one label");
-    alert.annotations = read_labels(reader, "annotations", AlertLimits::annotation, errors);
-    alert.generator_url = reader.text("generatorURL", {.longest = AlertLimits::annotation}).value_or("");
-    // Only the webhook has a status; in API v2 the end of an alert is all there is.
-    const bool is_webhook = source == std::string_view{"alertmanager"};
-    const auto status = is_webhook ? read_status(reader) : std::nullopt;
-    read_span(reader, "startsAt", "endsAt", status ? status : whole_status, now, alert);
+    alert.source = envelope.source;
+    alert.merged = envelope.is_webhook;
+    alert.labels = read_labels(reader, "labels", {.longest = AlertLimits::label_value}, errors);
+    if (alert.labels.empty() && errors.empty()) reader.error("labels", "must hold at least one label");
+    alert.annotations = read_annotations(reader, errors);
+    // A link that is cut leads nowhere.
+    alert.generator_url = reader.text("generatorURL", {.longest = any_length}).value_or("");
+    if (alert.generator_url.size() > AlertLimits::annotation) alert.generator_url.clear();
+    const auto status = envelope.is_webhook ? read_status(reader) : std::nullopt;
+    read_span(reader, "startsAt", "endsAt", status ? status : envelope.status, envelope.now, alert);
     alert.title = title_of(alert);
     return alert;
 }
 
-std::vector<Alert> read_alertmanager_array(const json& array, const std::string& path,
-                                           const std::optional<std::string>& whole_status, const char* source,
-                                           WallTime now, FieldErrors& errors) {
-    std::vector<Alert> alerts;
+/// By the first field of `path` that is wrong.
+RejectReason reason_of(std::string_view field, std::string_view path) {
+    field.remove_prefix(std::min(field.size(), path.size()));
+    if (field.empty()) return RejectReason::shape;
+    if (field.starts_with(".labels")) return RejectReason::labels;
+    if (field.starts_with(".annotations")) return RejectReason::annotations;
+    return field == ".startsAt" || field == ".endsAt" ? RejectReason::times : RejectReason::text;
+}
+
+Parsed<AlertBatch> read_alerts(const json& array, const std::string& path, const Envelope& envelope) {
+    AlertBatch batch;
     if (array.size() > AlertLimits::alerts) {
-        errors.push_back({path, fmt::format("has {} alerts, must have at most {}", array.size(), AlertLimits::alerts)});
-        return alerts;
+        return std::unexpected(field_problem(
+            {{path, fmt::format("has {} alerts, must have at most {}", array.size(), AlertLimits::alerts)}}));
     }
-    alerts.reserve(array.size());
+    batch.alerts.reserve(array.size());
     for (std::size_t i = 0; i < array.size(); ++i) {
-        alerts.push_back(
-            read_alertmanager_alert(array[i], fmt::format("{}[{}]", path, i), whole_status, source, now, errors));
+        const auto place = fmt::format("{}[{}]", path, i);
+        FieldErrors errors;
+        auto alert = read_alertmanager_alert(array[i], place, envelope, errors);
+        if (errors.empty()) {
+            batch.alerts.push_back(std::move(alert));
+            continue;
+        }
+        ++batch.rejected.at(static_cast<std::size_t>(reason_of(errors.front().field, place)));
+        for (auto& error : errors) {
+            if (batch.errors.size() < max_field_errors) batch.errors.push_back(std::move(error));
+        }
     }
-    return alerts;
+    return batch;
 }
 
 }  // namespace
+
+std::string_view to_string(RejectReason reason) noexcept {
+    switch (reason) {
+        case RejectReason::shape:
+            return "shape";
+        case RejectReason::labels:
+            return "labels";
+        case RejectReason::annotations:
+            return "annotations";
+        case RejectReason::times:
+            return "times";
+        case RejectReason::text:
+            return "text";
+    }
+    return "shape";
+}
+
+std::uint64_t AlertBatch::total_rejected() const noexcept {
+    return std::accumulate(rejected.begin(), rejected.end(), std::uint64_t{0});
+}
+
+middleware::Problem rejection_problem(AlertBatch batch) {
+    const auto refused = batch.total_rejected();
+    const auto& first = batch.errors.front();
+    auto detail = fmt::format("{} of {} alerts {} refused and the others are stored: {} {}", refused,
+                              refused + batch.alerts.size(), refused == 1 ? "is" : "are", first.field, first.message);
+    return {.status = 400, .detail = std::move(detail), .errors = std::move(batch.errors)};
+}
 
 Parsed<Alert> parse_native_alert(std::string_view body, WallTime now) {
     auto json = parse_json(body);
@@ -156,40 +227,31 @@ Parsed<Alert> parse_native_alert(std::string_view body, WallTime now) {
         reader.text("title", {.longest = AlertLimits::title, .may_be_empty = false, .required = true}).value_or("");
     alert.source = reader.text("source", {.longest = AlertLimits::source}).value_or("");
     if (alert.source.empty()) alert.source = "api";
-    alert.labels = read_labels(reader, "labels", AlertLimits::label_value, errors);
+    alert.labels = read_labels(reader, "labels", {.longest = AlertLimits::label_value}, errors);
     if (alert.labels.empty()) alert.labels.emplace("alertname", alert.title);
-    alert.annotations = read_labels(reader, "annotations", AlertLimits::annotation, errors);
-    if (auto description = reader.text("description", {.longest = AlertLimits::annotation});
-        description && !description->empty()) {
-        alert.annotations.insert_or_assign("description", std::move(*description));
+    alert.annotations = read_annotations(reader, errors);
+    if (auto description = reader.text("description", {.longest = any_length}); description && !description->empty()) {
+        alert.annotations.insert_or_assign("description", shortened(std::move(*description)));
     }
     constexpr std::size_t longest_word = 64;
-    if (const auto severity = reader.text("severity", {.longest = longest_word})) {
-        alert.severity = incidents::severity_from_string(*severity);
-        if (!alert.severity) {
-            reader.error("severity", "must be P0 to P4, or critical, error, high, warning, medium, info, low or none");
-        }
-    }
+    alert.severity_word = reader.text("severity", {.longest = longest_word}).value_or("");
     const auto status = read_status(reader);
     read_span(reader, "starts_at", "ends_at", status, now, alert);
     if (!errors.empty()) return std::unexpected(field_problem(std::move(errors)));
     return alert;
 }
 
-Parsed<std::vector<Alert>> parse_alertmanager_alerts(std::string_view body, WallTime now) {
+Parsed<AlertBatch> parse_alertmanager_alerts(std::string_view body, WallTime now) {
     auto json = parse_json(body);
     if (!json) return std::unexpected(std::move(json.error()));
-    FieldErrors errors;
     if (!json->is_array()) {
-        errors.push_back({"", fmt::format("must be an array of alerts, not {}", json->type_name())});
-        return std::unexpected(field_problem(std::move(errors)));
+        return std::unexpected(
+            field_problem({{"", fmt::format("must be an array of alerts, not {}", json->type_name())}}));
     }
-    auto alerts = read_alertmanager_array(*json, "", std::nullopt, "prometheus", now, errors);
-    if (!errors.empty()) return std::unexpected(field_problem(std::move(errors)));
-    return alerts;
+    return read_alerts(*json, "", {.source = "prometheus", .now = now});
 }
 
-Parsed<std::vector<Alert>> parse_alertmanager_webhook(std::string_view body, WallTime now) {
+Parsed<AlertBatch> parse_alertmanager_webhook(std::string_view body, WallTime now) {
     auto json = parse_json(body);
     if (!json) return std::unexpected(std::move(json.error()));
     FieldErrors errors;
@@ -199,20 +261,26 @@ Parsed<std::vector<Alert>> parse_alertmanager_webhook(std::string_view body, Wal
     }
     ObjectReader reader{*json, "", errors};
     constexpr std::size_t longest_word = 64;
-    if (const auto version = reader.text("version", {.longest = longest_word}); version && *version != "4") {
-        reader.error("version", "must be \"4\"");
-    }
+    const auto version = reader.text("version", {.longest = longest_word}).value_or("4");
+    if (version != "4" && version != "1") reader.error("version", "must be \"4\" (Alertmanager) or \"1\" (Grafana)");
     const auto status = read_status(reader);
-    std::vector<Alert> alerts;
-    if (const auto* array = reader.value("alerts"); !array) {
+    const auto* array = reader.value("alerts");
+    if (!array) {
         reader.error("alerts", "is needed");
     } else if (!array->is_array()) {
         reader.error("alerts", fmt::format("must be an array, not {}", array->type_name()));
-    } else {
-        alerts = read_alertmanager_array(*array, "alerts", status, "alertmanager", now, errors);
     }
     if (!errors.empty()) return std::unexpected(field_problem(std::move(errors)));
-    return alerts;
+
+    auto batch = read_alerts(
+        *array, "alerts",
+        {.source = version == "1" ? "grafana" : "alertmanager", .status = status, .is_webhook = true, .now = now});
+    const auto* truncated = reader.value("truncatedAlerts");
+    if (batch && truncated && truncated->is_number_unsigned()) {
+        batch->truncated = truncated->get<std::uint64_t>();
+        for (auto& alert : batch->alerts) alert.truncated = batch->truncated;
+    }
+    return batch;
 }
 
 }  // namespace fusebox::service

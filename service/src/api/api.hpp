@@ -1,6 +1,7 @@
 // What the routes of the API work with, and what their answers have in common.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -17,6 +18,8 @@
 #include <fusebox/middleware/router.hpp>
 #include <fusebox/notifications/dispatcher.hpp>
 
+#include "api/alert_json.hpp"
+
 namespace fusebox::service {
 
 /// Alerts by input and by what became of them.
@@ -29,6 +32,8 @@ struct IntakeCounters {
     Input alertmanager;
     Input webhook;
     Input native;
+    std::array<prometheus::Counter*, reject_reasons> rejected{};  ///< alerts, by `RejectReason`
+    prometheus::Counter* truncated{};                             ///< alerts that webhooks left out
 };
 
 /// What the handlers use; every object here outlives the router.

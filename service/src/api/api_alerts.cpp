@@ -7,6 +7,7 @@
 
 #include "api/alert_json.hpp"
 #include "api/api.hpp"
+#include "logging.hpp"
 
 namespace fusebox::service {
 namespace {
@@ -49,7 +50,18 @@ std::expected<std::vector<IntakeResult>, Response> store(const ApiContext& conte
     return std::move(*results);
 }
 
-/// Guards, parses, stores; `answer` makes the body of the 200.
+/// What a body says of alerts that do not become incidents: counted, and in the log where nobody else tells of it.
+void tell_of(const AlertBatch& batch, const Request& request, IntakeCounters& counters) {
+    for (std::size_t i = 0; i < batch.rejected.size(); ++i) {
+        if (batch.rejected.at(i) > 0) counters.rejected.at(i)->Increment(static_cast<double>(batch.rejected.at(i)));
+    }
+    if (batch.truncated > 0) {
+        counters.truncated->Increment(static_cast<double>(batch.truncated));
+        log(Level::warning, "alerts_truncated", {{"left_out", batch.truncated}, {"peer", request.remote_address}});
+    }
+}
+
+/// Guards, parses, stores what is valid; `answer` makes the body of the 200 where all were.
 template <class Parse, class Answer>
 middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& counters, Parse parse, Answer answer) {
     return [context, &counters, parse, answer](const Request& request) -> Response {
@@ -57,14 +69,29 @@ middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& cou
             counters.refused.Increment();
             return std::move(*refusal);
         }
-        auto alerts = parse(request.body, context.now());
-        if (!alerts) {
+        Parsed<AlertBatch> batch = parse(request.body, context.now());
+        if (!batch) {
             counters.refused.Increment();
-            return middleware::problem_response(alerts.error());
+            return middleware::problem_response(batch.error());
         }
-        const auto results = store(context, counters, *alerts);
-        return results ? answer(*results) : results.error();
+        tell_of(*batch, request, context.counters);
+        const auto results = store(context, counters, batch->alerts);
+        if (!results) return results.error();
+        if (!batch->errors.empty()) {
+            counters.refused.Increment();
+            return middleware::problem_response(rejection_problem(std::move(*batch)));
+        }
+        return answer(*results);
     };
+}
+
+/// One alert is a batch of one, whose mistakes are those of the body.
+Parsed<AlertBatch> parse_one(std::string_view body, incidents::WallTime now) {
+    auto alert = parse_native_alert(body, now);
+    if (!alert) return std::unexpected(std::move(alert.error()));
+    AlertBatch batch;
+    batch.alerts.push_back(std::move(*alert));
+    return batch;
 }
 
 }  // namespace
@@ -80,11 +107,6 @@ void add_alert_routes(middleware::Router& router, const ApiContext& context) {
                    for (const auto& result : results) list.push_back(result_json(result));
                    return middleware::json_response(nlohmann::ordered_json{{"results", std::move(list)}}.dump());
                }));
-    const auto parse_one = [](std::string_view body, incidents::WallTime now) -> Parsed<std::vector<Alert>> {
-        auto alert = parse_native_alert(body, now);
-        if (!alert) return std::unexpected(std::move(alert.error()));
-        return std::vector{std::move(*alert)};
-    };
     router.add("POST", "/v1/alerts", intake(context, counters.native, parse_one, [](const auto& results) {
                    return middleware::json_response(result_json(results.front()).dump());
                }));

@@ -52,10 +52,13 @@ Response list_incidents(const ApiContext& context, const Request& request) {
     }
     if (auto refusal = query.finish(is_label)) return std::move(*refusal);
 
-    const auto page = context.store.list(wanted, request_context());
+    auto page = context.store.list(wanted, request_context());
     if (!page) return store_problem(page.error());
     std::vector<std::string> items;
-    for (const auto& incident : page->items) items.push_back(incidents::to_json(incident));
+    for (auto& incident : page->items) {
+        context.incident_service.add_sightings(incident);
+        items.push_back(incidents::to_json(incident));
+    }
     return page_response("incidents", items, page->next_cursor);
 }
 
@@ -86,8 +89,10 @@ void add_incident_routes(middleware::Router& router, const ApiContext& context) 
     using incidents::IncidentService;
     router.add("GET", "/v1/incidents", [context](const Request& request) { return list_incidents(context, request); });
     router.add("GET", "/v1/incidents/{id}", [context](const Request& request) {
-        const auto incident = context.store.get(request.path_parameter("id"), request_context());
-        return incident ? middleware::json_response(incidents::to_json(*incident)) : store_problem(incident.error());
+        auto incident = context.store.get(request.path_parameter("id"), request_context());
+        if (!incident) return store_problem(incident.error());
+        context.incident_service.add_sightings(*incident);
+        return middleware::json_response(incidents::to_json(*incident));
     });
     const auto change = [&](const char* what, Operation operation) {
         router.add("POST", fmt::format("/v1/incidents/{{id}}/{}", what), operate(context, operation));

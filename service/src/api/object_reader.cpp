@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "api/alert_json.hpp"
+#include <fusebox/text/utf8.hpp>
 
 namespace fusebox::service {
 
@@ -12,7 +12,11 @@ ObjectReader::ObjectReader(const nlohmann::json& object, std::string path, Field
     : object_(object), path_(std::move(path)), errors_(errors) {}
 
 void ObjectReader::error(std::string_view field, std::string message) {
-    errors_.push_back({path_ + std::string{field}, std::move(message)});
+    constexpr std::size_t longest = 128;
+    if (errors_.size() >= max_field_errors) return;
+    auto name = path_ + std::string{text::cut(field, longest)};
+    if (field.size() > longest) name += "…";
+    errors_.push_back({std::move(name), std::move(message)});
 }
 
 const nlohmann::json* ObjectReader::value(const char* field) const {
@@ -48,6 +52,7 @@ std::optional<std::string> ObjectReader::text(const char* field, TextRule rule) 
 
 void ObjectReader::refuse_fields_but(std::initializer_list<std::string_view> known) {
     for (const auto& [field, json] : object_.items()) {
+        if (errors_.size() >= max_field_errors) return;
         if (std::ranges::find(known, field) == known.end()) {
             error(field, fmt::format("is not a known field; known are {}", fmt::join(known, ", ")));
         }
@@ -70,8 +75,10 @@ std::expected<nlohmann::json, middleware::Problem> parse_json(std::string_view b
 middleware::Problem field_problem(FieldErrors errors) {
     const auto& first = errors.front();
     auto detail = first.field.empty() ? "the body " + first.message : first.field + " " + first.message;
-    if (errors.size() > 1) detail += fmt::format(" (and {} more)", errors.size() - 1);
-    if (errors.size() > AlertLimits::errors) errors.resize(AlertLimits::errors);
+    if (errors.size() > 1) {
+        detail +=
+            fmt::format(" (and {} more{})", errors.size() - 1, errors.size() < max_field_errors ? "" : ", or others");
+    }
     return {.status = 422, .detail = std::move(detail), .errors = std::move(errors)};
 }
 

@@ -15,6 +15,8 @@
 namespace fusebox::service {
 
 using FieldErrors = std::vector<middleware::FieldError>;
+/// No more mistakes than these are kept of one body: nobody reads more, and a body can hold millions.
+inline constexpr std::size_t max_field_errors{20};
 
 struct TextRule {
     std::size_t longest{};  ///< in bytes
@@ -33,6 +35,7 @@ public:
     /// The value, or null.
     [[nodiscard]] const nlohmann::json* value(const char* field) const;
     void refuse_fields_but(std::initializer_list<std::string_view> known);
+    /// Keeps the first `max_field_errors`. A long field name is cut: it comes from whoever sent the body.
     void error(std::string_view field, std::string message);
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

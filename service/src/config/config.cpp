@@ -83,6 +83,18 @@ std::string describe_route(const incidents::Route& route) {
     return text + "\n";
 }
 
+std::string describe_incidents(const incidents::IncidentRules& rules) {
+    std::string text = fmt::format(
+        "[incidents]\nflap_window = {}\nmax_timeline = {}\nresend_period = {}\nclose_after = {}\n",
+        quoted(text::format_duration(rules.flap_window)), rules.max_timeline,
+        quoted(text::format_duration(rules.resend_period)), quoted(text::format_duration(rules.close_after)));
+    if (!rules.severity_words.own().empty()) text += "[incidents.severity_map]\n";
+    for (const auto& [word, severity] : rules.severity_words.own()) {
+        text += fmt::format("{} = {}\n", quoted(word), quoted(std::string{incidents::to_string(severity)}));
+    }
+    return text + "\n";
+}
+
 /// Those that the service makes and those that the file names, as they are in the end.
 std::string describe_breakers(const ServiceConfig& config) {
     std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()}};
@@ -161,8 +173,7 @@ std::string describe(const ServiceConfig& config) {
     text += fmt::format("\n[store]\nurl = {}\n\n", quoted(config.store_url));
     text += fmt::format("[log]\nformat = \"{}\"\nlevel = {}\n\n", config.log.json ? "json" : "text",
                         quoted(config.log.level));
-    text += fmt::format("[incidents]\nflap_window = {}\nmax_timeline = {}\n\n",
-                        quoted(text::format_duration(config.rules.flap_window)), config.rules.max_timeline);
+    text += describe_incidents(config.rules);
     const auto& retry = config.delivery.retry;
     text += fmt::format(
         "[delivery]\nretry_base = {}\nretry_factor = {}\nretry_cap = {}\nmax_attempts = {}\nmax_age = {}\n"

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <iterator>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -170,6 +171,31 @@ void read_log(const toml::table& table, ReadContext& context, LogConfig& log) {
     reader.finish();
 }
 
+/// `WORD = "P0" … "P4"`. What P0 … P4 themselves mean cannot be changed.
+std::map<std::string, incidents::Severity, std::less<>> read_severity_map(const toml::table& table,
+                                                                          ReadContext& context) {
+    TableReader reader{table, "incidents.severity_map.", context};
+    std::map<std::string, incidents::Severity, std::less<>> words;
+    for (const auto& [key, value] : table) {
+        const std::string word{key.str()};
+        const auto text = reader.text(word);
+        if (!text) continue;
+        const auto is_name = [](std::string_view name) {
+            const auto severity = incidents::severity_from_string(name);
+            return severity && text::equal_without_case(name, to_string(*severity));
+        };
+        if (is_name(word)) {
+            reader.mistake(word, "always means itself");
+        } else if (!is_name(*text)) {
+            reader.mistake(word, fmt::format("is '{}', must be P0, P1, P2, P3 or P4", *text));
+        } else {
+            words.emplace(word, *incidents::severity_from_string(*text));
+        }
+    }
+    reader.finish();
+    return words;
+}
+
 void read_incidents(const toml::table& table, ReadContext& context, incidents::IncidentRules& rules) {
     TableReader reader{table, "incidents.", context};
     if (const auto window = reader.duration("flap_window", 0s, 7 * a_day)) {
@@ -177,6 +203,15 @@ void read_incidents(const toml::table& table, ReadContext& context, incidents::I
     }
     if (const auto events = reader.integer("max_timeline", 10, 100'000))
         rules.max_timeline = static_cast<std::size_t>(*events);
+    if (const auto period = reader.duration("resend_period", 1s, a_day)) {
+        rules.resend_period = std::chrono::floor<std::chrono::seconds>(*period);
+    }
+    if (const auto after = reader.duration("close_after", 1s, 365 * a_day)) {
+        rules.close_after = std::chrono::floor<std::chrono::seconds>(*after);
+    }
+    if (const auto* words = reader.table("severity_map")) {
+        rules.severity_words = incidents::SeverityWords{read_severity_map(*words, context)};
+    }
     reader.finish();
 }
 

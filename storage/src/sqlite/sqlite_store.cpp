@@ -162,14 +162,26 @@ StoreResult<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteOptions&
     }
 }
 
-StoreResult<std::vector<Incident>> SqliteStore::commit(std::span<const IncidentWrite> writes,
-                                                       const RequestContext& context) {
+StoreResult<void> SqliteStore::commit(std::span<const IncidentWrite> writes, const RequestContext& context) {
+    std::vector<Incident> whole;
     std::vector<sqlite::IncidentRow> rows;  // made before the writer's turn: only SQLite's work is done under it
+    whole.reserve(writes.size());
     rows.reserve(writes.size());
     try {
         for (const auto& write : writes) {
             if (auto bad = rules::check(write)) return std::unexpected(*std::move(bad));
-            rows.emplace_back(write.incident);
+            whole.push_back(write.incident);
+            whole.back().timeline.clear();
+            if (write.incident.version > 0) {
+                auto before = get(write.incident.id, context);
+                if (!before && before.error().kind != Kind::not_found)
+                    return std::unexpected(std::move(before.error()));
+                if (before) whole.back().timeline = std::move(before->timeline);
+            }
+            auto& timeline = whole.back().timeline;
+            timeline.insert(timeline.end(), write.events.begin(), write.events.end());
+            truncate_timeline(timeline, write.max_timeline);
+            rows.emplace_back(whole.back());
         }
     } catch (const Failure& failure) {
         return std::unexpected(failure.error());
@@ -182,14 +194,7 @@ StoreResult<std::vector<Incident>> SqliteStore::commit(std::span<const IncidentW
                     throw Failure{rules::duplicate_notification(draft.id)};
         }
     });
-    if (!stored) return std::unexpected(std::move(stored.error()));
-    std::vector<Incident> incidents;
-    incidents.reserve(writes.size());
-    for (const auto& write : writes) {
-        incidents.push_back(write.incident);
-        ++incidents.back().version;
-    }
-    return incidents;
+    return stored;
 }
 
 StoreResult<Incident> SqliteStore::get(std::string_view id, const RequestContext& context) {
@@ -201,16 +206,60 @@ StoreResult<Incident> SqliteStore::get(std::string_view id, const RequestContext
     });
 }
 
-StoreResult<std::optional<Incident>> SqliteStore::latest_by_fingerprint(std::string_view fingerprint,
-                                                                        const RequestContext& context) {
-    static const std::string sql =
-        select(sqlite::incident_columns,
-               ", timeline FROM incidents WHERE fingerprint = ? ORDER BY created_at DESC, id DESC LIMIT 1");
-    return impl_->read(context, [&](Connection& connection) -> std::optional<Incident> {
-        auto query = connection.prepare(sql);
-        if (!query.bind(fingerprint).step()) return std::nullopt;
-        return sqlite::read_incident(query, Timeline::selected);
+StoreResult<std::map<std::string, Incident, std::less<>>> SqliteStore::latest_by_fingerprints(
+    std::span<const std::string> fingerprints, const RequestContext& context) {
+    static const std::string sql = select(sqlite::incident_columns,
+                                          ", timeline FROM incidents WHERE fingerprint = ? ORDER BY"
+                                          " state IN ('resolved', 'closed'), created_at DESC, id DESC LIMIT 1");
+    return impl_->read(context, [&](Connection& connection) {
+        std::map<std::string, Incident, std::less<>> found;
+        for (const auto& fingerprint : fingerprints) {
+            auto query = connection.prepare(sql);
+            if (!query.bind(fingerprint).step()) continue;
+            auto& timeline = found.insert_or_assign(fingerprint, sqlite::read_incident(query, Timeline::selected))
+                                 .first->second.timeline;
+            if (timeline.size() > latest_events)
+                timeline.erase(timeline.begin(), timeline.end() - static_cast<std::ptrdiff_t>(latest_events));
+        }
+        return found;
     });
+}
+
+StoreResult<std::vector<std::string>> SqliteStore::note_sightings(std::span<const Sighting> sightings,
+                                                                  const RequestContext& context) {
+    return impl_->write(context, [&](Connection& connection) {
+        std::vector<std::string> missed;
+        for (const auto& sighting : sightings) {
+            connection.prepare("UPDATE incidents SET alert_count = ? WHERE id = ? AND version = ?")
+                .bind(static_cast<std::int64_t>(sighting.alert_count))
+                .bind(sighting.incident_id)
+                .bind(static_cast<std::int64_t>(sighting.version))
+                .run();
+            if (connection.changes() == 0) missed.push_back(sighting.incident_id);
+        }
+        return missed;
+    });
+}
+
+StoreResult<std::vector<std::string>> SqliteStore::expiring(WallTime /*before*/, std::size_t /*limit*/,
+                                                            const RequestContext& /*context*/) {
+    return std::vector<std::string>{};
+}
+
+StoreResult<std::vector<std::string>> SqliteStore::resolved_before(WallTime before, std::size_t limit,
+                                                                   const RequestContext& context) {
+    return impl_->read(context, [&](Connection& connection) {
+        auto query = connection.prepare(
+            "SELECT id FROM incidents WHERE state = 'resolved' AND resolved_at <= ? ORDER BY resolved_at LIMIT ?");
+        query.bind(before).bind(static_cast<std::int64_t>(limit));
+        std::vector<std::string> ids;
+        while (query.step()) ids.emplace_back(query.text(0));
+        return ids;
+    });
+}
+
+StoreResult<PruneCounts> SqliteStore::prune(const PruneQuery& /*query*/, const RequestContext& /*context*/) {
+    return PruneCounts{};
 }
 
 StoreResult<Page<Incident>> SqliteStore::list(const IncidentQuery& query, const RequestContext& context) {

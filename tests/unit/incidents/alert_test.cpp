@@ -40,22 +40,29 @@ TEST_CASE("only the labels are an alert's identity") {
     CHECK(fingerprint(one.labels) != fingerprint(other.labels));
 }
 
-TEST_CASE("an alert's own severity goes before its label, and both before P3") {
+TEST_CASE("an alert's own severity goes before its word, and its word before its label") {
+    const SeverityWords words{{{"Spicy", Severity::p1}, {"info", Severity::p2}, {"P0", Severity::p4}}};
     Alert alert;
-    CHECK_FALSE(stated_severity(alert));
-    CHECK(effective_severity(alert) == Severity::p3);
+    CHECK_FALSE(stated_severity(alert, words).severity);
+    const auto by_label = [&](const char* label) {
+        alert.labels["severity"] = label;
+        return stated_severity(alert, words);
+    };
+    CHECK(by_label("critical").severity == Severity::p0);
+    CHECK(by_label("CRITICAL").unknown_word.empty());
+    CHECK(by_label("sPICY").severity == Severity::p1);
+    CHECK(by_label("info").severity == Severity::p2);
+    CHECK(by_label("p0").severity == Severity::p0);
+    CHECK(by_label("unheard-of").severity == Severity::p2);
+    CHECK(by_label("unheard-of").unknown_word == "unheard-of");
 
-    alert.labels["severity"] = "page";
-    CHECK_FALSE(stated_severity(alert));
-    CHECK(effective_severity(alert) == Severity::p3);
-
-    alert.labels["severity"] = "critical";
-    CHECK(stated_severity(alert) == Severity::p0);
-    CHECK(effective_severity(alert) == Severity::p0);
-
-    alert.severity = Severity::p2;
-    CHECK(stated_severity(alert) == Severity::p2);
-    CHECK(effective_severity(alert) == Severity::p2);
+    alert.severity_word = "debug";
+    CHECK(stated_severity(alert, words).severity == Severity::p4);
+    alert.severity_word = "?";
+    CHECK(stated_severity(alert, words).unknown_word == "?");
+    alert.severity = Severity::p3;
+    CHECK(stated_severity(alert, words).severity == Severity::p3);
+    CHECK(stated_severity(alert, words).unknown_word.empty());
 }
 
 }  // namespace fusebox::test

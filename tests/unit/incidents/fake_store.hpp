@@ -41,25 +41,38 @@ public:
         const std::scoped_lock lock{mutex_};
         return notifications_;
     }
+    /// Reads by fingerprint.
+    [[nodiscard]] int look_ups() const {
+        const std::scoped_lock lock{mutex_};
+        return look_ups_;
+    }
+    /// Sightings that were stored.
+    [[nodiscard]] int sightings() const {
+        const std::scoped_lock lock{mutex_};
+        return sightings_;
+    }
     /// Tries to commit, successful or not.
     [[nodiscard]] int commits() const {
         const std::scoped_lock lock{mutex_};
         return commits_;
     }
 
-    StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes, const RequestContext&) override {
+    StoreResult<void> commit(std::span<const IncidentWrite> writes, const RequestContext&) override {
         if (before_next_commit) std::exchange(before_next_commit, {})();
         const std::scoped_lock lock{mutex_};
         ++commits_;
         if (auto error = take(commit_errors_)) return std::unexpected{*error};
         auto after = incidents_;
-        std::vector<Incident> stored;
         for (const auto& write : writes) {
             const auto known = after.find(write.incident.id);
             if ((known == after.end() ? 0 : known->second.version) != write.incident.version) return conflict();
-            stored.push_back(write.incident);
-            ++stored.back().version;
-            after.insert_or_assign(write.incident.id, stored.back());
+            Incident stored = write.incident;
+            ++stored.version;
+            stored.timeline.clear();
+            if (known != after.end()) stored.timeline = known->second.timeline;
+            stored.timeline.insert(stored.timeline.end(), write.events.begin(), write.events.end());
+            truncate_timeline(stored.timeline, write.max_timeline);
+            after.insert_or_assign(stored.id, std::move(stored));
             int open = 0;
             for (const auto& [id, incident] : after) {
                 open += is_open(incident.state) && incident.fingerprint == write.incident.fingerprint ? 1 : 0;
@@ -70,7 +83,7 @@ public:
         for (const auto& write : writes) {
             notifications_.insert(notifications_.end(), write.notifications.begin(), write.notifications.end());
         }
-        return stored;
+        return {};
     }
     StoreResult<Incident> get(std::string_view id, const RequestContext&) override {
         const std::scoped_lock lock{mutex_};
@@ -80,17 +93,57 @@ public:
             return std::unexpected{StoreError{StoreError::Kind::not_found, "no such incident", {}}};
         return known->second;
     }
-    StoreResult<std::optional<Incident>> latest_by_fingerprint(std::string_view fingerprint,
-                                                               const RequestContext&) override {
+    StoreResult<std::map<std::string, Incident, std::less<>>> latest_by_fingerprints(
+        std::span<const std::string> fingerprints, const RequestContext&) override {
         const std::scoped_lock lock{mutex_};
+        ++look_ups_;
         if (auto error = take(read_errors_)) return std::unexpected{*error};
-        std::optional<Incident> newest;
-        for (const auto& [id, incident] : incidents_) {
-            if (incident.fingerprint != fingerprint) continue;
-            if (!newest || incident.created_at > newest->created_at) newest = incident;
+        std::map<std::string, Incident, std::less<>> found;
+        for (const auto& fingerprint : fingerprints) {
+            std::optional<Incident> best;
+            for (const auto& [id, incident] : incidents_) {
+                if (incident.fingerprint != fingerprint) continue;
+                const auto rank = [](const Incident& each) { return std::pair{is_open(each.state), each.created_at}; };
+                if (!best || rank(incident) > rank(*best)) best = incident;
+            }
+            if (!best) continue;
+            if (auto& timeline = best->timeline; timeline.size() > latest_events)
+                timeline.erase(timeline.begin(), timeline.end() - static_cast<std::ptrdiff_t>(latest_events));
+            found.emplace(fingerprint, *std::move(best));
         }
-        return newest;
+        return found;
     }
+    StoreResult<std::vector<std::string>> note_sightings(std::span<const Sighting> sightings,
+                                                         const RequestContext&) override {
+        const std::scoped_lock lock{mutex_};
+        if (auto error = take(commit_errors_)) return std::unexpected{*error};
+        std::vector<std::string> missed;
+        for (const auto& sighting : sightings) {
+            const auto known = incidents_.find(sighting.incident_id);
+            if (known == incidents_.end() || known->second.version != sighting.version) {
+                missed.push_back(sighting.incident_id);
+                continue;
+            }
+            known->second.alert_count = sighting.alert_count;
+            known->second.last_seen = sighting.last_seen;
+            known->second.firings = sighting.firings;
+            ++sightings_;
+        }
+        return missed;
+    }
+    StoreResult<std::vector<std::string>> expiring(WallTime before, std::size_t limit, const RequestContext&) override {
+        return ids_where(limit, [before](const Incident& incident) {
+            const auto at = expires_at(incident);
+            return at && *at <= before;
+        });
+    }
+    StoreResult<std::vector<std::string>> resolved_before(WallTime before, std::size_t limit,
+                                                          const RequestContext&) override {
+        return ids_where(limit, [before](const Incident& incident) {
+            return incident.state == IncidentState::resolved && incident.resolved_at <= before;
+        });
+    }
+    StoreResult<PruneCounts> prune(const PruneQuery&, const RequestContext&) override { return PruneCounts{}; }
     StoreResult<Page<Incident>> list(const IncidentQuery&, const RequestContext&) override {
         return Page<Incident>{incidents(), {}};
     }
@@ -103,6 +156,15 @@ public:
     StoreResult<void> check_writable(const RequestContext&) override { return {}; }
 
 private:
+    template <class Matches>
+    StoreResult<std::vector<std::string>> ids_where(std::size_t limit, Matches matches) const {
+        const std::scoped_lock lock{mutex_};
+        std::vector<std::string> ids;
+        for (const auto& [id, incident] : incidents_) {
+            if (ids.size() < limit && matches(incident)) ids.push_back(id);
+        }
+        return ids;
+    }
     static std::unexpected<StoreError> conflict() {
         return std::unexpected{StoreError{StoreError::Kind::conflict, "the version is not current", {}}};
     }
@@ -119,6 +181,8 @@ private:
     std::deque<StoreError> commit_errors_;
     std::deque<StoreError> read_errors_;
     int commits_{};
+    int look_ups_{};
+    int sightings_{};
 };
 
 }  // namespace fusebox::test

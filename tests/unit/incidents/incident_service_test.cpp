@@ -125,17 +125,222 @@ TEST_CASE("a first alert makes an incident and one notification per destination,
     }
 }
 
-TEST_CASE("a repeat is stored and notifies nobody") {
+TEST_CASE("repeats that say nothing new are answered without the store, and stored together later") {
     Fixture f;
-    f.make_incident();
+    const auto id = f.make_incident();
+    const Incident before = f.only_incident();
+    const auto look_ups = f.store.look_ups();
     for (int minute = 1; minute <= 5; ++minute) {
         f.now = new_year + 1min * minute;
-        CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::updated});
+        const std::vector alerts{firing(new_year)};
+        const auto results = f.service.ingest(alerts);
+        REQUIRE(results);
+        CHECK(results->front().change == ChangeKind::repeated);
+        CHECK(results->front().incident_id == id);
     }
-    CHECK(f.only_incident().alert_count == 6);
-    CHECK(f.only_incident().version == 6);
-    CHECK(f.only_incident().timeline.size() == 1);
+    CHECK(f.store.commits() == 1);
+    CHECK(f.store.look_ups() == look_ups);
+    CHECK(f.only_incident() == before);
+    CHECK(f.announced.size() == 1);
+
+    CHECK(f.service.flush_sightings() == 1U);
+    Incident expected = before;
+    expected.alert_count = 6;
+    expected.last_seen = new_year + 5min;
+    CHECK(f.only_incident() == expected);
     CHECK(f.notified() == Strings{"incident.triggered > ops"});
+    CHECK(f.service.flush_sightings() == 0U);
+    CHECK(f.store.commits() == 1);
+}
+
+TEST_CASE("what repeats said is stored with the next change, and kept where the store fails") {
+    Fixture f;
+    const auto id = f.make_incident();
+    f.now += 1min;
+    f.ingest({firing(new_year)});
+    REQUIRE(f.service.add_note(id, "ada", "seen"));
+    CHECK(f.only_incident().alert_count == 2);
+    CHECK(f.only_incident().last_seen == new_year + 1min);
+    CHECK(f.service.flush_sightings() == 0U);
+
+    f.ingest({firing(new_year)});
+    f.store.fail_next_commit(error(StoreError::Kind::unavailable));
+    CHECK_FALSE(f.service.flush_sightings());
+    f.ingest({firing(new_year)});
+    CHECK(f.service.flush_sightings() == 1U);
+    CHECK(f.only_incident().alert_count == 4);
+    CHECK(f.only_incident().version == 2);
+}
+
+TEST_CASE("repeats by a service that has just started are read once and then answered from memory") {
+    Fixture f;
+    f.make_incident();
+    IncidentService second{f.store, to({"ops"}), {}, [&f] { return f.now; }};
+    const std::vector alerts{firing(new_year)};
+    for (int i = 0; i < 3; ++i) CHECK(second.ingest(alerts)->front().change == ChangeKind::repeated);
+    CHECK(f.store.look_ups() == 2);
+    CHECK(f.store.commits() == 1);
+    CHECK(second.flush_sightings() == 1U);
+    CHECK(f.only_incident().alert_count == 4);
+}
+
+TEST_CASE("a change by another process is noticed with the next flush at the latest") {
+    Fixture f;
+    const auto id = f.make_incident();
+    IncidentService other{f.store, to({"ops"}), {}, [&f] { return f.now; }};
+    REQUIRE(other.resolve(id, "ada", ""));
+    CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::repeated});
+    CHECK(f.service.flush_sightings() == 0U);
+    CHECK(f.only_incident().alert_count == 1);
+    CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::none});
+}
+
+TEST_CASE("a message that brings something new is no repeat, whatever the memory holds") {
+    Fixture f;
+    f.make_incident();
+    const auto changed = [&f](auto change) {
+        Alert alert = firing(new_year);
+        change(alert);
+        return f.ingest({alert});
+    };
+    CHECK(changed([](Alert& alert) { alert.title = "another"; }) == Kinds{ChangeKind::updated});
+    CHECK(changed([](Alert& alert) { alert.title = "another"; }) == Kinds{ChangeKind::repeated});
+    CHECK(changed([](Alert& alert) { alert.annotations["value"] = "1"; }) == Kinds{ChangeKind::updated});
+    CHECK(changed([](Alert& alert) { alert.severity = Severity::p0; }) == Kinds{ChangeKind::updated});
+    CHECK(changed([](Alert& alert) { alert.starts_at += 1min; }) == Kinds{ChangeKind::updated});
+    CHECK(f.only_incident().severity == Severity::p0);
+    CHECK(f.only_incident().firings.all.size() == 2);
+}
+
+TEST_CASE("a batch looks its alerts up in one read, however many they are") {
+    Fixture f;
+    std::vector<Alert> alerts;
+    for (int i = 0; i < 200; ++i) alerts.push_back(firing(new_year, "Alert" + std::to_string(i)));
+    f.ingest(alerts);
+    CHECK(f.store.look_ups() == 1);
+    CHECK(f.store.commits() == 1);
+    f.ingest(alerts);
+    CHECK(f.store.look_ups() == 1);
+    CHECK(f.store.commits() == 1);
+}
+
+TEST_CASE("an alert whose source has died expires, but not before the sources have had the time to send again") {
+    Fixture f;
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 4min;
+    f.ingest({alert});
+    const auto tick_until = [&f](WallTime end) {
+        std::size_t expired = 0;
+        for (; f.now < end; f.now += 10s) expired += *f.service.expire();
+        return expired;
+    };
+    CHECK(tick_until(new_year + 5min) == 0);
+    CHECK(is_open(f.only_incident().state));
+    CHECK(tick_until(new_year + 5min + 10s) == 1);
+    CHECK(f.only_incident().state == IncidentState::resolved);
+    CHECK(f.only_incident().resolved_at == new_year + 4min);
+    CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > ops"});
+}
+
+TEST_CASE("repeats keep an alert from expiring, stored or not") {
+    Fixture f;
+    for (int minute = 0; minute <= 60; ++minute) {
+        f.now = new_year + 1min * minute;
+        Alert alert = firing(new_year);
+        alert.ends_at = f.now + 4min;
+        f.ingest({alert});
+        CHECK(f.service.expire() == 0U);
+    }
+    CHECK(is_open(f.only_incident().state));
+    CHECK(f.store.commits() == 1);
+    CHECK(f.only_incident().alert_count == 61);
+}
+
+TEST_CASE("after a sleep of the machine, or a step of its clock, nothing expires until all could be sent again") {
+    for (const auto step : {std::chrono::minutes{60}, std::chrono::minutes{-60}}) {
+        Fixture f;
+        Alert alert = firing(new_year);
+        alert.ends_at = new_year + 10min;
+        f.ingest({alert});
+        for (; f.now < new_year + 8min; f.now += 10s) CHECK(f.service.expire() == 0U);
+        f.now += step;
+        const WallTime stepped = f.now;
+        for (; f.now < stepped + 4min; f.now += 10s) CHECK(f.service.expire() == 0U);
+        alert.ends_at = f.now + 4min;
+        CHECK(f.ingest({alert}).front() != ChangeKind::created);
+        for (; f.now < stepped + 7min; f.now += 10s) CHECK(f.service.expire() == 0U);
+        CHECK(is_open(f.only_incident().state));
+    }
+}
+
+TEST_CASE("what was resolved long enough ago is closed") {
+    Fixture f;
+    const auto id = f.make_incident();
+    REQUIRE(f.service.resolve(id, "ada", ""));
+    f.now += 24h - 1us;
+    CHECK(f.service.close_resolved() == 0U);
+    f.now += 1us;
+    CHECK(f.service.close_resolved() == 1U);
+    CHECK(f.only_incident().state == IncidentState::closed);
+    CHECK(f.only_incident().timeline.back().actor == "system");
+    CHECK(f.service.close_resolved() == 0U);
+    CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > ops"});
+}
+
+TEST_CASE("an operator can take every step of the life cycle, and back") {
+    Fixture f;
+    const auto id = f.make_incident();
+    const auto state = [&f] { return f.only_incident().state; };
+    REQUIRE(f.service.acknowledge(id, "ada", ""));
+    REQUIRE(f.service.unacknowledge(id, "ada", "not mine"));
+    CHECK(state() == IncidentState::detected);
+    REQUIRE(f.service.investigate(id, "ada", ""));
+    CHECK(state() == IncidentState::investigating);
+    REQUIRE(f.service.remediate(id, "ada", ""));
+    CHECK(state() == IncidentState::remediating);
+    REQUIRE(f.service.resolve(id, "ada", ""));
+    REQUIRE(f.service.close(id, "ada", ""));
+    CHECK(state() == IncidentState::closed);
+    REQUIRE(f.service.reopen(id, "bob", "again"));
+    CHECK(state() == IncidentState::detected);
+    CHECK_FALSE(f.only_incident().resolved_at);
+    CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.acknowledged > ops",
+                                  "incident.unacknowledged > ops", "incident.resolved > ops",
+                                  "incident.reopened > ops"});
+    for (const auto& refused :
+         {f.service.unacknowledge(id, "ada", ""), f.service.reopen(id, "ada", ""), f.service.close(id, "ada", "")}) {
+        REQUIRE_FALSE(refused);
+        CHECK(std::holds_alternative<TransitionRefused>(refused.error()));
+    }
+}
+
+TEST_CASE("an incident is not reopened beside another open one of its alert") {
+    Fixture f;
+    const auto old = f.make_incident();
+    REQUIRE(f.service.resolve(old, "ada", ""));
+    f.now += 1h;
+    f.ingest({firing(f.now)});
+    const auto refused = f.service.reopen(old, "ada", "");
+    REQUIRE_FALSE(refused);
+    REQUIRE(std::holds_alternative<TransitionRefused>(refused.error()));
+    CHECK(std::get<TransitionRefused>(refused.error()).message.find("another open incident") != std::string::npos);
+}
+
+TEST_CASE("an incident that a person opened again takes the alert's messages, though a newer one exists") {
+    Fixture f;
+    const auto old = f.make_incident();
+    REQUIRE(f.service.resolve(old, "ada", ""));
+    f.now += 1h;
+    f.ingest({firing(f.now)});
+    f.now += 1min;
+    f.ingest({ended(f.now - 1min, f.now)});
+    REQUIRE(f.service.reopen(old, "ada", ""));
+    f.now += 1h;
+    const std::vector alerts{firing(f.now)};
+    const auto results = f.service.ingest(alerts);
+    REQUIRE(results);
+    CHECK(results->front().incident_id == old);
+    CHECK(results->front().change == ChangeKind::updated);
 }
 
 TEST_CASE("a repeat that raises the severity notifies by the routes of the new severity, and who knew before") {
@@ -245,7 +450,7 @@ TEST_CASE("a batch is one commit, whatever it holds, with one result per alert")
     f.make_incident();
     f.now += 1min;
     CHECK(f.ingest({firing(f.now, "A"), firing(new_year), firing(f.now, "B"), ended(new_year, f.now, "C")}) ==
-          Kinds{ChangeKind::created, ChangeKind::updated, ChangeKind::created, ChangeKind::none});
+          Kinds{ChangeKind::created, ChangeKind::repeated, ChangeKind::created, ChangeKind::none});
     CHECK(f.store.commits() == 2);
     CHECK(f.store.incidents().size() == 3);
 }
@@ -254,7 +459,7 @@ TEST_CASE("trigger and resolve in one batch both go out, in order, each as it wa
     Fixture f{to({"ops", "mail"})};
     f.now = new_year + 10min;
     CHECK(f.ingest({firing(new_year), firing(new_year), ended(new_year, new_year + 2min)}) ==
-          Kinds{ChangeKind::created, ChangeKind::updated, ChangeKind::resolved});
+          Kinds{ChangeKind::created, ChangeKind::repeated, ChangeKind::resolved});
     const Incident stored = f.only_incident();
     CHECK(f.store.commits() == 1);
     CHECK(stored.version == 1);
@@ -279,11 +484,12 @@ TEST_CASE("one batch can end one incident of a fingerprint and begin the next") 
           Kinds{ChangeKind::resolved, ChangeKind::created, ChangeKind::resolved, ChangeKind::created});
     CHECK(f.store.incidents().size() == 3);
     CHECK(f.store.commits() == 2);
-    const auto newest = f.store.latest_by_fingerprint(fingerprint(batch.front().labels), {});
+    const std::array fingerprints{fingerprint(batch.front().labels)};
+    const auto newest = f.store.latest_by_fingerprints(fingerprints, {});
     REQUIRE(newest);
-    REQUIRE(*newest);
-    CHECK((*newest)->state == IncidentState::detected);
-    CHECK(f.ingest({firing(new_year + 9h)}) == Kinds{ChangeKind::updated});
+    REQUIRE(newest->size() == 1);
+    CHECK(newest->begin()->second.state == IncidentState::detected);
+    CHECK(f.ingest({firing(new_year + 9h)}) == Kinds{ChangeKind::repeated});
 }
 
 TEST_CASE("a firing within the flap window reopens the incident and says so") {
@@ -334,7 +540,7 @@ TEST_CASE("a version conflict is decided again from what is stored then") {
     f.now += 1min;
     // Between our read and our commit an operator resolves.
     f.store.before_next_commit = [&f, &id] { CHECK(f.service.resolve(id, "ada", "")); };
-    CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::none});
+    CHECK(f.ingest({worse()}) == Kinds{ChangeKind::none});
     CHECK(f.only_incident().state == IncidentState::resolved);
     CHECK(f.only_incident().alert_count == 1);
     CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > ops"});
@@ -343,7 +549,8 @@ TEST_CASE("a version conflict is decided again from what is stored then") {
 TEST_CASE("two who meet a new alert at once make one incident") {
     Fixture f;
     f.store.before_next_commit = [&f] { CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::created}); };
-    CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::updated});
+    CHECK(f.ingest({firing(new_year)}) == Kinds{ChangeKind::repeated});
+    REQUIRE(f.service.flush_sightings());
     CHECK(f.only_incident().alert_count == 2);
     CHECK(f.notified() == Strings{"incident.triggered > ops"});
 }
@@ -356,7 +563,7 @@ TEST_CASE("conflicts are retried, but not for ever") {
 
     const auto id = f.only_incident().id;
     for (int i = 0; i < 1'000; ++i) f.store.fail_next_commit(error(StoreError::Kind::conflict));
-    const std::vector alerts{firing(new_year)};
+    const std::vector alerts{worse()};
     const auto results = f.service.ingest(alerts);
     REQUIRE_FALSE(results);
     CHECK(results.error().kind == StoreError::Kind::conflict);
@@ -467,7 +674,9 @@ TEST_CASE("of two who acknowledge at once one is told that it is done") {
 TEST_CASE("new routes and rules hold for changes from then on") {
     Fixture f;
     const auto id = f.make_incident();
-    f.service.reconfigure(to({"mail"}), {.flap_window = 0s, .max_timeline = 500});
+    IncidentRules rules;
+    rules.flap_window = 0s;
+    f.service.reconfigure(to({"mail"}), rules);
     f.now += 1min;
     f.ingest({ended(new_year, f.now)});
     f.now += 1min;
@@ -491,8 +700,8 @@ TEST_CASE("a payload carries the latest of a long timeline, the store the whole"
     const auto sent = incident_from_json(f.store.notifications().back().payload);
     REQUIRE(sent);
     REQUIRE(sent->timeline.size() == 20);
-    CHECK(sent->timeline.front().kind == "created");
-    CHECK(sent->timeline[1].kind == "truncated");
+    CHECK(sent->timeline.front().kind == "truncated");
+    CHECK(sent->timeline[1].detail == "32");
     CHECK(sent->timeline[18].detail == "49");
     CHECK(sent->timeline.back().kind == "resolved");
 }
@@ -501,19 +710,31 @@ TEST_CASE("the request's deadline and stop reach the store") {
     struct Watching final : IncidentStore {
         std::vector<RequestContext> seen;
         FakeStore inner;
-        StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes,
-                                                  const RequestContext& c) override {
-            seen.push_back(c);
-            return inner.commit(writes, c);
+        FakeStore& note(const RequestContext& context) {
+            seen.push_back(context);
+            return inner;
         }
-        StoreResult<Incident> get(std::string_view id, const RequestContext& c) override {
-            seen.push_back(c);
-            return inner.get(id, c);
+        StoreResult<void> commit(std::span<const IncidentWrite> writes, const RequestContext& c) override {
+            return note(c).commit(writes, c);
         }
-        StoreResult<std::optional<Incident>> latest_by_fingerprint(std::string_view f,
-                                                                   const RequestContext& c) override {
-            seen.push_back(c);
-            return inner.latest_by_fingerprint(f, c);
+        StoreResult<Incident> get(std::string_view id, const RequestContext& c) override { return note(c).get(id, c); }
+        StoreResult<std::map<std::string, Incident, std::less<>>> latest_by_fingerprints(
+            std::span<const std::string> f, const RequestContext& c) override {
+            return note(c).latest_by_fingerprints(f, c);
+        }
+        StoreResult<std::vector<std::string>> note_sightings(std::span<const Sighting> s,
+                                                             const RequestContext& c) override {
+            return note(c).note_sightings(s, c);
+        }
+        StoreResult<std::vector<std::string>> expiring(WallTime t, std::size_t n, const RequestContext& c) override {
+            return note(c).expiring(t, n, c);
+        }
+        StoreResult<std::vector<std::string>> resolved_before(WallTime t, std::size_t n,
+                                                              const RequestContext& c) override {
+            return note(c).resolved_before(t, n, c);
+        }
+        StoreResult<PruneCounts> prune(const PruneQuery& q, const RequestContext& c) override {
+            return note(c).prune(q, c);
         }
         StoreResult<Page<Incident>> list(const IncidentQuery& q, const RequestContext& c) override {
             return inner.list(q, c);
@@ -559,11 +780,12 @@ TEST_CASE("the same alert from eight threads at once is one incident with one no
             }
         }
         REQUIRE(store.incidents().size() == 1);
+        REQUIRE(service.flush_sightings());
         const auto incident = store.incidents().front();
         CHECK(incident.alert_count == threads);
-        CHECK(incident.version == threads);
+        CHECK(incident.version == 1);
         CHECK(store.notifications().size() == 2);
-        CHECK(announced == static_cast<int>(threads));
+        CHECK(announced == 1);
         int created = 0;
         for (const auto& result : results) {
             REQUIRE(result);

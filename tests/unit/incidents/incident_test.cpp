@@ -19,7 +19,14 @@ using namespace std::chrono_literals;
 constexpr std::array states{IncidentState::detected,    IncidentState::triaged,  IncidentState::investigating,
                             IncidentState::remediating, IncidentState::resolved, IncidentState::closed};
 
-const IncidentRules rules{.flap_window = 10min, .max_timeline = 500};
+const IncidentRules rules{};
+
+IncidentRules rules_with(std::chrono::seconds flap_window, std::size_t max_timeline) {
+    IncidentRules changed;
+    changed.flap_window = flap_window;
+    changed.max_timeline = max_timeline;
+    return changed;
+}
 
 /// As the store would hand it back: with an id and a version.
 Incident stored(Change change) {
@@ -75,6 +82,9 @@ TEST_CASE("a firing without an incident creates one") {
     CHECK(made.alert_starts_at == new_year - 1min);
     CHECK_FALSE(made.resolved_at);
     CHECK(made.alert_count == 1);
+    CHECK(made.last_seen == new_year);
+    CHECK(made.firings.all == std::vector<Firing>{{.starts_at = new_year - 1min, .first_seen = new_year}});
+    CHECK(change.events == made.timeline);
     CHECK(made.timeline == std::vector<TimelineEvent>{
                                {new_year, "created", "alert:prometheus", "P0, fires since 2025-12-31T23:59:00Z"}});
 }
@@ -124,14 +134,15 @@ TEST_CASE("life cycle: what each alert does to an incident in each state") {
         ChangeKind resolved;
         ChangeKind closed;
     };
+    // What is only repeated tells of firings that do not count, or of one that counts anyway.
     const std::vector<Row> table{
-        {old_firing, ChangeKind::none, ChangeKind::none, ChangeKind::none},
-        {same_firing, ChangeKind::updated, ChangeKind::none, ChangeKind::none},
+        {old_firing, ChangeKind::updated, ChangeKind::repeated, ChangeKind::repeated},
+        {same_firing, ChangeKind::repeated, ChangeKind::none, ChangeKind::none},
         {new_firing, ChangeKind::updated, ChangeKind::reopened, ChangeKind::created},
         {late_firing, ChangeKind::updated, ChangeKind::created, ChangeKind::created},
-        {old_resolve, ChangeKind::none, ChangeKind::none, ChangeKind::none},
-        {same_resolve, ChangeKind::resolved, ChangeKind::none, ChangeKind::none},
-        {new_resolve, ChangeKind::resolved, ChangeKind::none, ChangeKind::none},
+        {old_resolve, ChangeKind::repeated, ChangeKind::repeated, ChangeKind::repeated},
+        {same_resolve, ChangeKind::resolved, ChangeKind::repeated, ChangeKind::repeated},
+        {new_resolve, ChangeKind::resolved, ChangeKind::repeated, ChangeKind::repeated},
     };
     const WallTime now = new_year + 20min;
     for (const auto state : states) {
@@ -145,8 +156,12 @@ TEST_CASE("life cycle: what each alert does to an incident in each state") {
                 case ChangeKind::none:
                     CHECK(change.incident == before);
                     break;
+                case ChangeKind::repeated:
+                    CHECK(change.events.empty());
+                    [[fallthrough]];
                 case ChangeKind::updated:
                     CHECK(change.incident.state == state);
+                    CHECK(change.incident.timeline == before.timeline);
                     break;
                 case ChangeKind::resolved:
                     CHECK(change.incident.state == resolved);
@@ -162,20 +177,88 @@ TEST_CASE("life cycle: what each alert does to an incident in each state") {
             }
             if (expected != ChangeKind::created) CHECK(change.incident.id == before.id);
             if (expected != ChangeKind::created) CHECK(change.incident.version == before.version);
-            CHECK(change.notify == (expected != ChangeKind::none && expected != ChangeKind::updated));
+            CHECK(change.notify == (expected == ChangeKind::created || expected == ChangeKind::reopened ||
+                                    expected == ChangeKind::resolved));
         }
     }
 }
 
-TEST_CASE("a repeat counts and stays out of the timeline") {
+TEST_CASE("a repeat that says nothing new counts, and is no change of the incident") {
     const Incident before = in_state(IncidentState::investigating);
     const Change change = apply_alert(firing(new_year), before, rules, new_year + 3min);
-    CHECK(change.kind == ChangeKind::updated);
+    CHECK(change.kind == ChangeKind::repeated);
     CHECK_FALSE(change.notify);
+    CHECK(change.events.empty());
     Incident expected = before;
     expected.alert_count = 2;
-    expected.updated_at = new_year + 3min;
+    expected.last_seen = new_year + 3min;
     CHECK(change.incident == expected);
+}
+
+TEST_CASE("a title that changes is shown as it is now") {
+    const Incident before = in_state(IncidentState::triaged);
+    Alert alert = firing(new_year);
+    alert.title = "The model server answers very slowly";
+    const Change change = apply_alert(alert, before, rules, new_year + 1min);
+    CHECK(change.kind == ChangeKind::updated);
+    CHECK_FALSE(change.notify);
+    CHECK(change.incident.title == alert.title);
+    CHECK(change.incident.updated_at == new_year + 1min);
+    CHECK(change.incident.timeline == before.timeline);
+}
+
+TEST_CASE("replicas that differ in nothing but the link to themselves say the same") {
+    Alert alert = firing(new_year);
+    alert.annotations = {{"runbook", "https://runbooks.example/slow"}};
+    alert.generator_url = "http://prometheus-a.example/graph";
+    const Incident before = stored(apply_alert(alert, {}, rules, new_year));
+    alert.generator_url = "http://prometheus-b.example/graph";
+    CHECK(apply_alert(alert, before, rules, new_year + 1min).kind == ChangeKind::repeated);
+}
+
+TEST_CASE("an incident shows what the newest of its firings says, not what an older one repeats") {
+    Alert older = firing(new_year);
+    older.title = "older";
+    Alert newer = firing(new_year + 1min);
+    newer.title = "newer";
+    Incident incident = stored(apply_alert(older, {}, rules, new_year));
+    incident = stored(apply_alert(newer, incident, rules, new_year + 2min));
+    CHECK(incident.title == "newer");
+    CHECK(apply_alert(older, incident, rules, new_year + 3min).kind == ChangeKind::repeated);
+    incident = stored(apply_alert(ended(new_year + 1min, new_year + 3min), incident, rules, new_year + 3min));
+    CHECK(is_open(incident.state));
+    CHECK(apply_alert(older, incident, rules, new_year + 4min).incident.title == "older");
+}
+
+TEST_CASE("a severity that means nothing known is P2, and the timeline says so") {
+    Alert alert = firing(new_year);
+    alert.labels["severity"] = "spicy";
+    const Change change = apply_alert(alert, {}, rules, new_year);
+    CHECK(change.incident.severity == Severity::p2);
+    REQUIRE(change.events.size() == 2);
+    CHECK(change.events[1] == TimelineEvent{new_year, "severity_unknown", "alert:prometheus",
+                                            "the severity \"spicy\" is not known and counts as P2"});
+    IncidentRules own = rules;
+    own.severity_words = SeverityWords{{{"Spicy", Severity::p0}}};
+    const Change known = apply_alert(alert, {}, own, new_year);
+    CHECK(known.incident.severity == Severity::p0);
+    CHECK(known.events.size() == 1);
+}
+
+TEST_CASE("alerts that a message left out are said on the timeline, once for each number") {
+    Alert alert = firing(new_year);
+    alert.truncated = 17;
+    const Change change = apply_alert(alert, {}, rules, new_year);
+    REQUIRE(change.events.size() == 2);
+    CHECK(change.events[1] == TimelineEvent{new_year, "alerts_truncated", "alert:prometheus",
+                                            "the message left out 17 more alerts of its group"});
+    const Incident incident = stored(change);
+    CHECK(apply_alert(alert, incident, rules, new_year + 1min).kind == ChangeKind::repeated);
+    alert.truncated = 18;
+    const Change more = apply_alert(alert, incident, rules, new_year + 1min);
+    CHECK(more.kind == ChangeKind::updated);
+    CHECK_FALSE(more.notify);
+    CHECK(more.events.size() == 1);
 }
 
 TEST_CASE("a repeat brings its annotations, and leaves those it does not replace") {
@@ -189,12 +272,21 @@ TEST_CASE("a repeat brings its annotations, and leaves those it does not replace
     CHECK(apply_alert(alert, before, rules, new_year + 1min).incident.annotations == before.annotations);
 }
 
-TEST_CASE("a newer firing of an open incident is the one it is about from then on") {
+TEST_CASE("two firings of one alert keep an incident open until both have ended") {
     const Incident before = in_state(IncidentState::triaged);
-    const Incident after = apply_alert(firing(new_year + 1h), before, rules, new_year + 1h).incident;
-    CHECK(after.alert_starts_at == new_year + 1h);
-    CHECK(after.timeline == before.timeline);
-    CHECK(apply_alert(ended(new_year, new_year + 30min), after, rules, new_year + 2h).kind == ChangeKind::none);
+    const Incident both = stored(apply_alert(firing(new_year + 1h), before, rules, new_year + 1h));
+    CHECK(both.alert_starts_at == new_year + 1h);
+    CHECK(both.timeline == before.timeline);
+    for (const bool older_first : {true, false}) {
+        const WallTime first = new_year + (older_first ? 0h : 1h);
+        const WallTime second = new_year + (older_first ? 1h : 0h);
+        const Change one = apply_alert(ended(first, new_year + 90min), both, rules, new_year + 2h);
+        CHECK(one.kind == ChangeKind::updated);
+        CHECK(one.incident.state == IncidentState::triaged);
+        const Change last = apply_alert(ended(second, new_year + 100min), stored(one), rules, new_year + 2h);
+        CHECK(last.kind == ChangeKind::resolved);
+        CHECK(last.incident.resolved_at == new_year + 100min);
+    }
 }
 
 TEST_CASE("a repeat that raises the severity notifies, one that lowers it does not; both enter the timeline") {
@@ -205,7 +297,7 @@ TEST_CASE("a repeat that raises the severity notifies, one that lowers it does n
             Alert alert = firing(new_year);
             alert.severity = to;
             const Change change = apply_alert(alert, before, rules, new_year + 1min);
-            CHECK(change.kind == ChangeKind::updated);
+            CHECK(change.kind == (from == to ? ChangeKind::repeated : ChangeKind::updated));
             CHECK(change.incident.severity == to);
             CHECK(change.notify == (to < from));
             if (from == to) {
@@ -232,7 +324,9 @@ TEST_CASE("a late repeat of an older firing does not bring its old severity back
     incident = stored(apply_alert(worse, incident, rules, new_year + 1h));
     Alert late = firing(new_year);
     late.severity = Severity::p3;
-    CHECK(apply_alert(late, incident, rules, new_year + 2h).incident == incident);
+    const Change change = apply_alert(late, incident, rules, new_year + 2h);
+    CHECK(change.kind == ChangeKind::repeated);
+    CHECK(change.incident.severity == Severity::p0);
 }
 
 TEST_CASE("a resolve resolves as of the end that the alert gives") {
@@ -265,7 +359,6 @@ TEST_CASE("a resolve of a firing that was never seen also settles that firing") 
     const Incident before = in_state(IncidentState::detected);
     const Incident after = stored(apply_alert(ended(new_year + 5min, new_year + 6min), before, rules, new_year + 6min));
     CHECK(after.state == IncidentState::resolved);
-    CHECK(after.alert_starts_at == new_year + 5min);
     CHECK(apply_alert(firing(new_year + 5min), after, rules, new_year + 7min).kind == ChangeKind::none);
 }
 
@@ -311,7 +404,7 @@ TEST_CASE("the same firing by two paths is one incident, whichever path is first
         const Change change = apply_alert(second, incident, rules, new_year + 30s);
         CHECK(change.kind == ChangeKind::updated);
         CHECK_FALSE(change.notify);
-        CHECK(change.incident.title == first.title);
+        CHECK(change.incident.title == second.title);
         CHECK(change.incident.source == first.source);
     }
 }
@@ -336,13 +429,13 @@ TEST_CASE("flap window: a new firing at its very end reopens, one microsecond la
 
 TEST_CASE("flap window: none reopens only what begins no later than the resolution") {
     const Incident before = in_state(IncidentState::resolved);
-    const IncidentRules none{.flap_window = 0s, .max_timeline = 500};
+    const IncidentRules none = rules_with(0s, 500);
     CHECK(apply_alert(firing(new_year + 1min), before, none, new_year + 1h).kind == ChangeKind::reopened);
     CHECK(apply_alert(firing(new_year + 1min + 1us), before, none, new_year + 1h).kind == ChangeKind::created);
 }
 
 TEST_CASE("flap window: the longest there is does not overflow") {
-    const IncidentRules always{.flap_window = std::chrono::seconds::max(), .max_timeline = 500};
+    const IncidentRules always = rules_with(std::chrono::seconds::max(), 500);
     CHECK(apply_alert(firing(new_year + 24h * 365'000), in_state(IncidentState::resolved), always,
                       new_year + 24h * 365'000)
               .kind == ChangeKind::reopened);
@@ -392,6 +485,83 @@ TEST_CASE("a start in the future does not outrank the honest messages that follo
           ChangeKind::resolved);
 }
 
+// --- expiry -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("an incident whose alert nobody vouches for any longer resolves and says that it expired") {
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 4min;
+    const Incident before = stored(apply_alert(alert, {}, rules, new_year));
+    CHECK(expires_at(before) == new_year + 4min);
+    CHECK(expire(before, rules, new_year + 4min - 1us).kind == ChangeKind::none);
+
+    const Change change = expire(before, rules, new_year + 4min);
+    CHECK(change.kind == ChangeKind::resolved);
+    CHECK(change.notify);
+    CHECK(change.incident.state == IncidentState::resolved);
+    CHECK(change.incident.resolved_at == new_year + 4min);
+    CHECK(change.incident.alert_count == before.alert_count);
+    CHECK(change.incident.firings.all.front().expired());
+    REQUIRE(change.events.size() == 1);
+    CHECK(change.events.front() ==
+          TimelineEvent{new_year + 4min, "resolved", "system",
+                        "expired: the alert was not reported resolved, and nobody has vouched for it since "
+                        "2026-01-01T00:04:00Z"});
+}
+
+TEST_CASE("an alert without an end never expires, nor does an incident that a person has opened again") {
+    CHECK_FALSE(expires_at(in_state(IncidentState::detected)));
+    CHECK(expire(in_state(IncidentState::detected), rules, new_year + 24h * 365).kind == ChangeKind::none);
+
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 4min;
+    Incident incident = stored(apply_alert(alert, {}, rules, new_year));
+    incident = stored(expire(incident, rules, new_year + 5min));
+    incident = stored(*move_to(incident, IncidentState::detected, "ada", "", rules, new_year + 6min));
+    CHECK_FALSE(expires_at(incident));
+    CHECK(expire(incident, rules, new_year + 24h).kind == ChangeKind::none);
+}
+
+TEST_CASE("the last firing that runs out decides when an incident expires") {
+    Alert first = firing(new_year);
+    first.ends_at = new_year + 4min;
+    Alert second = firing(new_year + 1min);
+    second.ends_at = new_year + 5min;
+    Incident incident = stored(apply_alert(first, {}, rules, new_year));
+    incident = stored(apply_alert(second, incident, rules, new_year + 1min));
+    CHECK(expires_at(incident) == new_year + 5min);
+    CHECK(expire(incident, rules, new_year + 4min).kind == ChangeKind::none);
+    CHECK(expire(incident, rules, new_year + 6min).incident.resolved_at == new_year + 5min);
+}
+
+TEST_CASE("after a restart of its Prometheus an alert ends as it is reported, not when the firing before had run out") {
+    Alert before_restart = firing(new_year);
+    before_restart.ends_at = new_year + 4min;
+    Alert after_restart = firing(new_year + 2min);
+    after_restart.ends_at = new_year + 60min;
+    Incident incident = stored(apply_alert(before_restart, {}, rules, new_year));
+    incident = stored(apply_alert(after_restart, incident, rules, new_year + 56min));
+    const Change ends = apply_alert(ended(new_year + 2min, new_year + 58min), incident, rules, new_year + 58min);
+    CHECK(ends.kind == ChangeKind::updated);
+    const Change change = expire(stored(ends), rules, new_year + 58min + 5s);
+    CHECK(change.kind == ChangeKind::resolved);
+    CHECK(change.incident.resolved_at == new_year + 58min);
+    CHECK(change.events.front().detail ==
+          "the alert ended at 2026-01-01T00:58:00Z; another firing of it had expired before");
+}
+
+TEST_CASE("an alert that expired and is sent again opens its incident again, however late") {
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 4min;
+    const Incident incident = stored(expire(stored(apply_alert(alert, {}, rules, new_year)), rules, new_year + 4min));
+    for (const auto later : {5min, 600min}) {
+        alert.ends_at = new_year + later + 4min;
+        const Change change = apply_alert(alert, incident, rules, new_year + later);
+        CHECK(change.kind == ChangeKind::reopened);
+        CHECK(change.notify);
+        CHECK(expires_at(change.incident) == alert.ends_at);
+    }
+}
+
 // --- operators ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("life cycle: which state an operator can move an incident to from which") {
@@ -399,11 +569,11 @@ TEST_CASE("life cycle: which state an operator can move an incident to from whic
     // rows: from; columns: to detected, triaged, investigating, remediating, resolved, closed
     const std::array<std::array<bool, 6>, 6> allowed{{
         {false, true, true, true, true, false},
-        {false, false, true, true, true, false},
-        {false, false, false, true, true, false},
-        {false, false, false, false, true, false},
-        {false, false, false, false, false, true},
-        {false, false, false, false, false, false},
+        {true, false, true, true, true, false},
+        {true, false, false, true, true, false},
+        {true, false, false, false, true, false},
+        {true, false, false, false, false, true},
+        {true, false, false, false, false, false},
     }};
     const WallTime now = new_year + 1h;
     for (std::size_t from = 0; from < states.size(); ++from) {
@@ -420,9 +590,17 @@ TEST_CASE("life cycle: which state an operator can move an incident to from whic
             Incident expected = before;
             expected.state = states[to];
             expected.updated_at = now;
-            if (states[to] == resolved) expected.resolved_at = now;
-            const bool acknowledges = states[to] == triaged;
-            const auto kind = acknowledges             ? ChangeKind::acknowledged
+            if (states[to] == resolved) {
+                expected.resolved_at = now;
+                expected.firings.dismiss(now);
+            }
+            if (states[to] == detected && !is_open(states[from])) {
+                expected.resolved_at.reset();
+                expected.firings.restore(now);
+            }
+            const auto back = is_open(states[from]) ? ChangeKind::unacknowledged : ChangeKind::reopened;
+            const auto kind = states[to] == detected   ? back
+                              : states[to] == triaged  ? ChangeKind::acknowledged
                               : states[to] == resolved ? ChangeKind::resolved
                                                        : ChangeKind::state_changed;
             expected.timeline.push_back({now, std::string{to_string(kind)}, "ada",
@@ -443,7 +621,7 @@ TEST_CASE("a refused change says what is and what cannot be") {
     CHECK(message(closed, triaged) == "an incident that is closed cannot be acknowledged");
     CHECK(message(resolved, resolved) == "an incident that is resolved cannot be resolved");
     CHECK(message(triaged, closed) == "an incident that is triaged cannot be closed");
-    CHECK(message(triaged, detected) == "an incident that is triaged cannot be moved back to detected");
+    CHECK(message(detected, detected) == "an incident that is detected cannot be moved to detected");
     CHECK(message(remediating, investigating) == "an incident that is remediating cannot be moved to investigating");
     CHECK(message(closed, remediating) == "an incident that is closed cannot be moved to remediating");
 }
@@ -490,7 +668,7 @@ TEST_CASE("a long note is cut at a code point") {
 // --- timeline -----------------------------------------------------------------------------------------------------
 
 TEST_CASE("a timeline keeps its first and its latest events, and one that stands for those between") {
-    const IncidentRules few{.flap_window = 10min, .max_timeline = 5};
+    const IncidentRules few = rules_with(10min, 5);
     Incident incident = in_state(IncidentState::detected);
     for (int i = 1; i <= 4; ++i)
         incident = add_note(incident, "ada", std::to_string(i), few, new_year + 1min * i).incident;
@@ -530,7 +708,7 @@ TEST_CASE("a timeline is never cut below first, mark and latest") {
 }
 
 TEST_CASE("an alert that flaps for ever leaves a bounded timeline") {
-    const IncidentRules few{.flap_window = 10min, .max_timeline = 7};
+    const IncidentRules few = rules_with(10min, 7);
     std::optional<Incident> incident;
     for (int i = 0; i < 200; ++i) {
         const WallTime at = new_year + 1min * i;
@@ -558,8 +736,16 @@ TEST_CASE("an incident is open until it is resolved or closed") {
 TEST_CASE("changes have the names that the API answers") {
     using enum ChangeKind;
     const std::vector<std::pair<ChangeKind, std::string_view>> names{
-        {none, "none"},         {created, "created"},   {updated, "updated"}, {acknowledged, "acknowledged"},
-        {resolved, "resolved"}, {reopened, "reopened"}, {noted, "noted"},     {state_changed, "state_changed"},
+        {none, "none"},
+        {repeated, "repeated"},
+        {created, "created"},
+        {updated, "updated"},
+        {acknowledged, "acknowledged"},
+        {unacknowledged, "unacknowledged"},
+        {resolved, "resolved"},
+        {reopened, "reopened"},
+        {noted, "noted"},
+        {state_changed, "state_changed"},
     };
     for (const auto& [kind, name] : names) CHECK(to_string(kind) == name);
 }

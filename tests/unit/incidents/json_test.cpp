@@ -29,7 +29,17 @@ Incident sample() {
     incident.updated_at = new_year + 5min;
     incident.alert_starts_at = new_year - 1min;
     incident.resolved_at = new_year + 5min + 1us;
+    incident.last_seen = new_year + 4min;
     incident.alert_count = 7;
+    incident.firings.all = {{.starts_at = new_year - 1min,
+                             .first_seen = new_year,
+                             .ends_at = new_year + 8min,
+                             .ended_at = new_year + 5min,
+                             .reported_end = new_year + 5min,
+                             .lifetime = 4min + 500ms,
+                             .dismissed = true},
+                            {.starts_at = new_year + 1min, .first_seen = new_year + 1min}};
+    incident.firings.dismissed_until = new_year - 1min;
     incident.version = 9;
     incident.notified = {"ops-hook", "log"};
     incident.timeline = {{new_year, "created", "alert:prometheus", "P1"}, {new_year + 5min, "resolved", "ada", "done"}};
@@ -87,6 +97,18 @@ Incident any_incident(std::mt19937& random) {
     incident.alert_starts_at = any_time(random);
     if (random() % 2 == 0) incident.resolved_at = any_time(random);
     incident.alert_count = random() % 3 == 0 ? ~std::uint64_t{0} : random();
+    incident.last_seen = any_time(random);
+    for (auto left = random() % 3; left > 0; --left) {
+        auto& firing = incident.firings.all.emplace_back();
+        firing.starts_at = any_time(random);
+        firing.first_seen = any_time(random);
+        if (random() % 2 == 0) firing.ends_at = any_time(random);
+        if (random() % 2 == 0) firing.ended_at = any_time(random);
+        if (random() % 2 == 0) firing.reported_end = any_time(random);
+        firing.lifetime = std::chrono::microseconds{random()};
+        firing.dismissed = random() % 2 == 0;
+    }
+    if (random() % 2 == 0) incident.firings.dismissed_until = any_time(random);
     incident.version = random();
     for (auto left = random() % 4; left > 0; --left) incident.notified.push_back(any_text(random));
     for (auto left = random() % 4; left > 0; --left) {
@@ -110,7 +132,14 @@ TEST_CASE("an incident has one JSON shape, in one order") {
           R"("annotations":{"runbook":"https://runbooks.example/slow"},"source":"prometheus",)"
           R"("fingerprint":"a3c06edcafa55b1727d6ae3ad83a69f3480d1564668a819c5021fd856a8a68db",)"
           R"("created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:05:00Z",)"
-          R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z","alert_count":7,)"
+          R"("alert_starts_at":"2025-12-31T23:59:00Z","resolved_at":"2026-01-01T00:05:00.000001Z",)"
+          R"("last_seen":"2026-01-01T00:04:00Z","alert_count":7,)"
+          R"("firings":[{"starts_at":"2025-12-31T23:59:00Z","first_seen":"2026-01-01T00:00:00Z",)"
+          R"("ends_at":"2026-01-01T00:08:00Z","ended_at":"2026-01-01T00:05:00Z",)"
+          R"("reported_end":"2026-01-01T00:05:00Z","lifetime_seconds":240.5,"dismissed":true},)"
+          R"({"starts_at":"2026-01-01T00:01:00Z","first_seen":"2026-01-01T00:01:00Z","ends_at":null,)"
+          R"("ended_at":null,"reported_end":null,"lifetime_seconds":0.0,"dismissed":false}],)"
+          R"("dismissed_until":"2025-12-31T23:59:00Z",)"
           R"("version":9,"notified":["ops-hook","log"],"timeline":[{"at":"2026-01-01T00:00:00Z",)"
           R"("kind":"created","actor":"alert:prometheus",)"
           R"("detail":"P1"},{"at":"2026-01-01T00:05:00Z","kind":"resolved","actor":"ada","detail":"done"}]})");
@@ -118,7 +147,7 @@ TEST_CASE("an incident has one JSON shape, in one order") {
 
 TEST_CASE("an empty incident has every field of the shape") {
     const auto shown = json::parse(to_json(Incident{}));
-    CHECK(shown.size() == 16);
+    CHECK(shown.size() == 19);
     CHECK(shown["resolved_at"].is_null());
     CHECK(shown["labels"] == json::object());
     CHECK(shown["annotations"] == json::object());

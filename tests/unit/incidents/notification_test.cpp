@@ -15,7 +15,9 @@ TEST_CASE("each change that can notify has its kind, and the others have none") 
     CHECK(notification_kind(ChangeKind::resolved) == "incident.resolved");
     CHECK(notification_kind(ChangeKind::reopened) == "incident.reopened");
     CHECK(notification_kind(ChangeKind::updated) == "incident.updated");
+    CHECK(notification_kind(ChangeKind::unacknowledged) == "incident.unacknowledged");
     CHECK_FALSE(notification_kind(ChangeKind::none));
+    CHECK_FALSE(notification_kind(ChangeKind::repeated));
     CHECK_FALSE(notification_kind(ChangeKind::noted));
     CHECK_FALSE(notification_kind(ChangeKind::state_changed));
 }

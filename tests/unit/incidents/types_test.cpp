@@ -26,15 +26,18 @@ TEST_CASE("severities are written P0 to P4 and read back") {
 
 TEST_CASE("a severity is also read from the words that alerts use, in any case") {
     const std::vector<std::pair<const char*, Severity>> words{
-        {"p0", Severity::p0},   {"critical", Severity::p0}, {"Critical", Severity::p0}, {"ERROR", Severity::p1},
-        {"high", Severity::p1}, {"warning", Severity::p2},  {"medium", Severity::p2},   {"info", Severity::p3},
-        {"low", Severity::p3},  {"none", Severity::p4},     {"p4", Severity::p4},
+        {"p0", Severity::p0},     {"critical", Severity::p0},  {"Critical", Severity::p0}, {"ERROR", Severity::p1},
+        {"page", Severity::p0},   {"emergency", Severity::p0}, {"fatal", Severity::p0},    {"disaster", Severity::p0},
+        {"sev1", Severity::p0},   {"major", Severity::p1},     {"sev2", Severity::p1},     {"sev3", Severity::p2},
+        {"sev4", Severity::p3},   {"debug", Severity::p4},     {"high", Severity::p1},     {"warning", Severity::p2},
+        {"medium", Severity::p2}, {"info", Severity::p3},      {"low", Severity::p3},      {"none", Severity::p4},
+        {"p4", Severity::p4},
     };
     for (const auto& [word, severity] : words) {
         CAPTURE(word);
         CHECK(severity_from_string(word) == severity);
     }
-    for (const char* word : {"", "p", "p5", "P", "P00", " critical", "critical ", "crit", "page", "0"}) {
+    for (const char* word : {"", "p", "p5", "P", "P00", " critical", "critical ", "crit", "pages", "0"}) {
         CAPTURE(word);
         CHECK_FALSE(severity_from_string(word));
     }

@@ -2,6 +2,7 @@
 
 #include <fusebox/text/rfc3339.hpp>
 
+#include "api/object_reader.hpp"
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -25,6 +26,13 @@ std::string verdict(const Parsed<T>& parsed) {
 }
 
 std::string native(std::string_view body) { return verdict(parse_native_alert(body, now)); }
+/// "STATUS field, …" of a batch that is refused as a whole or in part, with how many of its alerts are stored.
+std::string verdict(const Parsed<AlertBatch>& parsed) {
+    if (!parsed) return verdict<AlertBatch>(parsed);
+    if (parsed->errors.empty()) return "stored";
+    return verdict<AlertBatch>(std::unexpected{rejection_problem(*parsed)}) + "; " +
+           std::to_string(parsed->alerts.size()) + " stored";
+}
 std::string v2(std::string_view body) { return verdict(parse_alertmanager_alerts(body, now)); }
 std::string webhook(std::string_view body) { return verdict(parse_alertmanager_webhook(body, now)); }
 
@@ -45,8 +53,10 @@ TEST_CASE("a native alert keeps all that it says") {
                                           now);
     REQUIRE(alert);
     CHECK(alert->title == "Checkout answers 500");
-    CHECK(alert->severity == Severity::p1);
+    CHECK(incidents::stated_severity(*alert, {}).severity == Severity::p1);
     CHECK(alert->source == "curl");
+    CHECK(alert->start_stated);
+    CHECK_FALSE(alert->merged);
     CHECK(alert->labels == Labels{{"service", "checkout"}, {"größe", "ñ"}});
     CHECK(alert->annotations == Labels{{"runbook", "http://x"}, {"description", "since noon"}});
     CHECK(alert->starts_at == now - 30min);
@@ -59,7 +69,8 @@ TEST_CASE("of a native alert only the title is needed") {
     REQUIRE(alert);
     CHECK(alert->labels == Labels{{"alertname", "x"}});
     CHECK(alert->source == "api");
-    CHECK_FALSE(alert->severity);
+    CHECK_FALSE(incidents::stated_severity(*alert, {}).severity);
+    CHECK_FALSE(alert->start_stated);
     CHECK(alert->starts_at == now);
     CHECK_FALSE(alert->ends_at);
     CHECK_FALSE(alert->resolved);
@@ -100,7 +111,7 @@ TEST_CASE("a native alert that is wrong is refused by the names of its fields") 
         {R"({"title": "a\u0000b"})", "422 title"},
         {R"({"title": )" + quoted(1024) + "}", "stored"},
         {R"({"title": )" + quoted(1025) + "}", "422 title"},
-        {R"({"title": "x", "severity": "P9"})", "422 severity"},
+        {R"({"title": "x", "severity": "P9"})", "stored"},
         {R"({"title": "x", "severity": 3})", "422 severity"},
         {R"({"title": "x", "status": "maybe"})", "422 status"},
         {R"({"title": "x", "labels": []})", "422 labels"},
@@ -119,7 +130,7 @@ TEST_CASE("a native alert that is wrong is refused by the names of its fields") 
         {R"({"title": "x", "starts_at": 5})", "422 starts_at"},
         {R"({"title": "x", "starts_at": "2026-01-01T12:00:00Z", "ends_at": "2026-01-01T11:00:00Z"})", "422 ends_at"},
         {R"({"title": "x", "unknown_field": 1})", "422 unknown_field"},
-        {R"({"titel": "x", "severity": "P9", "labels": {"a": 1}})", "422 titel, title, labels.a, severity"},
+        {R"({"titel": "x", "severity": "P9", "labels": {"a": 1}})", "422 titel, title, labels.a"},
     };
     for (const auto& [body, expected] : table) {
         CAPTURE(body.substr(0, 100));
@@ -135,8 +146,8 @@ TEST_CASE("API v2 takes what Prometheus sends") {
         {"labels": {"alertname": "Gone"}, "startsAt": "2026-01-01T11:00:00Z", "endsAt": "2026-01-01T11:59:59Z"}])",
                                   now);
     REQUIRE(alerts);
-    REQUIRE(alerts->size() == 2);
-    const auto& firing = alerts->front();
+    REQUIRE(alerts->alerts.size() == 2);
+    const auto& firing = alerts->alerts.front();
     CHECK(firing.title == "p99 over 2 s");
     CHECK(firing.source == "prometheus");
     CHECK(firing.labels == Labels{{"alertname", "HighLatency"}, {"severity", "warning"}});
@@ -144,24 +155,26 @@ TEST_CASE("API v2 takes what Prometheus sends") {
     CHECK_FALSE(firing.severity);
     CHECK_FALSE(firing.resolved);
     CHECK(firing.starts_at == now - 1min + 123456us);
-    CHECK(alerts->back().title == "Gone");
-    CHECK(alerts->back().resolved);
+    CHECK_FALSE(firing.merged);
+    CHECK(firing.start_stated);
+    CHECK(alerts->alerts.back().title == "Gone");
+    CHECK(alerts->alerts.back().resolved);
     CHECK(v2("[]") == "stored");
 }
 
-TEST_CASE("an API v2 batch with one bad alert is refused by its place") {
+TEST_CASE("a bad alert is refused by its place, and the others of its batch are stored") {
     const std::pair<const char*, const char*> table[] = {
         {"{}", "422 "},
-        {"[null]", "422 [0]"},
-        {"[[]]", "422 [0]"},
-        {R"([{"labels": {"a": "b"}}, {"labels": {"a": 1}}])", "422 [1].labels.a"},
-        {R"([{"labels": {}}])", "422 [0].labels"},
-        {R"([{"labels": {"a": ""}}])", "422 [0].labels"},
-        {R"([{"annotations": {}}])", "422 [0].labels"},
-        {R"([{"labels": {"a": "b"}, "startsAt": "no"}])", "422 [0].startsAt"},
-        {R"([{"labels": {"a": "b"}, "generatorURL": 5}])", "422 [0].generatorURL"},
+        {"[null]", "400 [0]; 0 stored"},
+        {"[[]]", "400 [0]; 0 stored"},
+        {R"([{"labels": {"a": "b"}}, {"labels": {"a": 1}}])", "400 [1].labels.a; 1 stored"},
+        {R"([{"labels": {}}])", "400 [0].labels; 0 stored"},
+        {R"([{"labels": {"a": ""}}])", "400 [0].labels; 0 stored"},
+        {R"([{"annotations": {}}])", "400 [0].labels; 0 stored"},
+        {R"([{"labels": {"a": "b"}, "startsAt": "no"}])", "400 [0].startsAt; 0 stored"},
+        {R"([{"labels": {"a": "b"}, "generatorURL": 5}])", "400 [0].generatorURL; 0 stored"},
         {R"([{"labels": {"a": "b"}, "startsAt": "2026-01-01T12:00:00Z", "endsAt": "2026-01-01T11:00:00Z"}])",
-         "422 [0].endsAt"},
+         "400 [0].endsAt; 0 stored"},
         {R"([{"labels": {"a": "b"}, "startsAt": "", "endsAt": ""}])", "stored"},
     };
     for (const auto& [body, expected] : table) {
@@ -179,15 +192,17 @@ TEST_CASE("the webhook takes version 4 and what older ones leave out") {
          "endsAt": "2026-01-01T11:30:00Z"}]})",
                                    now);
     REQUIRE(whole);
-    REQUIRE(whole->size() == 2);
-    CHECK(whole->front().source == "alertmanager");
-    CHECK_FALSE(whole->front().resolved);
-    CHECK_FALSE(whole->front().ends_at);
-    CHECK(whole->back().resolved);
+    REQUIRE(whole->alerts.size() == 2);
+    CHECK(whole->alerts.front().source == "alertmanager");
+    CHECK(whole->alerts.front().merged);
+    CHECK_FALSE(whole->alerts.front().resolved);
+    CHECK_FALSE(whole->alerts.front().ends_at);
+    CHECK(whole->alerts.back().resolved);
+    CHECK(whole->truncated == 0);
     const auto old =
         parse_alertmanager_webhook(R"({"status": "resolved", "alerts": [{"labels": {"alertname": "Disk"}}]})", now);
     REQUIRE(old);
-    CHECK(old->front().resolved);
+    CHECK(old->alerts.front().resolved);
     CHECK(webhook(R"({"alerts": []})") == "stored");
 }
 
@@ -199,8 +214,8 @@ TEST_CASE("a webhook that is wrong is refused by the names of its fields") {
         {R"({"version": "5", "alerts": []})", "422 version"},
         {R"({"version": 4, "alerts": []})", "422 version"},
         {R"({"status": "x", "alerts": []})", "422 status"},
-        {R"({"alerts": [{"labels": {"a": "b"}, "status": "x"}]})", "422 alerts[0].status"},
-        {R"({"alerts": [{"labels": {"a": "b"}}, 5]})", "422 alerts[1]"},
+        {R"({"alerts": [{"labels": {"a": "b"}, "status": "x"}]})", "400 alerts[0].status; 0 stored"},
+        {R"({"alerts": [{"labels": {"a": "b"}}, 5]})", "400 alerts[1]; 1 stored"},
     };
     for (const auto& [body, expected] : table) {
         CAPTURE(body);
@@ -216,7 +231,7 @@ TEST_CASE("a batch is stored whole or refused by the limit, which its refusal na
     };
     const auto most = parse_alertmanager_alerts(batch(10'000), now);
     REQUIRE(most);
-    CHECK(most->size() == 10'000);
+    CHECK(most->alerts.size() == 10'000);
     const auto refused = parse_alertmanager_alerts(batch(10'001), now);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().status == 422);
@@ -231,17 +246,90 @@ TEST_CASE("a long summary is cut between characters") {
     const auto alerts =
         parse_alertmanager_alerts(R"([{"labels": {"a": "b"}, "annotations": {"summary": "x)" + summary + "\"}}]", now);
     REQUIRE(alerts);
-    CHECK(alerts->front().title.size() == AlertLimits::title - 1);
-    CHECK(alerts->front().title.ends_with("é"));
+    CHECK(alerts->alerts.front().title.size() == AlertLimits::title - 1);
+    CHECK(alerts->alerts.front().title.ends_with("é"));
 }
 
-TEST_CASE("very many mistakes are counted, and the first are named") {
+TEST_CASE("an annotation beyond the limit is cut between characters and says how long it was") {
+    const auto kept = [](const std::string& text) {
+        const auto batch =
+            parse_alertmanager_alerts(R"([{"labels": {"a": "b"}, "annotations": {"long": ")" + text + "\"}}]", now);
+        REQUIRE(batch);
+        REQUIRE(batch->alerts.size() == 1);
+        return batch->alerts.front().annotations.at("long");
+    };
+    const std::string most(AlertLimits::annotation, 'x');
+    CHECK(kept(most) == most);
+    for (const std::string lead : {"", "y"}) {
+        std::string text = lead;
+        while (text.size() <= AlertLimits::annotation) text += "é";
+        const auto cut = kept(text);
+        const auto mark = "… (cut from " + std::to_string(text.size()) + " bytes)";
+        CHECK(cut.size() <= AlertLimits::annotation);
+        CHECK(cut.size() >= AlertLimits::annotation - 1);
+        CHECK(cut.ends_with("é" + mark));
+    }
+    const auto native = parse_native_alert(R"({"title": "x", "description": ")" + most + "yz\"}", now);
+    REQUIRE(native);
+    CHECK(native->annotations.at("description").ends_with("x… (cut from 16386 bytes)"));
+}
+
+TEST_CASE("Grafana's own webhook is taken, and what a webhook left out is known") {
+    const auto batch = parse_alertmanager_webhook(R"({"receiver": "incidents", "status": "firing", "orgId": 1,
+        "alerts": [{"status": "firing", "labels": {"alertname": "HighCpu", "grafana_folder": "infra"},
+            "annotations": {"summary": "CPU above 90 %"}, "startsAt": "2026-01-01T11:59:00Z",
+            "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://grafana/alerting/1/edit", "fingerprint": "c6ea",
+            "silenceURL": "http://grafana/silence", "dashboardURL": "", "panelURL": "", "values": {"B": 92.5},
+            "valueString": "[ var='B' ]"}],
+        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://grafana/",
+        "version": "1", "groupKey": "{}:{alertname=\"HighCpu\"}", "truncatedAlerts": 3, "title": "[FIRING:1]",
+        "state": "alerting", "message": "x"})",
+                                                  now);
+    REQUIRE(batch);
+    REQUIRE(batch->alerts.size() == 1);
+    CHECK(batch->alerts.front().source == "grafana");
+    CHECK(batch->alerts.front().title == "CPU above 90 %");
+    CHECK(batch->alerts.front().merged);
+    CHECK(batch->truncated == 3);
+    CHECK(batch->alerts.front().truncated == 3);
+}
+
+TEST_CASE("refused alerts are counted by reason") {
+    const auto batch = parse_alertmanager_alerts(R"([5, {"labels": {}}, {"labels": {"a": 1}}, {"labels": {"a": "b"}},
+        {"labels": {"a": "b"}, "annotations": 7}, {"labels": {"a": "b"}, "startsAt": "no"},
+        {"labels": {"a": "b"}, "generatorURL": 5}])",
+                                                 now);
+    REQUIRE(batch);
+    CHECK(batch->alerts.size() == 1);
+    CHECK(batch->rejected == std::array<std::uint64_t, reject_reasons>{1, 2, 1, 1, 1});
+    CHECK(batch->total_rejected() == 6);
+    CHECK(rejection_problem(*batch).detail ==
+          "6 of 7 alerts are refused and the others are stored: [0] must be an "
+          "object, not number");
+}
+
+TEST_CASE("a very long name of a field does not come back") {
+    const auto parsed = parse_native_alert(R"({"title": "x", ")" + std::string(200'000, 'f') + "\": 1}", now);
+    REQUIRE_FALSE(parsed);
+    REQUIRE(parsed.error().errors.size() == 1);
+    CHECK(parsed.error().errors.front().field == std::string(128, 'f') + "…");
+    CHECK(parsed.error().detail.size() < 500);
+}
+
+TEST_CASE("of very many mistakes the first are named") {
     std::string body = "[";
     for (int i = 0; i < 1000; ++i) body += i ? ",5" : "5";
     const auto parsed = parse_alertmanager_alerts(body + "]", now);
-    REQUIRE_FALSE(parsed);
-    CHECK(parsed.error().errors.size() == AlertLimits::errors);
-    CHECK(parsed.error().detail.find("999 more") != std::string::npos);
+    REQUIRE(parsed);
+    CHECK(parsed->total_rejected() == 1000);
+    CHECK(parsed->errors.size() == max_field_errors);
+    CHECK(rejection_problem(*parsed).detail.starts_with("1000 of 1000 alerts are refused"));
+
+    std::string fields = R"({"title": "x")";
+    for (int i = 0; i < 1000; ++i) fields += ",\"unknown" + std::to_string(i) + "\": 1";
+    const auto native = parse_native_alert(fields + "}", now);
+    REQUIRE_FALSE(native);
+    CHECK(native.error().errors.size() == max_field_errors);
 }
 
 }  // namespace fusebox::test

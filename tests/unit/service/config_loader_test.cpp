@@ -108,6 +108,10 @@ level = "debug"
 [incidents]
 flap_window = "5m"
 max_timeline = 50
+resend_period = "2m"
+close_after = "3d"
+[incidents.severity_map]
+Spicy = "P1"
 [delivery]
 retry_base = "2s"
 retry_factor = 3
@@ -149,6 +153,10 @@ continue = true
     CHECK(config.log == LogConfig{.json = true, .level = "debug"});
     CHECK(config.rules.flap_window == 5min);
     CHECK(config.rules.max_timeline == 50);
+    CHECK(config.rules.resend_period == 2min);
+    CHECK(config.rules.close_after == 72h);
+    CHECK(config.rules.severity_words.find("spicy") == incidents::Severity::p1);
+    CHECK(contains(describe(config), "[incidents.severity_map]\n\"spicy\" = \"P1\"\n"));
     CHECK(config.delivery.retry ==
           notifications::RetryPolicy{.base = 2s, .factor = 3, .cap = 1min, .max_attempts = 7, .max_age = 2h});
     CHECK(config.delivery.send_timeout == 3s);
@@ -255,6 +263,11 @@ TEST_CASE("each mistake is named with its line and its field") {
         {"[incidents]\nflap_window = \"soon\"", "2 incidents.flap_window"},
         {"[incidents]\nflap_window = 5", "2 incidents.flap_window"},
         {"[incidents]\nmax_timeline = 1", "2 incidents.max_timeline"},
+        {"[incidents]\nresend_period = \"0s\"", "2 incidents.resend_period"},
+        {"[incidents]\nclose_after = \"366d\"", "2 incidents.close_after"},
+        {"[incidents.severity_map]\npage = \"worst\"", "2 incidents.severity_map.page"},
+        {"[incidents.severity_map]\npage = 1", "2 incidents.severity_map.page"},
+        {"[incidents.severity_map]\np1 = \"P0\"", "2 incidents.severity_map.p1"},
         {"[delivery]\nretry_factor = 0.5\nretry_base = \"10s\"\nretry_cap = \"1s\"",
          "2 delivery.retry_factor; 4 delivery.retry_cap"},
         {"[breakers.\"store\"]\nopen_timeout = \"soon\"", "2 breakers.store.open_timeout"},

@@ -27,15 +27,29 @@ public:
     int calls = 0;
     RequestContext last_context;
 
-    StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite>, const RequestContext& context) override {
-        return answer<std::vector<Incident>>(context);
+    StoreResult<void> commit(std::span<const IncidentWrite>, const RequestContext& context) override {
+        return answer<void>(context);
     }
     StoreResult<Incident> get(std::string_view, const RequestContext& context) override {
         return answer<Incident>(context);
     }
-    StoreResult<std::optional<Incident>> latest_by_fingerprint(std::string_view,
-                                                               const RequestContext& context) override {
-        return answer<std::optional<Incident>>(context);
+    StoreResult<std::map<std::string, Incident, std::less<>>> latest_by_fingerprints(
+        std::span<const std::string>, const RequestContext& context) override {
+        return answer<std::map<std::string, Incident, std::less<>>>(context);
+    }
+    StoreResult<std::vector<std::string>> note_sightings(std::span<const Sighting>,
+                                                         const RequestContext& context) override {
+        return answer<std::vector<std::string>>(context);
+    }
+    StoreResult<std::vector<std::string>> expiring(WallTime, std::size_t, const RequestContext& context) override {
+        return answer<std::vector<std::string>>(context);
+    }
+    StoreResult<std::vector<std::string>> resolved_before(WallTime, std::size_t,
+                                                          const RequestContext& context) override {
+        return answer<std::vector<std::string>>(context);
+    }
+    StoreResult<PruneCounts> prune(const PruneQuery&, const RequestContext& context) override {
+        return answer<PruneCounts>(context);
     }
     StoreResult<Page<Incident>> list(const IncidentQuery&, const RequestContext& context) override {
         return answer<Page<Incident>>(context);
@@ -104,7 +118,11 @@ struct Guarded {
         const RequestContext context;
         note(store.commit({}, context));
         note(store.get("", context));
-        note(store.latest_by_fingerprint("", context));
+        note(store.latest_by_fingerprints({}, context));
+        note(store.note_sightings({}, context));
+        note(store.expiring(new_year, 1, context));
+        note(store.resolved_before(new_year, 1, context));
+        note(store.prune({}, context));
         note(store.list({}, context));
         note(store.incident_counts(context));
         note(store.check_writable(context));
@@ -148,7 +166,7 @@ TEST_CASE("a store that keeps failing opens the breaker, which then answers for 
 
 TEST_CASE("every call of the store goes through the breaker") {
     Guarded guarded;
-    constexpr std::size_t members = 14;
+    constexpr std::size_t members = 18;
     CHECK(guarded.call_everything() == std::vector<std::optional<Kind>>(members));
     CHECK(guarded.inner->calls == members);
     CHECK(guarded.breaker->metrics().totals.successes == members);

@@ -48,8 +48,8 @@ private:
     std::filesystem::path path_ = folder_.path() / "store.db";
 };
 
-StoreResult<std::vector<Incident>> add(Store& store, const std::string& id, const RequestContext& context = {},
-                                       std::size_t payload_bytes = 0) {
+StoreResult<void> add(Store& store, const std::string& id, const RequestContext& context = {},
+                      std::size_t payload_bytes = 0) {
     IncidentWrite write{.incident = sample_incident(id), .notifications = {sample_draft("msg-" + id, id)}};
     if (payload_bytes > 0) write.notifications.front().payload.assign(payload_bytes, 'x');
     return store.commit({&write, 1}, context);
@@ -143,7 +143,8 @@ TEST_CASE("a reopened file holds everything that was stored") {
     std::string lease_token;
     {
         const auto store = file.open();
-        stored = add(*store, "inc_1").value().front();
+        REQUIRE(add(*store, "inc_1"));
+        stored = store->get("inc_1", {}).value();
         REQUIRE(add(*store, "inc_2"));
         const auto leased = store->lease("hook", new_year, 30s, 10, {}).value();
         REQUIRE(store->settle("msg-inc_1", leased.at(0).lease_token, retry(new_year, new_year + 1h), {}));

@@ -1,4 +1,6 @@
 // What every store promises, asked of each of them.
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include <fusebox/core/circuit_breaker.hpp>
@@ -63,11 +65,26 @@ class Subject {
 public:
     Store& store = *backend_;
 
-    std::vector<Incident> commit(const std::vector<IncidentWrite>& writes) {
-        auto stored = store.commit(writes, {});
+    /// Gives the incidents as they are stored then. The timeline of a new one is stored with it.
+    std::vector<Incident> commit(std::vector<IncidentWrite> writes) {
+        std::vector<Incident> incidents;
+        for (auto& write : writes) {
+            if (write.incident.version == 0 && write.events.empty()) write.events = write.incident.timeline;
+            incidents.push_back(write.incident);
+            ++incidents.back().version;
+        }
+        const auto stored = store.commit(writes, {});
         INFO((stored ? "" : stored.error().message));
         REQUIRE(stored);
-        return *std::move(stored);
+        return incidents;
+    }
+    std::optional<Incident> latest(const std::string& fingerprint) {
+        const std::array asked{fingerprint};
+        auto found = store.latest_by_fingerprints(asked, {});
+        REQUIRE(found);
+        if (found->empty()) return std::nullopt;
+        REQUIRE(found->size() == 1);
+        return found->at(fingerprint);
     }
     /// One incident with a notification to each of `destinations`, named ID-DESTINATION.
     Incident add(const std::string& id, const std::vector<std::string>& destinations = {}, WallTime at = new_year) {
@@ -137,7 +154,7 @@ TEMPLATE_TEST_CASE("an incident comes back as it was stored, one version on", ""
     REQUIRE(stored.size() == 1);
     CHECK(stored.front() == expected);
     CHECK(subject.store.get("inc_1", {}).value() == expected);
-    CHECK(subject.store.latest_by_fingerprint("f1", {}).value() == expected);
+    CHECK(subject.latest("f1") == expected);
 
     Incident next = expected;
     next.notified.emplace_back("pager");
@@ -152,7 +169,7 @@ TEMPLATE_TEST_CASE("what does not exist is not found", "", EVERY_STORE) {
     CHECK(subject.store.get_notification("msg_none", {}).error().kind == Kind::not_found);
     CHECK(subject.store.settle("msg_none", "token", delivered(new_year), {}).error().kind == Kind::not_found);
     CHECK(subject.store.replay("msg_none", new_year, {}).error().kind == Kind::not_found);
-    CHECK(subject.store.latest_by_fingerprint("none", {}).value() == std::nullopt);
+    CHECK(subject.latest("none") == std::nullopt);
     CHECK(subject.next_due() == std::nullopt);
     CHECK(subject.store.list({}, {}).value().items.empty());
     CHECK(subject.store.counts({}).value().empty());
@@ -189,7 +206,7 @@ TEMPLATE_TEST_CASE("a commit is stored whole or not at all", "", EVERY_STORE) {
     }
     CHECK(subject.store.get("inc_1", {}).value() == known);
     CHECK(subject.store.get("inc_2", {}).error().kind == Kind::not_found);
-    CHECK(subject.store.latest_by_fingerprint("f2", {}).value() == std::nullopt);
+    CHECK(subject.latest("f2") == std::nullopt);
     CHECK(subject.store.list({}, {}).value().items.size() == 1);
     CHECK(subject.store.get_notification("msg_1", {}).error().kind == Kind::not_found);
     CHECK(subject.store.get_notification("msg_2", {}).error().kind == Kind::not_found);
@@ -220,7 +237,7 @@ TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
     SECTION("one batch resolves the old one and opens the next") {
         first.state = IncidentState::resolved;
         subject.commit({{.incident = first, .notifications = {}}, second});
-        CHECK(subject.store.latest_by_fingerprint("f", {}).value()->id == "inc_2");
+        CHECK(subject.latest("f")->id == "inc_2");
 
         first = subject.store.get("inc_1", {}).value();
         first.state = IncidentState::detected;
@@ -229,7 +246,7 @@ TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
     SECTION("not both in one batch") {
         CHECK(subject.refusal({{.incident = sample_incident("inc_3", "g"), .notifications = {}},
                                {.incident = sample_incident("inc_4", "g"), .notifications = {}}}) == Kind::conflict);
-        CHECK(subject.store.latest_by_fingerprint("g", {}).value() == std::nullopt);
+        CHECK(subject.latest("g") == std::nullopt);
     }
     SECTION("an open one may change") {
         first.state = IncidentState::investigating;
@@ -238,15 +255,197 @@ TEMPLATE_TEST_CASE("one fingerprint has one open incident", "", EVERY_STORE) {
     }
 }
 
-TEMPLATE_TEST_CASE("the latest incident of a fingerprint is the newest, open or not", "", EVERY_STORE) {
+TEMPLATE_TEST_CASE("the latest incident of a fingerprint is the open one, else the newest", "", EVERY_STORE) {
     Subject<TestType> subject;
     for (const auto& [id, age] : {std::pair{"inc_2", 1h}, {"inc_3", 3h}, {"inc_1", 2h}}) {
         Incident closed = sample_incident(id, "f", new_year - age);
         closed.state = IncidentState::closed;
         subject.commit({{.incident = closed, .notifications = {}}});
     }
-    CHECK(subject.store.latest_by_fingerprint("f", {}).value()->id == "inc_2");
-    CHECK(subject.store.latest_by_fingerprint("f", {}).value()->timeline.size() == 1);
+    CHECK(subject.latest("f")->id == "inc_2");
+    CHECK(subject.latest("f")->timeline.size() == 1);
+
+    Incident oldest = subject.store.get("inc_3", {}).value();
+    oldest.state = IncidentState::detected;
+    subject.commit({{.incident = oldest}});
+    CHECK(subject.latest("f")->id == "inc_3");
+}
+
+TEMPLATE_TEST_CASE("the latest of many fingerprints are read at once, and those without any are left out", "",
+                   EVERY_STORE) {
+    Subject<TestType> subject;
+    for (int i = 0; i < 300; ++i) subject.add("inc_" + std::to_string(i));
+    std::vector<std::string> asked{"none"};
+    for (int i = 0; i < 300; i += 2) asked.push_back("fingerprint of inc_" + std::to_string(i));
+    const auto found = subject.store.latest_by_fingerprints(asked, {}).value();
+    CHECK(found.size() == 150);
+    CHECK_FALSE(found.contains("none"));
+    for (const auto& [fingerprint, incident] : found) CHECK(incident.fingerprint == fingerprint);
+    CHECK(subject.store.latest_by_fingerprints({}, {}).value().empty());
+}
+
+TEMPLATE_TEST_CASE("a timeline grows by the events of each commit and is cut in its middle", "", EVERY_STORE) {
+    Subject<TestType> subject;
+    const auto event = [](int number) {
+        return TimelineEvent{
+            .at = new_year + 1s * number, .kind = "note", .actor = "ann", .detail = std::to_string(number)};
+    };
+    Incident incident = sample_incident("inc_1", "f");
+    incident.timeline = {event(0)};
+    incident = subject.commit({{.incident = incident}}).front();
+    std::vector<TimelineEvent> expected{event(0)};
+    for (int i = 1; i <= 40; ++i) {
+        std::vector<TimelineEvent> more{event(i)};
+        if (i % 7 == 0) more.push_back(event(1000 + i));
+        expected.insert(expected.end(), more.begin(), more.end());
+        truncate_timeline(expected, 30);
+        incident = subject.commit({{.incident = incident, .events = more, .max_timeline = 30}}).front();
+        REQUIRE(subject.store.get("inc_1", {}).value().timeline == expected);
+    }
+    const std::vector<TimelineEvent> latest{expected.end() - IncidentStore::latest_events, expected.end()};
+    CHECK(subject.latest("f")->timeline == latest);
+}
+
+#define STORES_WITH_SIGHTINGS InMemory, BehindBreaker
+
+namespace {
+
+Firings firings_until(WallTime end) {
+    Firings firings;
+    firings.all.push_back({.starts_at = new_year - 5min,
+                           .first_seen = new_year - 4min,
+                           .ends_at = std::nullopt,
+                           .ended_at = new_year - 1min,
+                           .reported_end = new_year - 1min,
+                           .lifetime = 4min + 7us,
+                           .dismissed = true});
+    firings.all.push_back({.starts_at = new_year, .first_seen = new_year + 1s, .ends_at = end, .lifetime = 4min});
+    firings.dismissed_until = new_year - 5min;
+    return firings;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("firings come back as they were stored", "", STORES_WITH_SIGHTINGS) {
+    Subject<TestType> subject;
+    Incident incident = sample_incident("inc_1", "f");
+    incident.firings = firings_until(new_year + 4min);
+    incident.last_seen = new_year + 2s;
+    incident.alert_count = 7;
+    const auto stored = subject.commit({{.incident = incident}}).front();
+    CHECK(subject.store.get("inc_1", {}).value() == stored);
+    CHECK(subject.latest("f") == stored);
+    CHECK(subject.store.list({}, {}).value().items.front().firings == incident.firings);
+}
+
+TEMPLATE_TEST_CASE("sightings change what repeats say, without a version, and only of the version that they are about",
+                   "", STORES_WITH_SIGHTINGS) {
+    Subject<TestType> subject;
+    const Incident before = subject.add("inc_1");
+    const Incident other = subject.add("inc_2");
+    const auto firings = firings_until(new_year + 9min);
+    const std::vector<Sighting> sightings{
+        {.incident_id = "inc_1", .version = 1, .alert_count = 12, .last_seen = new_year + 5min, .firings = firings},
+        {.incident_id = "inc_2", .version = 2, .alert_count = 12, .last_seen = new_year + 5min, .firings = firings},
+        {.incident_id = "inc_3", .version = 1, .alert_count = 12, .last_seen = new_year + 5min, .firings = firings}};
+    auto missed = subject.store.note_sightings(sightings, {}).value();
+    std::ranges::sort(missed);
+    CHECK(missed == Ids{"inc_2", "inc_3"});
+
+    Incident expected = before;
+    expected.alert_count = 12;
+    expected.last_seen = new_year + 5min;
+    expected.firings = firings;
+    CHECK(subject.store.get("inc_1", {}).value() == expected);
+    CHECK(subject.store.get("inc_2", {}).value() == other);
+    CHECK(subject.store.note_sightings({}, {}).value().empty());
+    subject.commit({{.incident = expected}});  // the version is the one before
+}
+
+TEMPLATE_TEST_CASE("open incidents are found by when they expire, the earliest first", "", STORES_WITH_SIGHTINGS) {
+    Subject<TestType> subject;
+    const auto add = [&](const std::string& id, std::optional<WallTime> end, IncidentState state) {
+        Incident incident = sample_incident(id);
+        incident.state = state;
+        if (state == IncidentState::resolved) incident.resolved_at = new_year;
+        incident.firings.all.push_back({.starts_at = new_year, .first_seen = new_year, .ends_at = end});
+        subject.commit({{.incident = incident}});
+    };
+    add("late", new_year + 3min, IncidentState::detected);
+    add("first", new_year + 1min, IncidentState::remediating);
+    add("second", new_year + 2min, IncidentState::triaged);
+    add("never", std::nullopt, IncidentState::detected);
+    add("over", new_year + 1min, IncidentState::resolved);
+    CHECK(subject.store.expiring(new_year + 1min - 1us, 10, {}).value().empty());
+    CHECK(subject.store.expiring(new_year + 1min, 10, {}).value() == Ids{"first"});
+    CHECK(subject.store.expiring(new_year + 1h, 10, {}).value() == Ids{"first", "second", "late"});
+    CHECK(subject.store.expiring(new_year + 1h, 2, {}).value() == Ids{"first", "second"});
+
+    Sighting later{.incident_id = "first", .version = 1, .alert_count = 2, .last_seen = new_year, .firings = {}};
+    later.firings.all.push_back({.starts_at = new_year, .first_seen = new_year, .ends_at = new_year + 9min});
+    CHECK(subject.store.note_sightings({&later, 1}, {}).value().empty());
+    CHECK(subject.store.expiring(new_year + 3min, 10, {}).value() == Ids{"second", "late"});
+}
+
+TEMPLATE_TEST_CASE("resolved incidents are found by when they were resolved", "", EVERY_STORE) {
+    Subject<TestType> subject;
+    const auto add = [&](const std::string& id, IncidentState state, std::optional<WallTime> resolved_at) {
+        Incident incident = sample_incident(id);
+        incident.state = state;
+        incident.resolved_at = resolved_at;
+        subject.commit({{.incident = incident}});
+    };
+    add("open", IncidentState::detected, std::nullopt);
+    add("closed", IncidentState::closed, new_year);
+    add("second", IncidentState::resolved, new_year + 1h);
+    add("first", IncidentState::resolved, new_year);
+    CHECK(subject.store.resolved_before(new_year - 1us, 10, {}).value().empty());
+    CHECK(subject.store.resolved_before(new_year, 10, {}).value() == Ids{"first"});
+    CHECK(subject.store.resolved_before(new_year + 1h, 10, {}).value() == Ids{"first", "second"});
+    CHECK(subject.store.resolved_before(new_year + 1h, 1, {}).value() == Ids{"first"});
+}
+
+TEMPLATE_TEST_CASE("history is dropped by its age, but nothing that is open or still to be delivered", "",
+                   STORES_WITH_SIGHTINGS) {
+    Subject<TestType> subject;
+    const auto end = [&](Incident incident, WallTime at) {
+        incident.state = IncidentState::resolved;
+        incident.updated_at = at;
+        incident.resolved_at = at;
+        subject.commit({{.incident = incident}});
+    };
+    end(subject.add("old", {"hook"}), new_year);
+    end(subject.add("waiting", {"pager"}), new_year);
+    end(subject.add("young"), new_year + 2h);
+    subject.add("open", {"hook"});
+    for (const auto& row : subject.lease(new_year)) subject.settle(row, delivered(new_year));
+
+    const PruneQuery nothing{.incidents_before = new_year, .notifications_before = new_year, .limit = 10};
+    CHECK(subject.store.prune(nothing, {}).value() == PruneCounts{});
+    PruneQuery query{.incidents_before = new_year + 1h, .notifications_before = new_year, .limit = 10};
+    CHECK(subject.store.prune(query, {}).value() == PruneCounts{.incidents = 1, .notifications = 1});
+    CHECK(subject.store.get("old", {}).error().kind == Kind::not_found);
+    CHECK(subject.store.get_notification("old-hook", {}).error().kind == Kind::not_found);
+    for (const auto* id : {"waiting", "young", "open"}) CHECK(subject.store.get(id, {}));
+    CHECK(subject.latest("fingerprint of old") == std::nullopt);
+
+    query.notifications_before = new_year + 1h;
+    CHECK(subject.store.prune(query, {}).value() == PruneCounts{.incidents = 0, .notifications = 1});
+    CHECK(subject.store.get_notification("open-hook", {}).error().kind == Kind::not_found);
+    CHECK(subject.store.get_notification("waiting-pager", {}));
+    CHECK(subject.store.prune(query, {}).value() == PruneCounts{});
+}
+
+TEMPLATE_TEST_CASE("history is dropped in small batches", "", STORES_WITH_SIGHTINGS) {
+    Subject<TestType> subject;
+    for (int i = 0; i < 7; ++i) {
+        Incident incident = sample_incident("inc_" + std::to_string(i));
+        incident.state = IncidentState::closed;
+        subject.commit({{.incident = incident}});
+    }
+    const PruneQuery query{.incidents_before = new_year + 1h, .notifications_before = new_year + 1h, .limit = 3};
+    for (const std::uint64_t dropped : {3U, 3U, 1U, 0U})
+        CHECK(subject.store.prune(query, {}).value().incidents == dropped);
 }
 
 TEMPLATE_TEST_CASE("lists are newest first, without timelines", "", EVERY_STORE) {

@@ -43,6 +43,56 @@ class Inputs(Case):
         self.assertEqual(incident['state'], 'detected')
         self.assertEqual([e['kind'] for e in incident['timeline']], ['created', 'resolved', 'reopened'])
 
+    def test_a_batch_with_a_bad_alert_stores_the_others_and_names_the_bad_one(self):
+        good = [{'labels': {'alertname': f'batch {n}'}, 'annotations': {'long': 'é' * 10_000}} for n in range(3)]
+        batch = [good[0], {'labels': {'alertname': 3}}, *good[1:]]
+        for path, body, field in (('/api/v2/alerts', batch, '[1].labels.alertname'),
+                                  ('/v1/webhooks/alertmanager', {'version': '4', 'alerts': batch},
+                                   'alerts[1].labels.alertname')):
+            answer = self.service.post(path, body)
+            self.assertEqual(answer.status, 400)
+            API.check_problem(answer)
+            self.assertEqual([e['field'] for e in answer.json['errors']], [field])
+            self.assertEqual(len(self.service.incidents()), 3)
+        self.assertTrue(self.service.incidents()[0]['annotations']['long'].endswith('é… (cut from 20000 bytes)'))
+        self.assertIn('incidentd_alerts_rejected_total{reason="labels"} 2', self.service.get('/metrics').body.decode())
+
+    def test_two_replicas_neither_hide_nor_keep_open_what_the_other_says(self):
+        def send(start, end):
+            alert = {'labels': {'alertname': 'HighLatency'}, 'startsAt': start, 'endsAt': end}
+            self.assertEqual(self.service.post('/api/v2/alerts', [alert]).status, 200)
+        first, second = ago(120), ago(60)
+        send(first, ago(-240))
+        send(second, ago(-240))
+        send(first, ago(5))
+        self.assertEqual(self.one()['state'], 'detected', 'the second replica fires')
+        send(second, ago(-240))
+        send(second, ago(4))
+        self.assertEqual(self.one()['state'], 'resolved', 'nobody fires')
+        send(first, ago(5))
+        self.assertEqual(self.one()['state'], 'resolved')
+        self.assertEqual([n['kind'] for n in reversed(self.service.notifications())],
+                         ['incident.triggered', 'incident.resolved'])
+
+    def test_words_for_severities(self):
+        for word, severity in (('page', 'P0'), ('major', 'P1'), ('sev3', 'P2'), ('debug', 'P4'), ('spicy', 'P2')):
+            self.service.post('/api/v2/alerts', [{'labels': {'alertname': word, 'severity': word}}])
+            incident = next(i for i in self.service.incidents() if i['labels']['alertname'] == word)
+            self.assertEqual(incident['severity'], severity)
+        kinds = [e['kind'] for e in self.service.get(f"/v1/incidents/{incident['id']}").json['timeline']]
+        self.assertEqual(kinds, ['created', 'severity_unknown'])
+        self.assertIn('incidentd_alerts_unknown_severity_total 1', self.service.get('/metrics').body.decode())
+
+    def test_a_webhook_says_how_many_alerts_it_left_out(self):
+        body = {'version': '1', 'status': 'firing', 'truncatedAlerts': 7,
+                'alerts': [{'status': 'firing', 'labels': {'alertname': 'Disk'}, 'startsAt': ago(30)}]}
+        for _ in range(2):
+            self.assertEqual(self.service.post('/v1/webhooks/alertmanager', body).status, 200)
+        incident = self.one()
+        self.assertEqual([e['kind'] for e in incident['timeline']], ['created', 'alerts_truncated'])
+        self.assertEqual(incident['source'], 'grafana')
+        self.assertIn('incidentd_alerts_truncated_total 14', self.service.get('/metrics').body.decode())
+
     def test_a_resolve_of_nothing_is_no_incident(self):
         answer = self.service.post('/v1/alerts', {'title': 'x', 'status': 'resolved'}).json
         self.assertEqual(answer, {'incident_id': None, 'status': 'unchanged', 'degraded': False})

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <fusebox/incidents/alert.hpp>
+#include <fusebox/incidents/firing.hpp>
 #include <fusebox/incidents/types.hpp>
 
 namespace fusebox::incidents {
@@ -24,8 +25,10 @@ enum class IncidentState : std::uint8_t { detected, triaged, investigating, reme
 /// One line of an incident's history; never changed once written.
 struct TimelineEvent {
     WallTime at{};
-    std::string kind;   ///< created, acknowledged, state_changed, severity_changed, resolved, reopened, note, truncated
-    std::string actor;  ///< "alert:prometheus", a user's name, "system"
+    /// created, acknowledged, unacknowledged, state_changed, severity_changed, severity_unknown, alerts_truncated,
+    /// resolved, reopened, note, truncated
+    std::string kind;
+    std::string actor;   ///< "alert:prometheus", a user's name, "system"
     std::string detail;  ///< one sentence
     bool operator==(const TimelineEvent&) const = default;
 };
@@ -41,26 +44,43 @@ struct Incident {
     std::string fingerprint;
     WallTime created_at{};
     WallTime updated_at{};
-    WallTime alert_starts_at{};  ///< of the newest firing seen
+    WallTime alert_starts_at{};  ///< of the newest firing seen; never after the time at which it was seen
     std::optional<WallTime> resolved_at{};
-    std::uint64_t alert_count{};          ///< firings and resolves that changed the incident, with repeats
+    WallTime last_seen{};         ///< of the latest alert message that counted
+    std::uint64_t alert_count{};  ///< alert messages that counted: firings and resolves, with repeats
+    Firings firings;
     std::uint64_t version{};              ///< grows by one with each stored change; 0 = never stored
     std::vector<std::string> notified{};  ///< destinations notified so far, each once, first notified first
-    std::vector<TimelineEvent> timeline;  ///< oldest first
+    std::vector<TimelineEvent> timeline;  ///< oldest first; as much of it as was read (see `IncidentStore`)
     bool operator==(const Incident&) const = default;
 };
 
+/// When an open incident resolves unless its alert is sent again; none: never by itself.
+[[nodiscard]] std::optional<WallTime> expires_at(const Incident& incident) noexcept;
+
 /// What an input did to an incident.
-enum class ChangeKind : std::uint8_t { none, created, updated, acknowledged, resolved, reopened, noted, state_changed };
+enum class ChangeKind : std::uint8_t {
+    none,      ///< nothing at all
+    repeated,  ///< only `alert_count`, `last_seen` and `firings` differ: a sighting, not a new version
+    created,
+    updated,
+    acknowledged,
+    unacknowledged,
+    resolved,
+    reopened,
+    noted,
+    state_changed,
+};
 [[nodiscard]] std::string_view to_string(ChangeKind kind) noexcept;
 
 /// The outcome of a rule: the incident as it should now be stored (its timeline already holds the new events, its
 /// version is still the one read) and what happened.
 struct Change {
     ChangeKind kind{ChangeKind::none};
-    Incident incident;
-    /// Destinations hear of the change, as `notification_kind(kind)`: creation, acknowledgement, resolution, reopening,
-    /// and a repeat that raises the severity.
+    Incident incident{};
+    std::vector<TimelineEvent> events{};  ///< what the change adds to the timeline
+    /// Destinations hear of the change, as `notification_kind(kind)`: creation, acknowledgement and its withdrawal,
+    /// resolution, reopening, and a repeat that raises the severity.
     bool notify{};
 };
 
@@ -70,34 +90,42 @@ struct IncidentRules {
     /// A timeline keeps its first event and its latest, at most this many in all; the events between are dropped and
     /// one event `truncated` stands for them. ≥ 3, and taken as 3 below that.
     std::size_t max_timeline{500};
+    /// How long sources may take to send again what fires: nothing expires in this time after the start. > 0.
+    std::chrono::seconds resend_period{std::chrono::minutes{5}};
+    /// An incident that was resolved this long ago is closed. > 0.
+    std::chrono::seconds close_after{std::chrono::hours{24}};
+    SeverityWords severity_words{};
 };
 /// A longer note is cut to this many bytes (at a code point, and ends in "…"), so that an incident stays bounded.
 inline constexpr std::size_t max_note_bytes{16'384};
 /// Cuts the middle of `timeline` as `IncidentRules::max_timeline` says.
 void truncate_timeline(std::vector<TimelineEvent>& timeline, std::size_t max_events);
 
-/// What an alert does. Pure: `current` is the newest incident of this fingerprint, if any; a created incident has no id
-/// yet.
+/// What an alert does. Pure: `current` is the open incident of this fingerprint, else the newest, if any; a created
+/// incident has no id yet.
 ///
-/// An alert belongs to the firing that began at its `starts_at`, which is what tells a repeat from news:
-/// - A firing with no incident, or newer than the last firing of a resolved or closed one, creates an incident; begun
-///   within the flap window after resolution it reopens the resolved one (a closed one never).
-/// - A firing on an open incident updates its counts, its annotations (if it brings any) and its severity (if it states
-///   one). Only a change of severity enters the timeline, and only a rise notifies.
-/// - A resolve of an open incident resolves it, as of `ends_at` if that lies between the start and now.
-/// - Nothing changes (`none`, `current` as it was) by a resolve of nothing, of an older firing or of what is not open,
-///   or by a firing older than the one an open incident is about, or not newer than one that was resolved: late and
-///   repeated messages come in any order and by several paths, and do not undo what an operator resolved.
-/// A `starts_at` ahead of `now` comes from a wrong clock and is taken as `now`.
+/// Which firings are active is decided by `take_in` (firing.hpp); from there:
+/// - A firing that is news, with no incident or with one that is closed, creates an incident. Where the incident is
+///   resolved, one that begins within the flap window after resolution, or that had run out and is sent again, reopens
+///   it; a later one creates a new incident.
+/// - An open incident resolves when its last active firing ends, as of the end that the source gave if that can be.
+/// - What an open incident shows (title, annotations, severity) is what the newest of its active firings says now. Only
+///   a change of severity enters the timeline, and only a rise notifies.
+/// - A message that brings none of that is `repeated` where it counts, else `none`, with `current` as it was: late and
+///   repeated messages come in any order and by several paths, and do not undo what a person resolved.
 [[nodiscard]] Change apply_alert(const Alert& alert, const std::optional<Incident>& current, const IncidentRules& rules,
                                  WallTime now);
+/// Ends the firings that nobody vouches for at `now`, and resolves an open incident that is then without any: the
+/// timeline says that the alert expired and was not reported resolved. Else `none`.
+[[nodiscard]] Change expire(const Incident& incident, const IncidentRules& rules, WallTime now);
 
 /// Why a requested change is not allowed; HTTP answers 409.
 struct TransitionRefused {
     std::string message;  ///< "an incident that is closed cannot be acknowledged"
 };
-/// An operator's change of state: forward along the life cycle, where open states may be skipped but only what is
-/// resolved can be closed. Acknowledge is detected → triaged. `note` may be empty.
+/// A person's change of state. Forward along the life cycle, where open states may be skipped but only what is resolved
+/// can be closed; back only to detected, which reopens what is resolved or closed, and takes an acknowledgement back.
+/// Acknowledge is detected → triaged. `note` may be empty.
 [[nodiscard]] std::expected<Change, TransitionRefused> move_to(const Incident& incident, IncidentState to,
                                                                std::string_view actor, std::string_view note,
                                                                const IncidentRules& rules, WallTime now);

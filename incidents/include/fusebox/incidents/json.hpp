@@ -11,7 +11,9 @@
 namespace fusebox::incidents {
 
 /// {"id", "title", "state", "severity", "labels", "annotations", "source", "fingerprint", "created_at", "updated_at",
-///  "alert_starts_at", "resolved_at", "alert_count", "version", "notified": ["destination"],
+///  "alert_starts_at", "resolved_at", "last_seen", "alert_count",
+///  "firings": [{"starts_at","first_seen","ends_at","ended_at","reported_end","lifetime_seconds","dismissed"}],
+///  "dismissed_until", "version", "notified": ["destination"],
 ///  "timeline": [{"at","kind","actor","detail"}]}
 [[nodiscard]] std::string to_json(const Incident& incident);
 /// The inverse; the error names the field.

@@ -17,8 +17,9 @@ enum class NotificationState : std::uint8_t { pending, leased, delivered, dead }
 [[nodiscard]] std::string_view to_string(NotificationState state) noexcept;
 [[nodiscard]] std::optional<NotificationState> notification_state_from_string(std::string_view text) noexcept;
 
-/// "incident.triggered", "incident.acknowledged", "incident.resolved", "incident.reopened", "incident.updated".
-/// Whether anybody hears of one change is `Change::notify`; none, noted and state_changed notify nobody.
+/// "incident.triggered", "incident.acknowledged", "incident.unacknowledged", "incident.resolved", "incident.reopened",
+/// "incident.updated". Whether anybody hears of one change is `Change::notify`; none, repeated, noted and state_changed
+/// notify nobody.
 [[nodiscard]] std::optional<std::string_view> notification_kind(ChangeKind change) noexcept;
 
 /// What the sender's failure asks for next.
@@ -60,7 +61,7 @@ struct NotificationDraft {
     std::string destination;
     std::string kind;  ///< "incident.triggered" …
     Severity severity{};
-    std::string payload;  ///< to_json(Incident) as of the change, its timeline cut to 20 events, `notified` empty
+    std::string payload;  ///< to_json(Incident) as of the change, its timeline the latest 20 events, `notified` empty
     WallTime created_at{};
     std::string fallback_for;  ///< id of the notification this one stands in for; empty otherwise
 };

@@ -39,8 +39,33 @@ using StoreResult = std::expected<T, StoreError>;
 
 /// One incident change and the notifications that it causes; stored together or not at all.
 struct IncidentWrite {
-    Incident incident;  ///< `version` is the version that was read; 0 = must not exist yet
-    std::vector<NotificationDraft> notifications;
+    Incident
+        incident;  ///< `version` is the version that was read; 0 = must not exist yet. Its timeline is not looked at
+    std::vector<TimelineEvent> events{};  ///< appended to the timeline that is stored
+    std::vector<NotificationDraft> notifications{};
+    std::size_t max_timeline{500};  ///< the stored timeline is cut to this as `truncate_timeline` does it
+};
+
+/// What repeats said of an incident since its version was stored.
+struct Sighting {
+    std::string incident_id;
+    std::uint64_t version{};  ///< of the incident that the repeats were about
+    std::uint64_t alert_count{};
+    WallTime last_seen{};
+    Firings firings;
+};
+
+/// How much history to drop. Incidents go with their timeline and their notifications; an incident that still has a
+/// notification to deliver stays.
+struct PruneQuery {
+    WallTime incidents_before{};      ///< resolved or closed, and not changed since
+    WallTime notifications_before{};  ///< delivered or dead since before this time
+    std::size_t limit{500};           ///< of each kind in one call: one short transaction
+};
+struct PruneCounts {
+    std::uint64_t incidents{};
+    std::uint64_t notifications{};
+    bool operator==(const PruneCounts&) const = default;
 };
 
 struct IncidentQuery {
@@ -61,15 +86,29 @@ struct Page {
 class IncidentStore {
 public:
     virtual ~IncidentStore() = default;
-    /// All writes in one transaction, durable when this returns (a power cut included). `conflict` if any version is
-    /// not current or a second open incident of one fingerprint would arise; then nothing is stored. Returns the
-    /// incidents as stored, with their new version.
-    virtual StoreResult<std::vector<Incident>> commit(std::span<const IncidentWrite> writes,
-                                                      const RequestContext& context) = 0;
+    /// All writes in one transaction, durable when this returns (a power cut included), each incident with `version +
+    /// 1`. `conflict` if any version is not current or a second open incident of one fingerprint would arise; then
+    /// nothing is stored.
+    virtual StoreResult<void> commit(std::span<const IncidentWrite> writes, const RequestContext& context) = 0;
+    /// With the whole timeline.
     virtual StoreResult<Incident> get(std::string_view id, const RequestContext& context) = 0;
-    /// The newest incident of this fingerprint, open or not.
-    virtual StoreResult<std::optional<Incident>> latest_by_fingerprint(std::string_view fingerprint,
-                                                                       const RequestContext& context) = 0;
+    /// Per fingerprint the open incident, else the newest; a fingerprint without any is left out. Timelines hold the
+    /// latest `latest_events`. A constant number of statements, however many fingerprints.
+    virtual StoreResult<std::map<std::string, Incident, std::less<>>> latest_by_fingerprints(
+        std::span<const std::string> fingerprints, const RequestContext& context) = 0;
+    static constexpr std::size_t latest_events{20};
+    /// Stores what repeats said, in one transaction, without a new version; `updated_at` stays. Returns the ids of the
+    /// incidents that are gone or at another version: nothing was stored of those.
+    virtual StoreResult<std::vector<std::string>> note_sightings(std::span<const Sighting> sightings,
+                                                                 const RequestContext& context) = 0;
+    /// Open incidents whose stored `expires_at` is not after `before`, the earliest first.
+    virtual StoreResult<std::vector<std::string>> expiring(WallTime before, std::size_t limit,
+                                                           const RequestContext& context) = 0;
+    /// Resolved, not closed, incidents whose `resolved_at` is not after `before`, the earliest first.
+    virtual StoreResult<std::vector<std::string>> resolved_before(WallTime before, std::size_t limit,
+                                                                  const RequestContext& context) = 0;
+    /// One small transaction of history dropped; counts of 0 say that nothing is left to drop.
+    virtual StoreResult<PruneCounts> prune(const PruneQuery& query, const RequestContext& context) = 0;
     /// Newest first by (created_at, id); stable while incidents are added. `invalid` for a bad cursor. Timelines are
     /// left empty.
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;

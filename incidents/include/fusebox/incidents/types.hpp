@@ -21,8 +21,9 @@ using Labels = std::map<std::string, std::string, std::less<>>;
 enum class Severity : std::uint8_t { p0, p1, p2, p3, p4 };
 /// "P0" … "P4".
 [[nodiscard]] std::string_view to_string(Severity severity) noexcept;
-/// Accepts "P0" … "P4" and the words that alerts use, in any case: critical → P0, error and high → P1, warning and
-/// medium → P2, info and low → P3, none → P4. Empty for anything else.
+/// Accepts "P0" … "P4" and the words that alerts use, in any case: critical, page, emergency, fatal, disaster, sev1
+/// are P0; error, high, major, sev2 → P1; warning, medium, sev3 → P2; info, low, sev4 → P3; none, debug, sev5 → P4.
+/// Empty for anything else.
 [[nodiscard]] std::optional<Severity> severity_from_string(std::string_view text) noexcept;
 
 /// Until when an answer is wanted, handed to every port; an implementation passes it down to its query or transfer.

@@ -14,12 +14,20 @@ public:
     MemoryStore();
     ~MemoryStore() override;
 
-    incidents::StoreResult<std::vector<incidents::Incident>> commit(std::span<const incidents::IncidentWrite> writes,
-                                                                    const incidents::RequestContext& context) override;
+    incidents::StoreResult<void> commit(std::span<const incidents::IncidentWrite> writes,
+                                        const incidents::RequestContext& context) override;
     incidents::StoreResult<incidents::Incident> get(std::string_view id,
                                                     const incidents::RequestContext& context) override;
-    incidents::StoreResult<std::optional<incidents::Incident>> latest_by_fingerprint(
-        std::string_view fingerprint, const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::map<std::string, incidents::Incident, std::less<>>> latest_by_fingerprints(
+        std::span<const std::string> fingerprints, const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::vector<std::string>> note_sightings(std::span<const incidents::Sighting> sightings,
+                                                                    const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::vector<std::string>> expiring(incidents::WallTime before, std::size_t limit,
+                                                              const incidents::RequestContext& context) override;
+    incidents::StoreResult<std::vector<std::string>> resolved_before(incidents::WallTime before, std::size_t limit,
+                                                                     const incidents::RequestContext& context) override;
+    incidents::StoreResult<incidents::PruneCounts> prune(const incidents::PruneQuery& query,
+                                                         const incidents::RequestContext& context) override;
     incidents::StoreResult<incidents::Page<incidents::Incident>> list(
         const incidents::IncidentQuery& query, const incidents::RequestContext& context) override;
     incidents::StoreResult<std::map<incidents::IncidentState, std::uint64_t>> incident_counts(
