@@ -191,28 +191,25 @@ void add_breaker_routes(Router& router, Registry& registry, const Guard& admin, 
         for (const auto& report : breaker->reports()) reports.push_back(report_json(report));
         return json_response(dump({{"reports", std::move(reports)}}));
     });
-    router.add(
-        "POST", root + "/reset",
-        [&registry, name_actor](const Request& request) {
+    const auto add_control = [&](const std::string& path, Handler handler) {
+        router.add("POST", path, std::move(handler), admin).max_body_bytes = operator_body_bytes;
+    };
+    add_control(root + "/reset", [&registry, name_actor](const Request& request) {
+        const auto order = read_order(request);
+        if (!order) return order.error();
+        registry.reset_all(name_actor(request, order->actor), order->reason);
+        return json_response(dump(list_json(registry)));
+    });
+    for (const auto& [path, action] : actions) {
+        add_control(root + "/{name}/" + path, [&registry, name_actor, act = action](const Request& request) {
+            const auto name = request.path_parameter("name");
+            const auto breaker = registry.get(name);
+            if (!breaker) return no_such_breaker(name);
             const auto order = read_order(request);
             if (!order) return order.error();
-            registry.reset_all(name_actor(request, order->actor), order->reason);
-            return json_response(dump(list_json(registry)));
-        },
-        admin);
-    for (const auto& [path, action] : actions) {
-        router.add(
-            "POST", root + "/{name}/" + path,
-            [&registry, name_actor, act = action](const Request& request) {
-                const auto name = request.path_parameter("name");
-                const auto breaker = registry.get(name);
-                if (!breaker) return no_such_breaker(name);
-                const auto order = read_order(request);
-                if (!order) return order.error();
-                ((*breaker).*act)(name_actor(request, order->actor), order->reason);
-                return json_response(breaker_to_json(*breaker, registry.criticality(name)));
-            },
-            admin);
+            ((*breaker).*act)(name_actor(request, order->actor), order->reason);
+            return json_response(breaker_to_json(*breaker, registry.criticality(name)));
+        });
     }
 }
 

@@ -1,18 +1,18 @@
 #include "connection.hpp"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
-#include <system_error>
+#include <csignal>
+#include <new>
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 
 namespace fusebox::middleware {
 namespace {
@@ -22,84 +22,178 @@ using std::chrono::milliseconds;
 
 /// How often a wait looks whether the server stops.
 constexpr milliseconds slice{100};
-/// What a request that is under way when the server stops has left to arrive.
+/// What a request that is under way when the server stops has left.
 constexpr milliseconds stop_grace{3000};
+/// A refused peer's: how long, and how much, it is listened to after the answer.
+constexpr milliseconds leave_timeout{1000};
+constexpr std::size_t max_discarded_bytes = 1U << 20U;
+/// A TLS record has no more, so that none of one is left inside OpenSSL, where poll(2) does not see it.
+constexpr std::size_t receive_bytes = 16384;
 
-bool may_retry(int error) { return error == EAGAIN || error == EINTR; }
-
-void name_of(const sockaddr_storage& address, socklen_t length, std::string& ip, int& port) {
-    std::array<char, NI_MAXHOST> host{};
-    std::array<char, NI_MAXSERV> service{};
-    if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host.data(), host.size(), service.data(),
-                      service.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        return;
-    }
-    ip = host.data();
-    port = std::atoi(service.data());
-}
+bool may_retry(int error) { return error == EAGAIN; }
 
 }  // namespace
 
-void ConnectionThreads::enqueue(std::function<void()> serve) {
-    const std::lock_guard lock{mutex_};
-    waiting_.push_back(std::move(serve));
-    if (waiting_.size() > idle_ && threads_.size() < most_) {
-        try {
-            threads_.emplace_back([this] { work(); });
-        } catch (const std::system_error&) {
-            if (threads_.empty()) throw;  // else one of the other threads serves it
-        }
-    }
-    changed_.notify_one();
-}
-
-void ConnectionThreads::work() {
-    std::unique_lock lock{mutex_};
-    for (;;) {
-        ++idle_;
-        changed_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
-        --idle_;
-        if (waiting_.empty()) return;
-        auto serve = std::move(waiting_.front());
-        waiting_.pop_front();
-        lock.unlock();
-        serve();
-        serve = nullptr;
-        lock.lock();
-    }
-}
-
-void ConnectionThreads::shutdown() {
-    {
-        const std::lock_guard lock{mutex_};
-        stopping_ = true;
-    }
-    changed_.notify_all();
-    for (auto& thread : threads_) thread.join();  // T2
-}
-
-Connection::Connection(socket_t socket, SSL_CTX* tls, const ConnectionLimits& limits,
-                       const std::atomic<socket_t>& server_socket)
-    : socket_(socket), limits_(limits), server_socket_(server_socket), tls_(tls ? SSL_new(tls) : nullptr) {
-    ::fcntl(socket_, F_SETFL, ::fcntl(socket_, F_GETFL) | O_NONBLOCK);
-    if (tls_) SSL_set_fd(tls_, socket_);
+Connection::Connection(Descriptor socket, const TlsContext& tls, const std::atomic<bool>& stopping)
+    : socket_(std::move(socket)), stopping_(stopping), ready_(!tls), waits_since_(Clock::now()) {
+    if (!tls) return;
+    tls_.reset(SSL_new(tls.get()));
+    if (!tls_ || SSL_set_fd(tls_.get(), socket_.get()) != 1) throw std::bad_alloc{};
 }
 
 Connection::~Connection() {
-    if (!tls_) return;
-    SSL_shutdown(tls_);  // one try: the peer may be gone
-    SSL_free(tls_);
+    if (tls_ && ready_ && !broken_ && !leaving_) SSL_shutdown(tls_.get());  // one try: the peer may be gone
     ERR_clear_error();
 }
 
-bool Connection::wait(short events, Time until) const {
+Connection::Step Connection::after_tls(int result) {
+    switch (SSL_get_error(tls_.get(), result)) {
+        case SSL_ERROR_WANT_READ:
+            return Step::wants_input;
+        case SSL_ERROR_WANT_WRITE:
+            return Step::wants_output;
+        case SSL_ERROR_ZERO_RETURN:
+            return Step::ended;
+        default:
+            broken_ = true;
+            return Step::ended;
+    }
+}
+
+Connection::Step Connection::shake_hands() {
+    if (ready_) return Step::done;
+    ERR_clear_error();
+    const int result = SSL_accept(tls_.get());
+    if (result != 1) return after_tls(result);
+    ready_ = true;
+    waits_since_ = Clock::now();
+    return Step::done;
+}
+
+Connection::Step Connection::receive() {
+    std::array<char, receive_bytes> bytes;  // NOLINT(*-member-init): written before it is read
+    std::size_t count{};
+    if (tls_) {
+        if (broken_) return Step::ended;
+        ERR_clear_error();
+        const int got = SSL_read(tls_.get(), bytes.data(), static_cast<int>(bytes.size()));
+        if (got <= 0) return after_tls(got);
+        count = static_cast<std::size_t>(got);
+    } else {
+        ssize_t got{};
+        do {
+            got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+        } while (got < 0 && errno == EINTR);
+        if (got < 0 && may_retry(errno)) return Step::wants_input;
+        if (got <= 0) return Step::ended;
+        count = static_cast<std::size_t>(got);
+    }
+    buffer_.append(bytes.data(), count);
+    return Step::done;
+}
+
+void Connection::consume(std::size_t bytes) {
+    begin_ += bytes;
+    if (begin_ < buffer_.size()) return;
+    buffer_.clear();
+    begin_ = 0;
+}
+
+Connection::Head Connection::look_for_head() {
+    if (head_) return Head::whole;
+    if (refusal_.status != 0) return Head::refused;
+    if (received().empty()) return Head::none;
+    if (!head_begun_) {
+        head_begun_ = true;
+        head_began_ = Clock::now();
+        buffer_.erase(0, begin_);
+        begin_ = 0;
+    }
+    const auto length = scanner_.find_end(received());
+    if (length && *length == 0) return Head::begun;
+    auto head = length ? parse_head(received().substr(0, *length)) : std::unexpected(length.error());
+    if (!head) {
+        refusal_ = head.error();
+        return Head::refused;
+    }
+    head_ = std::move(*head);
+    consume(*length);
+    return Head::whole;
+}
+
+MessageHead Connection::take_head() {
+    auto head = std::move(*head_);
+    head_.reset();
+    head_begun_ = false;
+    scanner_ = {};
+    waits_since_ = Clock::now();
+    return head;
+}
+
+Connection::Time Connection::head_deadline(milliseconds keep_alive, milliseconds head_timeout) const {
+    if (head_begun_) return head_began_ + head_timeout;
+    return waits_since_ + (ready_ ? keep_alive : head_timeout);
+}
+
+Connection::Step Connection::send(std::string_view& bytes) {
+    while (!bytes.empty()) {
+        std::size_t count{};
+        if (tls_) {
+            if (broken_ || !ready_) return Step::ended;
+            ERR_clear_error();
+            const int sent =
+                SSL_write(tls_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
+            if (sent <= 0) return after_tls(sent);
+            count = static_cast<std::size_t>(sent);
+        } else {
+            const auto sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (sent < 0 && errno == EINTR) continue;
+            if (sent < 0 && may_retry(errno)) return Step::wants_output;
+            if (sent <= 0) return Step::ended;
+            count = static_cast<std::size_t>(sent);
+        }
+        bytes.remove_prefix(count);
+    }
+    return Step::done;
+}
+
+bool Connection::write(std::string_view bytes, milliseconds silence, Time until) {
+    for (;;) {
+        const auto step = send(bytes);
+        if (step == Step::done) return true;
+        if (step == Step::ended || !wait(step, std::min(until, Clock::now() + silence))) return false;
+    }
+}
+
+void Connection::leave() {
+    if (tls_ && ready_ && !broken_) SSL_shutdown(tls_.get());
+    ERR_clear_error();
+    leaving_ = true;
+    leave_deadline_ = Clock::now() + leave_timeout;
+    ::shutdown(socket_.get(), SHUT_WR);
+}
+
+Connection::Step Connection::discard() {
+    std::array<char, receive_bytes> bytes;  // NOLINT(*-member-init): written before it is read
+    while (discarded_ < max_discarded_bytes) {
+        const auto got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);  // under TLS: records as they are
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && may_retry(errno)) return Step::wants_input;
+        if (got <= 0) return Step::ended;
+        discarded_ += static_cast<std::size_t>(got);
+    }
+    return Step::ended;
+}
+
+bool Connection::wait(Step step, Time until) const {
+    const short events = step == Step::wants_output ? POLLOUT : POLLIN;
     for (bool was_stopping = false;;) {
-        if (stopping() && !was_stopping) {
+        if (stopping_ && !was_stopping) {
             was_stopping = true;
             until = std::min(until, Clock::now() + stop_grace);
         }
         const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-        pollfd entry{.fd = socket_, .events = events, .revents = 0};
+        pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
         const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp(left, milliseconds{0}, slice).count()));
         if (ready > 0) return true;
         if (ready < 0 && errno != EINTR) return false;
@@ -107,123 +201,24 @@ bool Connection::wait(short events, Time until) const {
     }
 }
 
-/// After a TLS call that gave `result`: true when it is to be called again.
-bool Connection::retry_tls(int result, Time until) const {
-    switch (SSL_get_error(tls_, result)) {
-        case SSL_ERROR_WANT_READ:
-            return wait(POLLIN, until);
-        case SSL_ERROR_WANT_WRITE:
-            return wait(POLLOUT, until);
-        default:
-            return false;
+void block_broken_pipe_signal() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+const std::string& Connection::remote_address() {
+    if (!remote_address_) {
+        sockaddr_storage address{};
+        socklen_t length = sizeof address;
+        std::array<char, NI_MAXHOST> host{};
+        const bool known = ::getpeername(socket_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+                           ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, host.data(), host.size(),
+                                         nullptr, 0, NI_NUMERICHOST) == 0;
+        remote_address_ = known ? std::string{host.data()} : std::string{};
     }
-}
-
-bool Connection::begin() {
-    if (!tls_) return true;
-    const auto until = Clock::now() + limits_.head_timeout;
-    for (;;) {
-        ERR_clear_error();
-        const int result = SSL_accept(tls_);
-        if (result == 1) return true;
-        if (!retry_tls(result, until)) return false;
-    }
-}
-
-bool Connection::wait_for_request() {
-    in_head_ = true;
-    head_bytes_ = 0;
-    line_bytes_ = 0;
-    const auto until = Clock::now() + limits_.keep_alive;
-    while (buffer_begin_ == buffer_end_ && !(tls_ && SSL_pending(tls_) > 0)) {
-        if (stopping() || Clock::now() >= until) return false;
-        if (wait(POLLIN, std::min(until, Clock::now() + slice))) break;
-    }
-    began_ = Clock::now();
-    return true;
-}
-
-bool Connection::is_writable() const { return wait(POLLOUT, Clock::now() + limits_.io_timeout); }
-
-ssize_t Connection::receive(char* data, std::size_t size, Time until) {
-    for (;;) {
-        if (tls_) {
-            ERR_clear_error();
-            const int got = SSL_read(tls_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX)));
-            if (got > 0) return got;
-            if (!retry_tls(got, until)) return SSL_get_error(tls_, got) == SSL_ERROR_ZERO_RETURN ? 0 : -1;
-        } else {
-            const auto got = ::recv(socket_, data, size, 0);
-            if (got >= 0) return got;
-            if (!may_retry(errno)) return -1;
-            if (!wait(POLLIN, until)) return -1;
-        }
-    }
-}
-
-/// An empty line ends the head; httplib reads it byte by byte.
-void Connection::note_head(char byte) {
-    ++head_bytes_;
-    if (byte == '\n') {
-        const bool request_line_seen = head_bytes_ > 2;
-        if (line_bytes_ == 0 && request_line_seen) in_head_ = false;
-        line_bytes_ = 0;
-    } else if (byte != '\r') {
-        ++line_bytes_;
-    }
-}
-
-ssize_t Connection::read(char* data, std::size_t size) {
-    if (in_head_ && head_bytes_ >= limits_.max_head_bytes) return -1;
-    if (size == 0) return 0;
-    if (buffer_begin_ == buffer_end_) {
-        const auto now = Clock::now();
-        const auto last = began_ + (in_head_ ? limits_.head_timeout : limits_.request_timeout);
-        if (now >= last) return -1;
-        const auto got = receive(buffer_.data(), buffer_.size(), std::min(last, now + limits_.io_timeout));
-        if (got <= 0) return got;
-        buffer_begin_ = 0;
-        buffer_end_ = static_cast<std::size_t>(got);
-    }
-    const auto count = in_head_ ? std::size_t{1} : std::min(size, buffer_end_ - buffer_begin_);
-    std::copy_n(buffer_.data() + buffer_begin_, count, data);
-    buffer_begin_ += count;
-    if (in_head_) note_head(*data);
-    return static_cast<ssize_t>(count);
-}
-
-ssize_t Connection::write(const char* data, std::size_t size) {
-    // All or nothing: httplib does not go on after a part of a head.
-    for (std::size_t done = 0; done < size;) {
-        const auto until = Clock::now() + limits_.io_timeout;
-        const auto left = size - done;
-        if (tls_) {
-            ERR_clear_error();
-            const int sent = SSL_write(tls_, data + done, static_cast<int>(std::min<std::size_t>(left, INT_MAX)));
-            if (sent > 0) {
-                done += static_cast<std::size_t>(sent);
-            } else if (!retry_tls(sent, until)) {
-                return -1;
-            }
-        } else if (const auto sent = ::send(socket_, data + done, left, MSG_NOSIGNAL); sent > 0) {
-            done += static_cast<std::size_t>(sent);
-        } else if (!may_retry(errno) || !wait(POLLOUT, until)) {
-            return -1;
-        }
-    }
-    return static_cast<ssize_t>(size);
-}
-
-void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    if (::getpeername(socket_, reinterpret_cast<sockaddr*>(&address), &length) == 0) name_of(address, length, ip, port);
-}
-
-void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
-    sockaddr_storage address{};
-    socklen_t length = sizeof address;
-    if (::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length) == 0) name_of(address, length, ip, port);
+    return *remote_address_;
 }
 
 }  // namespace fusebox::middleware

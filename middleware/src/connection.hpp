@@ -1,138 +1,117 @@
-// One accepted connection under httplib, and the threads that serve them. httplib itself puts no bound on the head of a
-// request, in bytes or in time, and keeps a thread for every connection from a fixed number of them.
+// One accepted connection: bytes in and out, in the clear or over TLS, and the next request's head.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
-#include <deque>
-#include <functional>
-#include <mutex>
+#include <memory>
+#include <optional>
 #include <string>
-#include <thread>
-#include <vector>
+#include <string_view>
 
-#include <httplib.h>
+#include <openssl/ssl.h>
+
+#include "listener.hpp"
+#include "message_head.hpp"
+#include "tls_context.hpp"
 
 namespace fusebox::middleware {
 
-struct ConnectionLimits {
-    std::chrono::milliseconds keep_alive{};       ///< idle between requests
-    std::chrono::milliseconds io_timeout{};       ///< silence in mid-request
-    std::chrono::milliseconds head_timeout{};     ///< from a request's first byte to the end of its head
-    std::chrono::milliseconds request_timeout{};  ///< to the end of its body
-    std::size_t max_head_bytes{};
-};
-
-/// A thread per connection, made when there is no idle one, up to `most`; further connections wait.
-///
-/// T1  httplib calls `enqueue` and then, once and last, `shutdown`, each from the thread that accepts connections.
-/// T2  `mutex_` guards `waiting_`, `threads_`, `idle_` and `stopping_`. No connection is served while it is held.
-///     shutdown() joins the threads without it, since by T1 no thread is added any more.
-/// T3  `idle_` counts the threads that wait for a connection, until they have the mutex again after their wait. A
-///     thread is made where more connections wait than threads are idle.
-/// T4  After `stopping_` is set, the threads still serve the connections that wait, and end when there is none.
-class ConnectionThreads final : public httplib::TaskQueue {
+/// Used by one thread at a time. Only `wait` and `write` wait.
+class Connection {
 public:
-    explicit ConnectionThreads(std::size_t most) : most_(most) {}
-    void enqueue(std::function<void()> serve) override;
-    void shutdown() override;
-
-private:
-    void work();
-
-    const std::size_t most_;
-    std::mutex mutex_;  ///< guards all below (T2)
-    std::condition_variable changed_;
-    std::deque<std::function<void()>> waiting_;
-    std::vector<std::thread> threads_;
-    std::size_t idle_{};  ///< T3
-    bool stopping_{};     ///< T4
-};
-
-/// Reads and writes one connection within its limits; used by one thread. With `tls`, speaks TLS.
-class Connection final : public httplib::Stream {
-public:
-    /// `server_socket` is httplib's: Server::stop() stores INVALID_SOCKET in it, from any thread. A connection only
-    /// asks whether the server stops, and reads no other data by the answer. Does not own `socket`.
-    Connection(socket_t socket, SSL_CTX* tls, const ConnectionLimits& limits,
-               const std::atomic<socket_t>& server_socket);
-    Connection(const Connection&) = delete;
-    Connection& operator=(const Connection&) = delete;
-    ~Connection() override;
-
-    /// The TLS handshake. False if it failed.
-    bool begin();
-    /// Waits for the next request. False: none came, or the server stops.
-    bool wait_for_request();
-
-    bool is_readable() const override { return true; }
-    bool is_writable() const override;
-    ssize_t read(char* data, std::size_t size) override;
-    ssize_t write(const char* data, std::size_t size) override;
-    void get_remote_ip_and_port(std::string& ip, int& port) const override;
-    void get_local_ip_and_port(std::string& ip, int& port) const override;
-    socket_t socket() const override { return socket_; }
-
-private:
     using Time = std::chrono::steady_clock::time_point;
 
-    bool stopping() const { return server_socket_ == INVALID_SOCKET; }  // seq_cst, by default
-    bool wait(short events, Time until) const;
-    bool retry_tls(int result, Time until) const;
-    ssize_t receive(char* data, std::size_t size, Time until);
-    void note_head(char byte);
+    /// What a step that does not wait came to.
+    enum class Step {
+        done,
+        wants_input,   ///< the step goes on when the socket is readable
+        wants_output,  ///< likewise, writable
+        ended,         ///< the peer sends no more, or the connection failed
+    };
+    enum class Head {
+        none,     ///< not a byte of one
+        begun,    ///< not all of it
+        whole,    ///< `take_head` gives it
+        refused,  ///< `refusal` says why
+    };
 
-    socket_t socket_;
-    const ConnectionLimits limits_;
-    const std::atomic<socket_t>& server_socket_;
-    SSL* tls_{};
-    std::array<char, 16384> buffer_{};
-    std::size_t buffer_begin_{};
-    std::size_t buffer_end_{};
-    bool in_head_{true};
-    std::size_t head_bytes_{};
-    unsigned line_bytes_{};  ///< of the head's current line, CR left out
-    Time began_{};
-};
+    /// `tls` null: in the clear. `stopping` becomes true when the server stops, and cuts waits short. Throws
+    /// `std::bad_alloc`.
+    Connection(Descriptor socket, const TlsContext& tls, const std::atomic<bool>& stopping);
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection();
 
-/// An httplib server whose connections keep to limits.
-template <class Base>
-class BoundedServer final : public Base {
-public:
-    template <class... Arguments>
-    explicit BoundedServer(const ConnectionLimits& limits, Arguments&&... arguments)
-        : Base(std::forward<Arguments>(arguments)...), limits_(limits) {}
+    /// The TLS handshake; done at once where there is none.
+    Step shake_hands();
+    [[nodiscard]] bool ready() const noexcept { return ready_; }  ///< the handshake is done
+
+    /// Adds what has come to `received`.
+    Step receive();
+    [[nodiscard]] std::string_view received() const noexcept { return std::string_view{buffer_}.substr(begin_); }
+    void consume(std::size_t bytes);
+
+    /// What has been received of the next head. Looks at each byte once.
+    Head look_for_head();
+    [[nodiscard]] const MessageHead& head() const { return *head_; }  ///< after `whole`
+    MessageHead take_head();                                          ///< after `whole`
+    [[nodiscard]] Refusal refusal() const { return refusal_; }        ///< after `refused`
+
+    /// A head must have come by then: `head_timeout` after its first byte or, before the handshake is done, after the
+    /// connection was made; its first byte must have come `keep_alive` after the request before.
+    [[nodiscard]] Time head_deadline(std::chrono::milliseconds keep_alive,
+                                     std::chrono::milliseconds head_timeout) const;
+    /// When the first byte of the latest head came.
+    [[nodiscard]] Time head_began() const { return head_began_; }
+
+    /// Sends as much of `bytes` as can be sent now, and removes it from them.
+    Step send(std::string_view& bytes);
+    /// Sends all. False: the peer took nothing for `silence`, not all by `until`, or is gone.
+    bool write(std::string_view bytes, std::chrono::milliseconds silence, Time until);
+
+    /// Nothing will be sent any more. What is received from here on is only thrown away (see `discard`), so that the
+    /// peer, which may still send, can read what it was told (RFC 9112 §9.6).
+    void leave();
+    [[nodiscard]] bool leaving() const noexcept { return leaving_; }
+    [[nodiscard]] Time leave_deadline() const noexcept { return leave_deadline_; }
+    /// Throws away what has come. Ended: the peer has closed, or has sent more than is worth reading.
+    Step discard();
+
+    /// Waits until the socket is what `step` wants; false at `until`. A server that stops leaves a wait 3 s at most.
+    [[nodiscard]] bool wait(Step step, Time until) const;
+    /// Numeric; empty if it cannot be told.
+    [[nodiscard]] const std::string& remote_address();
+    [[nodiscard]] int socket() const noexcept { return socket_.get(); }
 
 private:
-    SSL_CTX* tls() const {
-        if constexpr (requires(const Base& base) { base.ssl_context(); }) {
-            return this->ssl_context();
-        } else {
-            return nullptr;
-        }
-    }
+    struct Free {
+        void operator()(SSL* tls) const noexcept { SSL_free(tls); }
+    };
 
-    bool process_and_close_socket(socket_t socket) override {
-        bool ok = false;
-        {
-            Connection connection{socket, tls(), limits_, this->svr_sock_};
-            if (connection.begin()) {
-                for (auto left = this->keep_alive_max_count_; left > 0 && connection.wait_for_request(); --left) {
-                    bool closed = false;
-                    ok = this->process_request(connection, left == 1, closed, nullptr);
-                    if (!ok || closed) break;
-                }
-            }
-        }
-        ::shutdown(socket, SHUT_RDWR);
-        ::close(socket);
-        return ok;
-    }
+    Step after_tls(int result);
 
-    ConnectionLimits limits_;
+    Descriptor socket_;
+    std::unique_ptr<SSL, Free> tls_;
+    const std::atomic<bool>& stopping_;
+    bool ready_;
+    bool broken_{};  ///< TLS failed: no more calls but SSL_free
+    bool leaving_{};
+    Time leave_deadline_{};
+    std::size_t discarded_{};
+    std::string buffer_;  ///< what was received and not consumed, from `begin_` on
+    std::size_t begin_{};
+    HeadScanner scanner_;
+    std::optional<MessageHead> head_;
+    Refusal refusal_;
+    Time waits_since_;
+    Time head_began_{};
+    bool head_begun_{};
+    std::optional<std::string> remote_address_;
 };
+
+/// From here on a write to a peer that is gone is an error for this thread, and no SIGPIPE. OpenSSL writes without
+/// MSG_NOSIGNAL, so every thread that uses connections calls it first.
+void block_broken_pipe_signal();
 
 }  // namespace fusebox::middleware

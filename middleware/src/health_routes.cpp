@@ -78,17 +78,18 @@ std::string_view to_string(HealthStatus status) noexcept {
 
 void add_health_routes(Router& router, const Registry& registry, HealthOptions chosen) {
     const auto options = std::make_shared<const HealthOptions>(std::move(chosen));
-    router.add("GET", "/livez",
-               [](const Request&) { return health_response(HealthStatus::pass, {{"status", "pass"}}); });
-    router.add("GET", "/readyz", [options](const Request& request) {
+    const auto add = [&router](const char* path, Handler handler) {
+        router.add("GET", path, std::move(handler)).always_answered = true;
+    };
+    add("/livez", [](const Request&) { return health_response(HealthStatus::pass, {{"status", "pass"}}); });
+    add("/readyz", [options](const Request& request) {
         const auto ready = options->ready ? options->ready() : std::expected<void, std::string>{};
         if (ready) return health_response(HealthStatus::pass, {{"status", "pass"}});
         Json body{{"status", "fail"}};
         if (options->may_see_details && options->may_see_details(request)) body["output"] = ready.error();
         return health_response(HealthStatus::fail, body);
     });
-    router.add("GET", "/health",
-               [&registry, options](const Request& request) { return health(registry, *options, request); });
+    add("/health", [&registry, options](const Request& request) { return health(registry, *options, request); });
 }
 
 void add_metrics_route(Router& router, std::function<std::string()> text) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <fusebox/middleware/problem.hpp>
 #include <fusebox/text/ascii.hpp>
@@ -19,24 +20,41 @@ bool is_json_media_type(std::string_view type) {
 
 }  // namespace
 
-std::size_t json_depth(std::string_view text) noexcept {
+JsonSize measure_json(std::string_view text) noexcept {
+    JsonSize size;
     std::size_t depth = 0;
-    std::size_t deepest = 0;
-    bool in_string = false;
+    bool in_scalar = false;  // a number or a literal
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (in_string) {
-            if (c == '\\') ++i;
-            if (c == '"') in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            deepest = std::max(deepest, ++depth);
-        } else if ((c == ']' || c == '}') && depth > 0) {
-            --depth;
+        const bool was_in_scalar = std::exchange(in_scalar, false);
+        switch (text[i]) {
+            case '"':
+                ++size.values;
+                for (++i; i < text.size() && text[i] != '"'; ++i) {
+                    if (text[i] == '\\') ++i;
+                }
+                break;
+            case '[':
+            case '{':
+                ++size.values;
+                size.depth = std::max(size.depth, ++depth);
+                break;
+            case ']':
+            case '}':
+                if (depth > 0) --depth;
+                break;
+            case ',':
+            case ':':
+            case ' ':
+            case '\t':
+            case '\r':
+            case '\n':
+                break;
+            default:
+                if (!was_in_scalar) ++size.values;
+                in_scalar = true;
         }
     }
-    return deepest;
+    return size;
 }
 
 std::optional<Response> check_json_type(const Request& request) {
@@ -48,15 +66,20 @@ std::optional<Response> check_json_type(const Request& request) {
     return problem_response(415, "the body must be application/json (with curl: -H 'Content-Type: application/json')");
 }
 
-std::optional<Response> check_json_body(const Request& request, bool may_be_empty) {
+std::optional<Response> check_json_body(const Request& request, bool may_be_empty, std::size_t max_values) {
     if (auto refusal = check_json_type(request)) return refusal;
     if (request.body.empty()) {
         if (may_be_empty) return std::nullopt;
         return problem_response(400, "a JSON body is needed");
     }
     if (!text::is_utf8(request.body)) return problem_response(400, "the body is not valid UTF-8");
-    if (json_depth(request.body) > max_json_depth) {
+    const auto size = measure_json(request.body);
+    if (size.depth > max_json_depth) {
         return problem_response(400, "the body is nested deeper than " + std::to_string(max_json_depth) + " levels");
+    }
+    if (size.values > max_values) {
+        return problem_response(413, "the body has " + std::to_string(size.values) + " JSON values, names included; " +
+                                         std::to_string(max_values) + " are taken");
     }
     return std::nullopt;
 }

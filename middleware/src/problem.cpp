@@ -14,6 +14,14 @@ namespace fusebox::middleware {
 
 std::string_view status_phrase(int status) noexcept {
     switch (status) {
+        case 200:
+            return "OK";
+        case 201:
+            return "Created";
+        case 202:
+            return "Accepted";
+        case 204:
+            return "No Content";
         case 400:
             return "Bad Request";
         case 401:
@@ -24,6 +32,8 @@ std::string_view status_phrase(int status) noexcept {
             return "Not Found";
         case 405:
             return "Method Not Allowed";
+        case 408:
+            return "Request Timeout";
         case 409:
             return "Conflict";
         case 411:
@@ -34,8 +44,6 @@ std::string_view status_phrase(int status) noexcept {
             return "URI Too Long";
         case 415:
             return "Unsupported Media Type";
-        case 416:
-            return "Range Not Satisfiable";
         case 417:
             return "Expectation Failed";
         case 422:

@@ -82,7 +82,7 @@ std::string join_methods(std::vector<std::string> methods) {
 
 }  // namespace
 
-void Router::add(std::string method, std::string pattern, Handler handler, Guard guard) {
+Route& Router::add(std::string method, std::string pattern, Handler handler, Guard guard) {
     if (!pattern.starts_with('/')) throw std::invalid_argument("a route's pattern begins with '/': " + pattern);
     for (const auto& entry : entries_) {
         if (entry.route.method == method && entry.route.pattern == pattern) {
@@ -92,7 +92,7 @@ void Router::add(std::string method, std::string pattern, Handler handler, Guard
     Entry entry;
     for (const auto segment : split(std::string_view{pattern}.substr(1), '/')) entry.segments.emplace_back(segment);
     entry.route = {std::move(method), std::move(pattern), std::move(handler), std::move(guard)};
-    entries_.push_back(std::move(entry));
+    return entries_.emplace_back(std::move(entry)).route;
 }
 
 void Router::for_each(const std::function<void(Route&)>& change) {

@@ -108,14 +108,15 @@ std::shared_ptr<const Access> App::access() {
     return access_;
 }
 
-/// Gives each route the guard that the table of who may do what asks for. A route without a row, and a row without a
-/// route, are mistakes of the program.
+/// Gives each route the guard that the table of who may do what asks for, and what people send its limit. A route
+/// without a row, and a row without a route, are mistakes of the program.
 void App::guard(middleware::Router& router) {
     std::size_t routes = 0;
     router.for_each([&](middleware::Route& route) {
         const auto* row = find_access(route.method, route.pattern);
         if (!row) throw std::logic_error(fmt::format("no access is defined for {} {}", route.method, route.pattern));
         route.guard = [this, row](const middleware::Request& request) { return access()->check(*row, request); };
+        if (row->role >= Role::operate) route.max_body_bytes = middleware::operator_body_bytes;
         ++routes;
     });
     if (routes != access_table().size()) throw std::logic_error("access is defined for a route that is not there");
@@ -210,6 +211,7 @@ std::expected<ListenAddress, std::string> App::start() {
     server.host = config_.server.listen.host;
     server.port = config_.server.listen.port;
     server.max_body_bytes = config_.server.max_body_bytes;
+    server.max_held_bytes = std::max(server.max_held_bytes, 4 * server.max_body_bytes);
     server.threads = config_.server.threads;
     server.tls_certificate_file = config_.server.tls_certificate;
     server.tls_key_file = config_.server.tls_key;
@@ -258,6 +260,10 @@ std::expected<App::Reloaded, std::string> App::reload(ServiceConfig config) {
     keep(config.store_url, config_.store_url, "store.url");
     reloaded.changed = changed_names(config_, config);
 
+    // First, since it can fail; connections that are open keep the certificate they have.
+    if (server_) {
+        if (auto loaded = server_->reload_tls(); !loaded) return std::unexpected(std::move(loaded.error()));
+    }
     std::vector<notifications::DestinationSettings> wanted;
     try {
         wanted = destinations(config);

@@ -41,8 +41,8 @@ public:
         std::vector<std::string> kept;     ///< fields that cannot change while incidentd runs, and kept their value
         std::vector<std::string> changed;  ///< names of what is different now, as `changed_names` has them
     };
-    /// Replaces destinations, routes, rules, breakers, tokens and the form of the log. A configuration without a token
-    /// for what needs one now is an error. After an error nothing has changed.
+    /// Replaces destinations, routes, rules, breakers, tokens and the form of the log, and reads the TLS certificate
+    /// again. A configuration without a token for what needs one now is an error. After an error nothing has changed.
     std::expected<Reloaded, std::string> reload(ServiceConfig config);
 
     [[nodiscard]] ServiceMetrics& metrics() noexcept { return metrics_; }

@@ -37,4 +37,6 @@ TEST_CASE("R62: no configuration text breaks a promise") { replay("toml", fuzz::
 
 TEST_CASE("R52: no saved state breaks a promise") { replay("state", fuzz::state); }
 
+TEST_CASE("no request breaks a promise") { replay("http", fuzz::http); }
+
 }  // namespace fusebox::test

@@ -20,5 +20,7 @@ inline void promise(bool kept, const std::string& what) {
 void toml(std::string_view text);
 /// Saved breakers (R52), and breakers that go on from them.
 void state(std::string_view text);
+/// Heads of requests, and what stands behind them as a body in chunks.
+void http(std::string_view text);
 
 }  // namespace fusebox::test::fuzz

@@ -73,11 +73,50 @@ TEST_CASE("a caller behind a proxy is not local") {
 }
 
 TEST_CASE("brackets inside strings are not nesting") {
-    CHECK(json_depth("1") == 0);
-    CHECK(json_depth("[]") == 1);
-    CHECK(json_depth(R"({"a": [{}]})") == 3);
-    CHECK(json_depth(R"(["[[[[", "\"[[["])") == 1);
-    CHECK(json_depth("]]]][") == 1);
+    CHECK(measure_json("1").depth == 0);
+    CHECK(measure_json("[]").depth == 1);
+    CHECK(measure_json(R"({"a": [{}]})").depth == 3);
+    CHECK(measure_json(R"(["[[[[", "\"[[["])").depth == 1);
+    CHECK(measure_json("]]]][").depth == 1);
+}
+
+TEST_CASE("every value of a JSON text is counted, names of members too") {
+    for (const auto& [text, values] : {std::pair{"", 0U},
+                                       {" \n", 0U},
+                                       {"1", 1U},
+                                       {"\"a,b\"", 1U},
+                                       {"[]", 1U},
+                                       {"[{},{},{}]", 4U},
+                                       {R"({"a":1,"b":[true,null,-1.5e3]})", 8U},
+                                       {R"(["\"", "\\", ","])", 4U},
+                                       {"[1,2 ,3\n]", 4U},
+                                       {"[[[[", 4U},
+                                       {"\"open", 1U},
+                                       {"\"open\\", 1U}}) {
+        CAPTURE(text);
+        CHECK(measure_json(text).values == values);
+    }
+}
+
+TEST_CASE("a JSON body has a budget of values before anything is built from it") {
+    const auto bodies = [](std::size_t objects) {
+        std::string text = "[";
+        for (std::size_t i = 0; i < objects; ++i) text += i == 0 ? "{}" : ",{}";
+        return text + "]";
+    };
+    const auto check = [](std::string body, std::size_t most) {
+        return check_json_body({.headers = {{"Content-Type", "application/json"}}, .body = std::move(body)}, false,
+                               most);
+    };
+    const auto status = [&](std::string body, std::size_t most) { return status_of(check(std::move(body), most)); };
+    CHECK(status(bodies(9), 10) == 0);
+    CHECK(status(bodies(10), 10) == 413);
+    CHECK(json_status(bodies(max_json_values - 1)) == 0);
+    CHECK(json_status(bodies(max_json_values)) == 413);
+    const auto refusal = check(bodies(10), 10);
+    REQUIRE(refusal);
+    CHECK(refusal->body.find("11 JSON values") != std::string::npos);
+    CHECK(refusal->body.find("10 are taken") != std::string::npos);
 }
 
 TEST_CASE("a JSON body is checked before it is parsed") {

@@ -31,6 +31,7 @@ public:
     RawAnswer receive(bool head_only = false);
     /// True if the server closes within `milliseconds`.
     bool closes_within(int milliseconds);
+    [[nodiscard]] int socket() const { return socket_; }
 
 private:
     bool read_more(int milliseconds);

@@ -1,8 +1,9 @@
-// The HTTP server: cpp-httplib's transport under our router, with every limit and every error body ours.
+// The HTTP server: serves a router, with bounds on everything that a peer decides.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -18,27 +19,38 @@ namespace fusebox::middleware {
 struct HttpServerOptions {
     std::string host{"127.0.0.1"};          ///< name or numeric address, IPv6 without brackets
     int port{};                             ///< 0: any free port
-    std::size_t max_body_bytes{4U << 20U};  ///< after decompression; more is 413
-    std::size_t threads{256};               ///< connections served at once; made as needed; further ones wait; ≥ 1
-    std::chrono::seconds keep_alive{2};     ///< an idle connection is closed after this
-    std::chrono::seconds io_timeout{5};     ///< silence of a peer in mid-request
+    std::size_t max_body_bytes{4U << 20U};  ///< after decompression; more is 413. A route may set less
+    /// For all bodies at once, with what is built from JSON (`bytes_per_json_value`); a body beyond it gets 503.
+    std::size_t max_held_bytes{256U << 20U};
+    std::size_t threads{256};      ///< requests served at once; threads are made as needed; ≥ 1
+    std::size_t max_waiting{512};  ///< connections that no thread serves; further ones close the longest silent; ≥ 1
+    std::chrono::seconds keep_alive{2};  ///< an idle connection is closed after this
+    std::chrono::seconds io_timeout{5};  ///< silence of a peer in mid-request
     /// For the head of a request, or a TLS handshake, to arrive, however busily it drips.
     std::chrono::milliseconds head_timeout{10'000};
-    std::chrono::milliseconds request_timeout{60'000};  ///< likewise for head and body together
+    std::chrono::milliseconds request_timeout{60'000};  ///< likewise for head and body together, and for the response
+    std::chrono::milliseconds thread_timeout{2'000};    ///< for a thread to become free; then 503
     std::string tls_certificate_file{};                 ///< PEM; with tls_key_file: https
     std::string tls_key_file{};
-    /// After each response; on the request's thread. The path has no query in it.
+    /// After each response is made, before it is sent; also for what never became a request (then method and path may
+    /// be empty): a head that was refused, a connection that found no place. The path has no query in it. From several
+    /// threads at once; must not wait, since it may be on the thread that accepts connections.
     std::function<void(const Request&, const Response&, Duration took)> on_exchange{};
     /// An exception that escaped a handler (the caller got a 500 without it).
     std::function<void(const Request&, std::string_view what)> on_exception{};
 };
 
-/// Serves a router. `start` and `stop` from one thread; handlers run on up to `threads` threads at once.
+/// Serves a router. `start`, `stop` and `reload_tls` from one thread; handlers run on up to `threads` threads at once.
 ///
-/// Every error is problem+json, those of the server library included. A body is refused before it is read where the
-/// route, the token or the declared length already says no.
+/// Heads and chunks are read strictly (RFC 9112): what two readers could understand differently is 400, and the
+/// connection is closed. A body is refused before it is read where the route, its guard or the declared length already
+/// says no; a refused body is read for a second at most. Every error is problem+json. Range is ignored.
+///
+/// One thread accepts connections and reads their heads, so that silent and slow peers hold no thread. Routes that are
+/// `Route::always_answered` are answered by two threads of their own where every other one is taken.
 class HttpServer {
 public:
+    /// Throws `std::invalid_argument` for options out of range.
     HttpServer(Router router, HttpServerOptions options);
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
@@ -49,6 +61,12 @@ public:
     std::expected<int, std::string> start();
     /// Accepts nothing new, lets requests in flight finish, joins. Does nothing when not started.
     void stop();
+    /// Reads certificate and key again, for connections that are accepted from here on; others stay as they are. One
+    /// sentence about why not, and then the old ones stay in use. Does nothing without TLS.
+    std::expected<void, std::string> reload_tls();
+
+    /// Since the start: connections that were closed unserved because too many waited, or the system had none to give.
+    [[nodiscard]] std::uint64_t connections_turned_away() const noexcept;
 
 private:
     struct Impl;

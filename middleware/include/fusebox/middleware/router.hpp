@@ -1,8 +1,10 @@
 // Which handler answers which method and path.
 #pragma once
 
+#include <cstddef>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,14 +23,21 @@ struct Route {
         pattern;  ///< "/v1/incidents/{id}/notes": a {name} is one whole segment, which may hold an encoded slash
     Handler handler;
     Guard guard{};  ///< none: open to everybody
+    /// More is 413; none: HttpServerOptions::max_body_bytes, which is the most in any case.
+    std::optional<std::size_t> max_body_bytes{};
+    /// HttpServer answers it even while all its threads are taken. For what is quick and watches over the service.
+    bool always_answered{};
 };
+
+/// `Route::max_body_bytes` of what people and their scripts send: a reason, a note, an actor.
+inline constexpr std::size_t operator_body_bytes = 32U << 10U;
 
 /// Filled once, then only read: `find` may be called from any thread.
 class Router {
 public:
     /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a pattern without a
-    /// leading slash and for a route that is already there.
-    void add(std::string method, std::string pattern, Handler handler, Guard guard = {});
+    /// leading slash and for a route that is already there. The route may be completed until the next one is added.
+    Route& add(std::string method, std::string pattern, Handler handler, Guard guard = {});
 
     /// Calls `change` with each route, in the order added, before the router is used: to set guards by a table, say.
     /// The method and the pattern must stay as they are.

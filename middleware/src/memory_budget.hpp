@@ -1,0 +1,40 @@
+// How many bytes the bodies of requests may take at once, with what is built from them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+namespace fusebox::middleware {
+
+/// All functions may be called from any thread.
+class MemoryBudget {
+public:
+    explicit MemoryBudget(std::size_t most) : most_(most) {}
+
+    /// What one request holds; given back when the share goes. A share belongs to one thread.
+    class Share {
+    public:
+        explicit Share(MemoryBudget& budget) : budget_(budget) {}
+        Share(const Share&) = delete;
+        Share& operator=(const Share&) = delete;
+        ~Share() { budget_.give_back(bytes_); }
+
+        /// False, with nothing taken, where the budget does not have `bytes` more.
+        [[nodiscard]] bool grow(std::size_t bytes);
+
+    private:
+        MemoryBudget& budget_;
+        std::size_t bytes_{};
+    };
+
+    [[nodiscard]] std::size_t held() const noexcept { return held_; }
+
+private:
+    void give_back(std::size_t bytes);
+
+    const std::size_t most_;
+    std::atomic<std::size_t> held_{0};
+    std::atomic<bool> was_large_{false};  ///< a large share has gone since memory was given back to the system
+};
+
+}  // namespace fusebox::middleware

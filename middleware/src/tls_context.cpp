@@ -1,0 +1,71 @@
+#include "tls_context.hpp"
+
+#include <array>
+#include <filesystem>
+#include <system_error>
+
+#include <openssl/err.h>
+
+namespace fusebox::middleware {
+namespace {
+
+constexpr std::uintmax_t max_file_bytes = 1U << 20U;
+
+/// OpenSSL would read a pipe until its end, which need not come.
+std::expected<void, std::string> check_file(const std::string& what, const std::string& path) {
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (error) return std::unexpected("cannot read " + what + " " + path + ": " + error.message());
+    if (!std::filesystem::is_regular_file(status)) {
+        return std::unexpected("cannot read " + what + " " + path + ": it is not a regular file");
+    }
+    const auto size = std::filesystem::file_size(path, error);
+    if (error) return std::unexpected("cannot read " + what + " " + path + ": " + error.message());
+    if (size > max_file_bytes) {
+        return std::unexpected("cannot read " + what + " " + path + ": it is larger than 1 MiB");
+    }
+    return {};
+}
+
+std::string last_error() {
+    std::array<char, 256> text{};
+    const auto code = ERR_peek_last_error();
+    ERR_error_string_n(code, text.data(), text.size());
+    ERR_clear_error();
+    return code == 0 ? std::string{"OpenSSL does not say why"} : std::string{text.data()};
+}
+
+/// Without it OpenSSL would ask the terminal for the passphrase of an encrypted key.
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) { return -1; }
+
+}  // namespace
+
+std::expected<TlsContext, std::string> make_tls_context(const std::string& certificate_file,
+                                                        const std::string& key_file) {
+    if (auto checked = check_file("the TLS certificate", certificate_file); !checked) {
+        return std::unexpected(std::move(checked.error()));
+    }
+    if (auto checked = check_file("the TLS key", key_file); !checked) {
+        return std::unexpected(std::move(checked.error()));
+    }
+    const TlsContext context{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
+    if (!context) return std::unexpected("cannot begin TLS: " + last_error());
+    auto* tls = context.get();
+    SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+    SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    // All ciphers of TLS 1.3 are AEAD ciphers; these are those of TLS 1.2.
+    SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    SSL_CTX_set_default_passwd_cb(tls, no_passphrase);
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(tls, certificate_file.c_str()) != 1) {
+        return std::unexpected("cannot use the TLS certificate " + certificate_file + ": " + last_error());
+    }
+    if (SSL_CTX_use_PrivateKey_file(tls, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(tls) != 1) {
+        return std::unexpected("cannot use the TLS key " + key_file + " with the certificate " + certificate_file +
+                               ": " + last_error());
+    }
+    return context;
+}
+
+}  // namespace fusebox::middleware

@@ -1,0 +1,296 @@
+// Peers that take what they can get, and give nothing: who is silent, who drips, who sends half a handshake.
+#include <fusebox/middleware/http_server.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fusebox/middleware/problem.hpp>
+#include <fusebox/transport/http_client.hpp>
+
+#include "raw_client.hpp"
+#include "support/catch.hpp"
+#include "support/test_certificate.hpp"
+
+namespace fusebox::test {
+
+using namespace middleware;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+/// What an answer of a server that is not held up takes at the most, on a machine that is.
+constexpr auto promptly = 1500ms;
+
+struct Rig {
+    std::promise<void> release;
+    std::shared_future<void> released = release.get_future().share();
+    std::atomic<int> inside{0};
+    std::vector<int> refused;  ///< statuses of requests without a path; guarded by the mutex
+    std::mutex mutex;
+    std::unique_ptr<HttpServer> server;
+    int port{};
+
+    explicit Rig(HttpServerOptions options) {
+        Router router;
+        router.add("GET", "/livez", [](const Request&) { return Response{.body = {}}; }).always_answered = true;
+        router.add("GET", "/hello",
+                   [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
+        router.add("GET", "/hold", [this](const Request&) {
+            ++inside;
+            released.wait();
+            return Response{};
+        });
+        router.add("POST", "/echo",
+                   [](const Request& in) { return Response{.content_type = "text/plain", .body = in.body}; });
+        router.add(
+            "POST", "/guarded", [](const Request&) { return Response{}; },
+            [](const Request&) { return std::optional{problem_response(401, "no")}; });
+        router.add("POST", "/small", [](const Request&) { return Response{}; }).max_body_bytes = 100;
+        options.on_exchange = [this](const Request& request, const Response& response, Duration) {
+            const std::lock_guard lock{mutex};
+            if (request.path.empty()) refused.push_back(response.status);
+        };
+        server = std::make_unique<HttpServer>(std::move(router), std::move(options));
+        port = server->start().value();
+    }
+    ~Rig() { let_go(); }
+
+    void let_go() {
+        if (released.wait_for(0s) != std::future_status::ready) release.set_value();
+    }
+
+    /// Keeps `count` threads inside a handler until let_go().
+    std::vector<std::unique_ptr<RawClient>> hold(int count) {
+        std::vector<std::unique_ptr<RawClient>> holders;
+        for (int i = 0; i < count; ++i) {
+            holders.push_back(std::make_unique<RawClient>(port));
+            holders.back()->send(request("GET", "/hold"));
+        }
+        const auto until = Clock::now() + 5s;
+        while (inside < count && Clock::now() < until) std::this_thread::sleep_for(1ms);
+        REQUIRE(inside == count);
+        return holders;
+    }
+
+    RawAnswer ask(std::string_view bytes) const {
+        RawClient client{port};
+        client.send(bytes);
+        return client.receive();
+    }
+
+    void check_alive() const {
+        const auto began = Clock::now();
+        CHECK(ask(request("GET", "/livez")).status == 200);
+        CHECK(Clock::now() - began < promptly);
+    }
+};
+
+/// Connections that have sent `bytes` and go on, a byte at a time, from a thread of their own.
+class Drip {
+public:
+    Drip(int port, int count, const std::string& bytes) {
+        for (int i = 0; i < count; ++i) {
+            clients_.push_back(std::make_unique<RawClient>(port));
+            clients_.back()->send(bytes);
+        }
+        thread_ = std::thread{[this] {
+            while (!stop_) {
+                for (auto& client : clients_) client->send("a");
+                std::this_thread::sleep_for(20ms);
+            }
+        }};
+    }
+    ~Drip() {
+        stop_ = true;
+        thread_.join();
+    }
+    RawClient& at(std::size_t index) { return *clients_.at(index); }
+
+private:
+    std::vector<std::unique_ptr<RawClient>> clients_;
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("heads that drip hold no thread") {
+    Rig rig{{.threads = 1}};
+    const Drip drip{rig.port, 256, "GET /hello HTTP/1.1\r\nHost: x\r\nX-A: a"};
+    for (int i = 0; i < 5; ++i) rig.check_alive();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+}
+
+TEST_CASE("a second head that drips holds no thread either") {
+    Rig rig{{.threads = 2}};
+    const Drip drip{rig.port, 8, request("GET", "/hello") + "GET /hello HTTP/1.1\r\nX-A: a"};
+    rig.check_alive();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+}
+
+TEST_CASE("bodies that drip do not hold up what is always answered") {
+    Rig rig{{.threads = 8}};
+    const Drip drip{rig.port, 8, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    for (int i = 0; i < 5; ++i) rig.check_alive();
+}
+
+TEST_CASE("a refused body costs a second at the most, however it drips") {
+    Rig rig{{.threads = 8}};
+    const auto* target = GENERATE("/guarded", "/nowhere", "/small");
+    CAPTURE(target);
+    const auto began = Clock::now();
+    Drip drip{rig.port, 8, "POST " + std::string{target} + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    const auto answer = drip.at(7).receive();
+    const auto took = Clock::now() - began;
+    CHECK(answer.status == (target == std::string_view{"/guarded"} ? 401 : target[1] == 's' ? 413 : 404));
+    CHECK(answer.headers.at("connection") == "close");
+    CHECK(took > 800ms);
+    CHECK(took < 2500ms);
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");  // the threads are free again
+    CHECK(drip.at(7).closes_within(5000));
+}
+
+TEST_CASE("a request that finds every thread taken gets 503, what is always answered its answer") {
+    Rig rig{{.threads = 2, .thread_timeout = 200ms}};
+    const auto holders = rig.hold(2);
+    const auto answer = rig.ask(request("GET", "/hello"));
+    CHECK(answer.status == 503);
+    CHECK(answer.headers.at("retry-after") == "1");
+    CHECK(answer.body.find("\"retry_after_seconds\":1") != std::string::npos);
+    for (int i = 0; i < 10; ++i) rig.check_alive();
+    rig.let_go();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+}
+
+TEST_CASE("a request that waits for a thread gets it when one is free") {
+    Rig rig{{.threads = 1, .thread_timeout = 10s}};
+    const auto holders = rig.hold(1);
+    RawClient waiting{rig.port};
+    waiting.send(request("GET", "/hello"));
+    CHECK_FALSE(waiting.closes_within(100));
+    const auto began = Clock::now();
+    rig.let_go();
+    CHECK(waiting.receive().body == "hello");
+    CHECK(Clock::now() - began < promptly);
+}
+
+TEST_CASE("a connection that idles between requests gives its thread to who waits") {
+    Rig rig{{.threads = 1, .keep_alive = 60s, .thread_timeout = 10s}};
+    RawClient first{rig.port};
+    first.send(request("GET", "/hello"));
+    CHECK(first.receive().body == "hello");
+    const auto began = Clock::now();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+    CHECK(Clock::now() - began < promptly);
+    first.send(request("GET", "/hello"));  // and is served again
+    CHECK(first.receive().body == "hello");
+}
+
+TEST_CASE("connections that wait are bounded: one more costs the longest silent its place") {
+    Rig rig{{.threads = 1, .max_waiting = 16, .keep_alive = 60s}};
+    std::vector<std::unique_ptr<RawClient>> silent;
+    for (int i = 0; i < 40; ++i) silent.push_back(std::make_unique<RawClient>(rig.port));
+    rig.check_alive();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+    CHECK(silent.front()->closes_within(1000));
+    CHECK_FALSE(silent.back()->closes_within(50));
+    CHECK(rig.server->connections_turned_away() >= 40 - 16);
+    CHECK(rig.server->connections_turned_away() <= 40 - 16 + 4);
+    const std::lock_guard lock{rig.mutex};
+    CHECK(rig.refused.size() == rig.server->connections_turned_away());
+    for (const auto status : rig.refused) CHECK(status == 503);
+}
+
+TEST_CASE("a head that comes too slowly is told so") {
+    Rig rig{{.head_timeout = 200ms}};
+    RawClient client{rig.port};
+    client.send("GET /hello HTTP/1.1\r\nHost: x\r\n");
+    CHECK(client.receive().status == 408);
+    CHECK(client.closes_within(3000));
+}
+
+TEST_CASE("a silent connection is closed without a word") {
+    Rig rig{{.keep_alive = 1s}};
+    RawClient client{rig.port};
+    CHECK_FALSE(client.closes_within(500));
+    CHECK(client.closes_within(3000));
+    CHECK(client.receive().status == 0);
+}
+
+TEST_CASE("half handshakes hold no thread") {
+    const TestCertificate certificate;
+    Rig rig{
+        {.threads = 2, .tls_certificate_file = certificate.certificate_file(), .tls_key_file = certificate.key_file()}};
+    std::vector<std::unique_ptr<RawClient>> half;
+    for (int i = 0; i < 64; ++i) {
+        half.push_back(std::make_unique<RawClient>(rig.port));
+        half.back()->send(std::string{"\x16\x03\x01\x02\x00\x01\x00", 7});
+    }
+    fusebox::transport::HttpClient client{{.ca_file = certificate.certificate_file()}};
+    for (const auto* path : {"/livez", "/hello"}) {
+        const auto began = Clock::now();
+        const auto answer = client.send({.method = "GET",
+                                         .url = "https://127.0.0.1:" + std::to_string(rig.port) + path,
+                                         .headers = {},
+                                         .body = {}});
+        REQUIRE(answer);
+        CHECK(answer->status == 200);
+        CHECK(Clock::now() - began < promptly);
+    }
+}
+
+TEST_CASE("a route has its own limit of a body, judged before the body is read") {
+    Rig rig{{.max_body_bytes = 1000}};
+    CHECK(rig.ask(request("POST", "/small", std::string(100, 'x'))).status == 200);
+    const auto over = rig.ask(request("POST", "/small", std::string(101, 'x')));
+    CHECK(over.status == 413);
+    CHECK(over.body.find("larger than 100 bytes") != std::string::npos);
+    CHECK(rig.ask("POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" +
+                  std::string(101, 'x') + "\r\n0\r\n\r\n")
+              .status == 413);
+    const auto asked =
+        rig.ask("POST /small HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 101\r\n\r\n");
+    CHECK(asked.status == 413);
+    CHECK(rig.ask(request("POST", "/echo", std::string(101, 'x'))).status == 200);
+    const auto guarded =
+        rig.ask("POST /guarded HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999\r\n\r\n");
+    CHECK(guarded.status == 401);  // the guard speaks before the length
+}
+
+TEST_CASE("what all bodies hold together is bounded") {
+    Rig rig{{.max_held_bytes = 100'000, .threads = 8}};
+    const std::string body(60'000, 'x');
+    RawClient first{rig.port};
+    first.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60001\r\n\r\n" + body);  // all but a byte
+    RawAnswer second;
+    const auto until = Clock::now() + 5s;
+    do {  // until the first one's bytes have been read
+        second = rig.ask(request("POST", "/echo", body));
+    } while (second.status == 200 && Clock::now() < until);
+    CHECK(second.status == 503);
+    CHECK(second.headers.at("retry-after") == "1");
+    CHECK(rig.ask(request("POST", "/echo", std::string(1000, 'x'))).status == 200);
+    first.send("x");
+    CHECK(first.receive().body == body + "x");
+    RawAnswer third;  // the first one's share goes a moment after its answer
+    do {
+        third = rig.ask(request("POST", "/echo", body));
+    } while (third.status != 200 && Clock::now() < until);
+    CHECK(third.status == 200);
+}
+
+TEST_CASE("what would be built from JSON counts before it is built") {
+    Rig rig{{.max_held_bytes = 100'000}};
+    std::string values = "[1";
+    for (int i = 0; i < 1000; ++i) values += ",1";
+    const auto answer = rig.ask(request("POST", "/echo", values + "]"));  // 2 kB, and 1002 values
+    CHECK(answer.status == 503);
+    CHECK(rig.ask(request("POST", "/echo", std::string(2000, '1'))).status == 200);
+}
+
+}  // namespace fusebox::test
