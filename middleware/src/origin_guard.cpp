@@ -17,8 +17,9 @@ bool is_loopback_v4(std::string_view host) noexcept {
     for (int part = 0; part < parts; ++part) {
         const auto digits = host.substr(0, host.find('.'));
         unsigned value{};
-        const auto* last = digits.data() + digits.size();
-        const auto [end, error] = std::from_chars(digits.data(), last, value);
+        const auto* first = digits.data();
+        const auto* last = first + digits.size();
+        const auto [end, error] = std::from_chars(first, last, value);
         if (error != std::errc{} || end != last || value > largest || (part == 0 && value != loopback)) return false;
         host.remove_prefix(digits.size());
         if (part + 1 == parts) return host.empty();

@@ -51,7 +51,7 @@ void log_change(const incidents::Change& change) {
          {"id", incident.id},
          {"state", incidents::to_string(incident.state)},
          {"severity", incidents::to_string(incident.severity)},
-         {"actor", incident.timeline.empty() ? "" : incident.timeline.back().actor},
+         {"actor", change.events.empty() ? "" : change.events.back().actor},
          {"title", incident.title}});
     for (const auto& event : change.events) {
         if (event.kind == "severity_unknown") {

@@ -25,7 +25,12 @@ constexpr auto table = std::to_array<RouteAccess>({
     {"GET", "/v1/incidents/{id}", read},
     {"GET", "/v1/incidents/{id}/notifications", read},
     {"POST", "/v1/incidents/{id}/acknowledge", operate},
+    {"POST", "/v1/incidents/{id}/unacknowledge", operate},
+    {"POST", "/v1/incidents/{id}/investigate", operate},
+    {"POST", "/v1/incidents/{id}/remediate", operate},
     {"POST", "/v1/incidents/{id}/resolve", operate},
+    {"POST", "/v1/incidents/{id}/reopen", operate},
+    {"POST", "/v1/incidents/{id}/close", operate},
     {"POST", "/v1/incidents/{id}/notes", operate},
 
     {"GET", "/v1/notifications", read},

@@ -98,7 +98,12 @@ void add_incident_routes(middleware::Router& router, const ApiContext& context) 
         router.add("POST", fmt::format("/v1/incidents/{{id}}/{}", what), operate(context, operation));
     };
     change("acknowledge", &IncidentService::acknowledge);
+    change("unacknowledge", &IncidentService::unacknowledge);
+    change("investigate", &IncidentService::investigate);
+    change("remediate", &IncidentService::remediate);
     change("resolve", &IncidentService::resolve);
+    change("reopen", &IncidentService::reopen);
+    change("close", &IncidentService::close);
     router.add("POST", "/v1/incidents/{id}/notes", operate(context, &IncidentService::add_note, NoteRule::required));
 }
 

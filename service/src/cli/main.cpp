@@ -265,7 +265,12 @@ void add_incident_changes(CLI::App& app, const Options& options, Action& action)
         return sub;
     };
     for (const auto& command : {Command{"ack", "acknowledge", "acknowledge an incident"},
-                                Command{"resolve", "resolve", "resolve an incident"}}) {
+                                Command{"unack", "unacknowledge", "take an acknowledgement back"},
+                                Command{"investigate", "investigate", "say that an incident is being investigated"},
+                                Command{"remediate", "remediate", "say that an incident is being remedied"},
+                                Command{"resolve", "resolve", "resolve an incident"},
+                                Command{"reopen", "reopen", "open a resolved incident again"},
+                                Command{"close", "close", "close a resolved incident"}}) {
         add(command)->add_option("--note", *note, "for the timeline");
     }
     add({"note", "notes", "add a note to an incident's timeline"})->add_option("TEXT", *note)->required();

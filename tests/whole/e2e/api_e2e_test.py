@@ -179,6 +179,30 @@ class Incidents(Case):
         kinds = [n['kind'] for n in reversed(self.service.get(f'{path}/notifications').json['notifications'])]
         self.assertEqual(kinds, ['incident.triggered', 'incident.acknowledged', 'incident.resolved'])
 
+    def test_an_operator_moves_an_incident_through_every_state_and_back(self):
+        path = f"/v1/incidents/{self.service.post('/v1/alerts', {'title': 'x'}).json['incident_id']}"
+        every = ('acknowledge', 'unacknowledge', 'investigate', 'remediate', 'resolve', 'reopen', 'close')
+        allowed = {'detected': {'acknowledge', 'investigate', 'remediate', 'resolve'},
+                   'triaged': {'unacknowledge', 'investigate', 'remediate', 'resolve'},
+                   'investigating': {'unacknowledge', 'remediate', 'resolve'},
+                   'remediating': {'unacknowledge', 'resolve'},
+                   'resolved': {'reopen', 'close'},
+                   'closed': {'reopen'}}
+        state = 'detected'
+        for action, to in (('acknowledge', 'triaged'), ('unacknowledge', 'detected'), ('investigate', 'investigating'),
+                           ('remediate', 'remediating'), ('unacknowledge', 'detected'), ('resolve', 'resolved'),
+                           ('reopen', 'detected'), ('resolve', 'resolved'), ('close', 'closed'),
+                           ('reopen', 'detected')):
+            for refused in set(every) - allowed[state]:
+                answer = self.service.post(f'{path}/{refused}', {}, admin=True)
+                self.assertEqual(answer.status, 409, f'{refused} of {state}: {answer}')
+            answer = self.service.post(f'{path}/{action}', {'actor': 'ada', 'note': f'to {to}'}, admin=True)
+            self.assertEqual((answer.status, answer.json['state']), (200, to), answer)
+            event = answer.json['timeline'][-1]
+            self.assertEqual(event['actor'], 'admin:ada')
+            self.assertIn(f'to {to}', event['detail'])
+            state = to
+
 
 class Delivery(Case):
     def test_a_dead_letter_says_why_and_goes_out_again(self):

@@ -66,6 +66,9 @@ class Command(Case):
         for part in ('team = pay', 'Checkout is down', 'acknowledged', 'admin:', 'looking', 'a bad disk'):
             self.assertIn(part, shown)
         self.assertEqual(json.loads(self.fusebox('--json', 'resolve', id, token=True).stdout)['state'], 'resolved')
+        for command, state in (('reopen', 'detected'), ('investigate', 'investigating'), ('remediate', 'remediating'),
+                               ('unack', 'detected'), ('resolve', 'resolved'), ('close', 'closed')):
+            self.assertIn(f'{id}: P0, {state}', self.fusebox(command, id, token=True).stdout)
         self.assertIn('cannot be', self.fusebox('ack', id, code=2, token=True).stderr)
         self.assertIn('404', self.fusebox('show-incident', 'inc_unknown', code=2).stderr)
 
