@@ -156,10 +156,11 @@ private:
         auto& memory = *service_.memory_;
         const auto ticket = memory.ticket();
 
+        std::map<std::string_view, std::size_t> undecided_of;  // alerts, by fingerprint
+        for (const auto index : undecided_) ++undecided_of[keys_[index].fingerprint];
         std::vector<std::string> fingerprints;
-        for (const auto index : undecided_) fingerprints.push_back(keys_[index].fingerprint);
-        std::ranges::sort(fingerprints);
-        fingerprints.erase(std::ranges::unique(fingerprints).begin(), fingerprints.end());
+        fingerprints.reserve(undecided_of.size());
+        for (const auto& [fingerprint, count] : undecided_of) fingerprints.emplace_back(fingerprint);
         auto read = service_.store_.latest_by_fingerprints(fingerprints, context);
         if (!read) return std::unexpected{std::move(read.error())};
         for (const auto& [fingerprint, incident] : *read) memory.learn(incident, ticket, now);
@@ -170,6 +171,7 @@ private:
         std::vector<std::size_t> decided_by_commit;
         for (const auto index : undecided_) {
             const auto& fingerprint = keys_[index].fingerprint;
+            const bool is_last = --undecided_of[fingerprint] == 0;
             auto [known, is_first] = newest.try_emplace(fingerprint);
             if (is_first) {
                 // A sighting that the memory takes is taken once, so this alert is not decided again.
@@ -195,7 +197,8 @@ private:
                 continue;
             }
             unremembered.erase(fingerprint);
-            known->second = batch.add(std::move(change), settings->routing, settings->rules.max_timeline, now);
+            const auto& written = batch.add(std::move(change), settings->routing, settings->rules.max_timeline, now);
+            if (!is_last) known->second = written;
         }
         undecided_ = std::move(decided_by_commit);
 

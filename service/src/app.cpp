@@ -90,7 +90,7 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
 void App::on_change(const incidents::Change& change) {
     metrics_.count_change(change);
     log_change(change);
-    dispatcher_->notify_all();
+    if (change.notify) dispatcher_->notify_all();  // else no notification was stored
 }
 
 void App::on_delivery(const notifications::DeliveryEvent& event) {
