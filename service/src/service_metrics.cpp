@@ -41,7 +41,7 @@ IntakeCounters add_intake(prometheus::Registry& registry) {
     IntakeCounters all{.alertmanager = input("alertmanager"), .webhook = input("webhook"), .native = input("native")};
     auto& rejected = prometheus::BuildCounter()
                          .Name("incidentd_alerts_rejected_total")
-                         .Help("Alerts that were refused while the others of their request were stored, by reason.")
+                         .Help("Alerts that were refused, by reason; the others of their request are stored.")
                          .Register(registry);
     for (std::size_t i = 0; i < all.rejected.size(); ++i) {
         all.rejected.at(i) = &rejected.Add({{"reason", std::string{to_string(static_cast<RejectReason>(i))}}});

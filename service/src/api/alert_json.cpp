@@ -149,15 +149,6 @@ Alert read_alertmanager_alert(const json& value, const std::string& path, const 
     return alert;
 }
 
-/// By the first field of `path` that is wrong.
-RejectReason reason_of(std::string_view field, std::string_view path) {
-    field.remove_prefix(std::min(field.size(), path.size()));
-    if (field.empty()) return RejectReason::shape;
-    if (field.starts_with(".labels")) return RejectReason::labels;
-    if (field.starts_with(".annotations")) return RejectReason::annotations;
-    return field == ".startsAt" || field == ".endsAt" ? RejectReason::times : RejectReason::text;
-}
-
 Parsed<AlertBatch> read_alerts(const json& array, const std::string& path, const Envelope& envelope) {
     AlertBatch batch;
     if (array.size() > AlertLimits::alerts) {
@@ -173,7 +164,8 @@ Parsed<AlertBatch> read_alerts(const json& array, const std::string& path, const
             batch.alerts.push_back(std::move(alert));
             continue;
         }
-        ++batch.rejected.at(static_cast<std::size_t>(reason_of(errors.front().field, place)));
+        const auto field = std::string_view{errors.front().field}.substr(place.size());
+        ++batch.rejected.at(static_cast<std::size_t>(reason_of(field.substr(field.empty() ? 0 : 1))));
         for (auto& error : errors) {
             if (batch.errors.size() < max_field_errors) batch.errors.push_back(std::move(error));
         }
@@ -197,6 +189,14 @@ std::string_view to_string(RejectReason reason) noexcept {
             return "text";
     }
     return "shape";
+}
+
+RejectReason reason_of(std::string_view field) noexcept {
+    if (field.empty()) return RejectReason::shape;
+    if (field.starts_with("labels")) return RejectReason::labels;
+    if (field.starts_with("annotations")) return RejectReason::annotations;
+    constexpr std::array<std::string_view, 4> times{"startsAt", "endsAt", "starts_at", "ends_at"};
+    return std::ranges::find(times, field) != times.end() ? RejectReason::times : RejectReason::text;
 }
 
 std::uint64_t AlertBatch::total_rejected() const noexcept {

@@ -26,10 +26,12 @@ struct AlertLimits {
 template <class T>
 using Parsed = std::expected<T, middleware::Problem>;
 
-/// Why an alert was refused while the others of its body are stored.
+/// Why an alert was refused.
 enum class RejectReason : std::uint8_t { shape, labels, annotations, times, text };
 [[nodiscard]] std::string_view to_string(RejectReason reason) noexcept;
 inline constexpr std::size_t reject_reasons{5};
+/// By the first field of an alert that is wrong; empty: the alert as a whole.
+[[nodiscard]] RejectReason reason_of(std::string_view field) noexcept;
 
 /// The alerts of one body: those that are valid, and what is wrong with the others.
 struct AlertBatch {

@@ -61,10 +61,17 @@ void tell_of(const AlertBatch& batch, const Request& request, IntakeCounters& co
     }
 }
 
+void count_refused(const middleware::Problem& problem, IntakeCounters& counters) {
+    const auto reason = problem.errors.empty() ? RejectReason::shape : reason_of(problem.errors.front().field);
+    counters.rejected.at(static_cast<std::size_t>(reason))->Increment();
+}
+
 /// Guards, parses, stores what is valid; `answer` makes the body of the 200 where all were.
+/// `is_one`: a body is one alert, so that a body which is refused is an alert that is.
 template <class Parse, class Answer>
-middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& counters, Parse parse, Answer answer) {
-    return [context, &counters, parse, answer](const Request& request) -> Response {
+middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& counters, Parse parse, Answer answer,
+                           bool is_one = false) {
+    return [context, &counters, parse, answer, is_one](const Request& request) -> Response {
         if (auto refusal = middleware::check_json_body(request)) {
             counters.refused.Increment();
             return std::move(*refusal);
@@ -72,6 +79,7 @@ middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& cou
         Parsed<AlertBatch> batch = parse(request.body, context.now());
         if (!batch) {
             counters.refused.Increment();
+            if (is_one) count_refused(batch.error(), context.counters);
             return middleware::problem_response(batch.error());
         }
         tell_of(*batch, request, context.counters);
@@ -107,9 +115,11 @@ void add_alert_routes(middleware::Router& router, const ApiContext& context) {
                    for (const auto& result : results) list.push_back(result_json(result));
                    return middleware::json_response(nlohmann::ordered_json{{"results", std::move(list)}}.dump());
                }));
-    router.add("POST", "/v1/alerts", intake(context, counters.native, parse_one, [](const auto& results) {
-                   return middleware::json_response(result_json(results.front()).dump());
-               }));
+    router.add(
+        "POST", "/v1/alerts",
+        intake(
+            context, counters.native, parse_one,
+            [](const auto& results) { return middleware::json_response(result_json(results.front()).dump()); }, true));
 }
 
 }  // namespace fusebox::service

@@ -55,6 +55,8 @@ class Inputs(Case):
             self.assertEqual([e['field'] for e in answer.json['errors']], [field])
             self.assertEqual(len(self.service.incidents()), 3)
         self.assertTrue(self.service.incidents()[0]['annotations']['long'].endswith('é… (cut from 20000 bytes)'))
+        self.service.post('/v1/alerts', {'title': 'x', 'starts_at': 'yesterday'})
+        self.assertIn('incidentd_alerts_rejected_total{reason="times"} 1', self.service.get('/metrics').body.decode())
         self.assertIn('incidentd_alerts_rejected_total{reason="labels"} 2', self.service.get('/metrics').body.decode())
 
     def test_two_replicas_neither_hide_nor_keep_open_what_the_other_says(self):
