@@ -18,7 +18,8 @@
 //     firing that has ended, so that its firing message does not come as news when it is late. There are two
 //     exceptions, both only for firings that nobody vouches for with an end. A sender that merges (`Alert::merged`)
 //     speaks with one voice: its resolve ends what began before the end that it gives, and its older firings are late.
-//     And where a single firing counts, a resolve of a later start shows that the firing is over.
+//     Of any other sender a resolve of an unknown, later start ends what began before: a caller that states the time
+//     of sending as the start of each message means what it has sent before.
 // F7  What a person dismissed counts no more, nor does an unknown firing that began no later than the newest firing
 //     that was known then. Messages about them are kept, for the case that the person opens the incident again.
 // F8  At most `max_firings` are kept: first those go that have ended, then the oldest.
@@ -153,11 +154,10 @@ void end(Firing& firing, const Alert& alert, WallTime now, FiringNews& news) {
 }
 
 /// Whether a resolve of another start ends `firing` all the same (F6).
-bool is_covered(const Firings& firings, const Firing& firing, const Alert& alert, bool start_known, WallTime now) {
+bool is_covered(const Firing& firing, const Alert& alert, bool start_known, WallTime now) {
     if (!firing.active() || firing.ends_at) return false;
     if (alert.merged) return firing.began() <= end_of(alert, alert.starts_at, now);
-    return !start_known && firing.counts() && std::min(alert.starts_at, now) > firing.began() &&
-           std::ranges::count_if(firings.all, &Firing::counts) == 1;
+    return !start_known && firing.began() < std::min(alert.starts_at, now);
 }
 
 FiringNews resolves(Firings& firings, const Alert& alert, WallTime now) {
@@ -171,7 +171,7 @@ FiringNews resolves(Firings& firings, const Alert& alert, WallTime now) {
 
     Firing* known = find(firings, alert.starts_at);
     for (auto& firing : firings.all) {
-        if (&firing == known || is_covered(firings, firing, alert, known != nullptr, now)) {
+        if (&firing == known || is_covered(firing, alert, known != nullptr, now)) {
             end(firing, alert, now, news);
         }
     }

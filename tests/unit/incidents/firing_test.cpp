@@ -66,6 +66,17 @@ TEST_CASE("F6: what nobody vouches for with an end stays its own firing too") {
     CHECK_FALSE(firings.any_counts());
 }
 
+TEST_CASE("F6: a caller that states the time of sending as the start ends what it has sent before") {
+    Firings firings;
+    for (int minute = 0; minute < 3; ++minute) {
+        const WallTime at = new_year + 1min * minute;
+        CHECK(take(firings, firing(at), at) == FiringEffect::began);
+    }
+    const WallTime at = new_year + 5min;
+    CHECK(take(firings, ended(at, at), at) == FiringEffect::ended);
+    CHECK_FALSE(firings.any_counts());
+}
+
 TEST_CASE("F6: a sender that merges speaks with one voice") {
     const auto merged = [](Alert alert) {
         alert.merged = true;
