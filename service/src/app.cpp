@@ -15,6 +15,7 @@
 
 #include "config/changes.hpp"
 #include "event_log.hpp"
+#include "incident_jobs.hpp"
 #include "logging.hpp"
 
 namespace fusebox::service {
@@ -161,7 +162,10 @@ middleware::Router App::routes() {
 
 std::vector<UpkeepJob> App::upkeep_jobs() {
     using namespace std::chrono_literals;
-    std::vector<UpkeepJob> jobs;
+    auto jobs = incident_jobs(*incident_service_, *store_, [this] {
+        const std::lock_guard lock{mutex_};
+        return config_.retention;
+    });
     jobs.push_back({.name = "count_refused", .every = 10s, .first = 10s, .at_stop = true, .run = [this] {
                         request_log_.say_left_out();
                         return UpkeepResult{};

@@ -174,6 +174,9 @@ std::string describe(const ServiceConfig& config) {
     text += fmt::format("[log]\nformat = \"{}\"\nlevel = {}\n\n", config.log.json ? "json" : "text",
                         quoted(config.log.level));
     text += describe_incidents(config.rules);
+    text += fmt::format("[retention]\nincidents = {}\nnotifications = {}\n\n",
+                        quoted(text::format_duration(config.retention.incidents)),
+                        quoted(text::format_duration(config.retention.notifications)));
     const auto& retry = config.delivery.retry;
     text += fmt::format(
         "[delivery]\nretry_base = {}\nretry_factor = {}\nretry_cap = {}\nmax_attempts = {}\nmax_age = {}\n"

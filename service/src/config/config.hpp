@@ -78,11 +78,19 @@ struct DeliveryConfig {
     bool operator==(const DeliveryConfig&) const = default;
 };
 
+/// For how long what is over is kept.
+struct RetentionConfig {
+    Duration incidents{std::chrono::days{90}};      ///< since an incident was resolved or closed, or changed after that
+    Duration notifications{std::chrono::days{30}};  ///< since a notification was delivered or became a dead letter
+    bool operator==(const RetentionConfig&) const = default;
+};
+
 struct ServiceConfig {
     ServerConfig server;
     std::string store_url{"sqlite:data/incidentd.db"};
     LogConfig log;
     incidents::IncidentRules rules;
+    RetentionConfig retention;
     DeliveryConfig delivery;
     std::vector<DestinationConfig> destinations;  ///< with the built-in one, where a route leads there
     incidents::RoutingTable routing;

@@ -14,6 +14,7 @@
 #include <fusebox/middleware/origin_guard.hpp>
 #include <fusebox/registry/toml_depth.hpp>
 #include <fusebox/text/ascii.hpp>
+#include <fusebox/text/duration.hpp>
 #include <fusebox/text/file.hpp>
 #include <fusebox/text/suggestion.hpp>
 
@@ -215,6 +216,21 @@ void read_incidents(const toml::table& table, ReadContext& context, incidents::I
     reader.finish();
 }
 
+void read_retention(const toml::table& table, ReadContext& context, const incidents::IncidentRules& rules,
+                    RetentionConfig& retention) {
+    TableReader reader{table, "retention.", context};
+    constexpr Duration ten_years = 3650 * a_day;
+    retention.incidents = reader.duration("incidents", 1h, ten_years).value_or(retention.incidents);
+    retention.notifications = reader.duration("notifications", 1h, ten_years).value_or(retention.notifications);
+    if (const Duration least = std::max(rules.flap_window, rules.close_after); retention.incidents < least) {
+        reader.mistake("incidents",
+                       fmt::format("is {}, must not be shorter than incidents.close_after and "
+                                   "incidents.flap_window, which is {}",
+                                   text::format_duration(retention.incidents), text::format_duration(least)));
+    }
+    reader.finish();
+}
+
 void read_delivery(const toml::table& table, ReadContext& context, DeliveryConfig& delivery) {
     TableReader reader{table, "delivery.", context};
     auto& retry = delivery.retry;
@@ -322,6 +338,7 @@ std::expected<ServiceConfig, std::vector<ConfigMistake>> load_config(std::string
     read_store(root.table("store"), context, config.store_url, check);
     if (const auto* table = root.table("log")) read_log(*table, context, config.log);
     if (const auto* table = root.table("incidents")) read_incidents(*table, context, config.rules);
+    if (const auto* table = root.table("retention")) read_retention(*table, context, config.rules, config.retention);
     if (const auto* table = root.table("delivery")) read_delivery(*table, context, config.delivery);
     read_delivery_paths(root, context, config);
     root.skip("breakers");

@@ -112,6 +112,9 @@ resend_period = "2m"
 close_after = "3d"
 [incidents.severity_map]
 Spicy = "P1"
+[retention]
+incidents = "30d"
+notifications = "48h"
 [delivery]
 retry_base = "2s"
 retry_factor = 3
@@ -157,6 +160,7 @@ continue = true
     CHECK(config.rules.close_after == 72h);
     CHECK(config.rules.severity_words.find("spicy") == incidents::Severity::p1);
     CHECK(contains(describe(config), "[incidents.severity_map]\n\"spicy\" = \"P1\"\n"));
+    CHECK(config.retention == RetentionConfig{.incidents = 30 * 24h, .notifications = 48h});
     CHECK(config.delivery.retry ==
           notifications::RetryPolicy{.base = 2s, .factor = 3, .cap = 1min, .max_attempts = 7, .max_age = 2h});
     CHECK(config.delivery.send_timeout == 3s);
@@ -211,7 +215,7 @@ TEST_CASE("docs/configuration.md names every key that is read, and no other") {
     std::ifstream in{std::string{source} + "/docs/configuration.md"};
     const std::string page{std::istreambuf_iterator<char>{in}, {}};
     std::vector<std::string> known;
-    for (const char* table : {"", "[server]", "[store]", "[log]", "[incidents]", "[delivery]",
+    for (const char* table : {"", "[server]", "[store]", "[log]", "[incidents]", "[retention]", "[delivery]",
                               "[[destinations]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://h\"", "[[routes]]",
                               "[[routes]]\nto = \"log\"\n[routes.match]"}) {
         for (auto key : known_keys(table)) {
@@ -268,6 +272,9 @@ TEST_CASE("each mistake is named with its line and its field") {
         {"[incidents.severity_map]\npage = \"worst\"", "2 incidents.severity_map.page"},
         {"[incidents.severity_map]\npage = 1", "2 incidents.severity_map.page"},
         {"[incidents.severity_map]\np1 = \"P0\"", "2 incidents.severity_map.p1"},
+        {"[retention]\nincidents = \"90s\"\nnotifications = \"1m\"",
+         "2 retention.incidents; 3 retention.notifications"},
+        {"[retention]\nincidents = \"1h\"", "2 retention.incidents"},
         {"[delivery]\nretry_factor = 0.5\nretry_base = \"10s\"\nretry_cap = \"1s\"",
          "2 delivery.retry_factor; 4 delivery.retry_cap"},
         {"[breakers.\"store\"]\nopen_timeout = \"soon\"", "2 breakers.store.open_timeout"},
