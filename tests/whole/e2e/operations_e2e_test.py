@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import time
 
@@ -212,6 +213,37 @@ open_timeout = "soon"
             result = self.run_incidentd('--listen', f'127.0.0.1:{port}')
         self.assertEqual(result.returncode, 1)
         self.assertIn(str(port), result.stderr + result.stdout)
+
+    def test_sighup_takes_a_renewed_certificate(self):
+        def renew():
+            subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                            '-keyout', 'key.pem', '-out', 'certificate.pem', '-days', '1', '-subj', '/CN=fusebox'],
+                           cwd=self.folder, check=True, capture_output=True, timeout=20)
+
+        def served():
+            return ssl.get_server_certificate(('127.0.0.1', service.port)).strip()
+
+        def certificate():
+            return (self.folder / 'certificate.pem').read_text().strip()
+
+        renew()
+        service = self.incidentd('[server]\ntls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+        first = certificate()
+        self.assertEqual(served(), first)
+        renew()
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: ' reloaded ' in service.daemon.output(), 10, 'it has reloaded')
+        second = certificate()
+        self.assertNotEqual(first, second)
+        self.assertEqual(served(), second)
+        # A key that does not belong to the certificate is a mistake, and the pair in use stays.
+        key = (self.folder / 'key.pem').read_text()
+        renew()
+        (self.folder / 'key.pem').write_text(key)
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: 'reload_refused' in service.daemon.output(), 10, 'the refusal is logged')
+        self.assertIn('does not belong to the certificate', service.daemon.output())
+        self.assertEqual(served(), second)
 
     def test_sigterm_ends_a_start_that_waits_for_the_store(self):
         database = sqlite3.connect(self.folder / 'locked.db', isolation_level=None)
