@@ -134,8 +134,9 @@ public:
 private:
     bool answer(std::size_t index, const Settings& settings, WallTime now) {
         auto result = service_.memory_->answer(keys_[index], alerts_[index], settings.rules.severity_words, now);
-        if (result) results_[index] = *std::move(result);
-        return result.has_value();
+        if (!result) return false;
+        results_[index] = *std::move(result);
+        return true;
     }
 
     void answer_from_memory() {
@@ -222,6 +223,7 @@ private:
     StoreResult<void> store(const std::map<std::string_view, Sighting>& unremembered, const RequestContext& context) {
         if (unremembered.empty()) return {};
         std::vector<Sighting> sightings;
+        sightings.reserve(unremembered.size());
         for (const auto& [fingerprint, sighting] : unremembered) sightings.push_back(sighting);
         auto stored = service_.store_.note_sightings(sightings, context);
         if (!stored) return std::unexpected{std::move(stored.error())};
