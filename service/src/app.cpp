@@ -202,7 +202,10 @@ std::expected<ListenAddress, std::string> App::start() {
     if (!opened)
         return std::unexpected(fmt::format("cannot open the store {}: {}", config_.store_url, opened.error().message));
     store_ = std::make_shared<storage::CircuitBreakerStore>(
-        std::move(*opened), registry_.get_or_create("store", store_breaker_defaults(), Criticality::critical));
+        std::move(*opened), registry_.get_or_create("store", store_breaker_defaults(), Criticality::critical),
+        registry_.get_or_create("store-reads", store_reads_breaker_defaults(), Criticality::degraded));
+    for (const auto& upgrade : store_->upgrades())
+        log(Level::info, "store_upgraded", {{"store", config_.store_url}, {"what", upgrade}});
 
     incident_service_ =
         std::make_unique<incidents::IncidentService>(*store_, config_.routing, config_.rules, wall_now,

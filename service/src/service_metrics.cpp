@@ -55,7 +55,7 @@ IntakeCounters add_intake(prometheus::Registry& registry) {
 }
 
 void add_incidents(prometheus::Registry& registry, incidents::IncidentStore& store) {
-    auto counts = store.incident_counts(request_context());
+    auto counts = store.incident_counts(reading_context());
     if (!counts) return;
     auto& states = gauges(registry, "incidents", "Incidents in the store, by state.");
     for (const auto state : {incidents::IncidentState::detected, incidents::IncidentState::triaged,
@@ -66,7 +66,7 @@ void add_incidents(prometheus::Registry& registry, incidents::IncidentStore& sto
 }
 
 void add_notifications(prometheus::Registry& registry, incidents::Outbox& outbox) {
-    const auto counts = outbox.counts(request_context());
+    const auto counts = outbox.counts(reading_context());
     if (!counts) return;
     auto& rows = gauges(registry, "notifications", "Notifications in the outbox, by destination and state.");
     for (const auto& [destination, states] : *counts) {

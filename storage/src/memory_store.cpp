@@ -14,10 +14,15 @@ using namespace fusebox::incidents;
 
 namespace {
 
-/// Sorts incidents as lists show them, oldest first.
-using Age = std::pair<WallTime, std::string>;
+/// Sorts incidents as lists show them, oldest first: by creation, then by the order of storing.
+using Age = std::pair<WallTime, std::uint64_t>;
 
-Age age_of(const Incident& incident) { return {incident.created_at, incident.id}; }
+struct Stored {
+    Incident incident;
+    std::uint64_t order{};
+};
+
+Age age_of(const Stored& stored) { return {stored.incident.created_at, stored.order}; }
 
 template <class T>
 bool is_any_of(const std::vector<T>& wanted, const T& value) {
@@ -38,34 +43,80 @@ bool matches(const Incident& incident, const IncidentQuery& query, std::string_v
 
 struct MemoryStore::Data {
     std::mutex mutex;  ///< guards everything below
-    std::map<std::string, Incident, std::less<>> incidents;
-    std::set<Age> by_age;
+    std::map<std::string, Stored, std::less<>> incidents;
+    std::map<Age, std::string> by_age;
     std::map<std::string, std::set<Age>, std::less<>> by_fingerprint;
+    std::uint64_t last_order{};
     std::map<std::uint64_t, Notification> outbox;  ///< by sequence
     std::map<std::string, std::uint64_t, std::less<>> sequences;
     std::map<std::string, std::set<std::uint64_t>, std::less<>> waiting;  ///< by destination
     std::uint64_t last_sequence{};
 
-    void put(const Incident& incident) {
-        remove(incident.id);
-        by_age.insert(age_of(incident));
-        by_fingerprint[incident.fingerprint].insert(age_of(incident));
-        incidents.emplace(incident.id, incident);
+    void put(Stored stored) {
+        remove(stored.incident.id);
+        by_age.emplace(age_of(stored), stored.incident.id);
+        by_fingerprint[stored.incident.fingerprint].insert(age_of(stored));
+        std::string id = stored.incident.id;
+        incidents.emplace(std::move(id), std::move(stored));
     }
 
     void remove(std::string_view id) {
         const auto found = incidents.find(id);
         if (found == incidents.end()) return;
         by_age.erase(age_of(found->second));
-        by_fingerprint[found->second.fingerprint].erase(age_of(found->second));
+        const auto alike = by_fingerprint.find(found->second.incident.fingerprint);
+        alike->second.erase(age_of(found->second));
+        if (alike->second.empty()) by_fingerprint.erase(alike);
         incidents.erase(found);
     }
+
+    [[nodiscard]] const Incident& at(const Age& age) const { return incidents.find(by_age.at(age))->second.incident; }
 
     [[nodiscard]] bool another_is_open(const Incident& incident) const {
         const auto found = by_fingerprint.find(incident.fingerprint);
         return found != by_fingerprint.end() && std::ranges::any_of(found->second, [&](const Age& age) {
-                   return age.second != incident.id && is_open(incidents.find(age.second)->second.state);
+                   return at(age).id != incident.id && is_open(at(age).state);
                });
+    }
+
+    /// The open incident of a fingerprint, else the newest; null without any.
+    [[nodiscard]] const Incident* latest(std::string_view fingerprint) const {
+        const auto found = by_fingerprint.find(fingerprint);
+        if (found == by_fingerprint.end()) return nullptr;
+        const auto open = std::ranges::find_if(found->second, [&](const Age& age) { return is_open(at(age).state); });
+        return &at(open == found->second.end() ? *found->second.rbegin() : *open);
+    }
+
+    /// The first `limit` ids by the time that `time_of` gives, of the incidents for which it is not after `before`.
+    template <class TimeOf>
+    std::vector<std::string> earliest(WallTime before, std::size_t limit, TimeOf time_of) const {
+        std::vector<std::pair<WallTime, std::string>> found;
+        for (const auto& [id, stored] : incidents)
+            if (const std::optional<WallTime> time = time_of(stored.incident); time && *time <= before)
+                found.emplace_back(*time, id);
+        std::ranges::sort(found);
+        std::vector<std::string> ids;
+        for (auto& [time, id] : found)
+            if (ids.size() < limit) ids.push_back(std::move(id));
+        return ids;
+    }
+
+    void remove_row(std::map<std::uint64_t, Notification>::iterator row) {
+        sequences.erase(row->second.draft.id);
+        outbox.erase(row);
+    }
+
+    /// Removes an incident with its notifications; gives how many. None: one is still to be delivered.
+    std::optional<std::uint64_t> remove_whole(const std::string& id) {
+        std::vector<std::map<std::uint64_t, Notification>::iterator> rows;
+        for (auto row = outbox.begin(); row != outbox.end(); ++row) {
+            if (row->second.draft.incident_id != id) continue;
+            if (rules::is_waiting(row->second.state)) return std::nullopt;
+            rows.push_back(row);
+        }
+        for (const auto row : rows) remove_row(row);
+        remove(id);
+        return rows.size();
     }
 
     void append(const NotificationDraft& draft) {
@@ -105,64 +156,21 @@ struct MemoryStore::Data {
 
     StoreResult<void> apply(const IncidentWrite& write) {
         if (auto bad = rules::check(write)) return std::unexpected(*std::move(bad));
-        Incident next = write.incident;
-        const auto found = incidents.find(next.id);
-        if ((found == incidents.end() ? 0 : found->second.version) != next.version)
-            return std::unexpected(rules::version_conflict(next));
-        if (is_open(next.state) && another_is_open(next)) return std::unexpected(rules::second_open_incident(next));
-        ++next.version;
-        next.timeline.clear();
-        if (found != incidents.end()) next.timeline = found->second.timeline;
-        next.timeline.insert(next.timeline.end(), write.events.begin(), write.events.end());
-        truncate_timeline(next.timeline, write.max_timeline);
-        put(next);
+        Stored next{.incident = write.incident, .order = 0};
+        const auto found = incidents.find(next.incident.id);
+        if ((found == incidents.end() ? 0 : found->second.incident.version) != next.incident.version)
+            return std::unexpected(rules::version_conflict(next.incident));
+        if (is_open(next.incident.state) && another_is_open(next.incident))
+            return std::unexpected(rules::second_open_incident(next.incident));
+        ++next.incident.version;
+        next.order = found == incidents.end() ? ++last_order : found->second.order;
+        auto& timeline = next.incident.timeline;
+        timeline.clear();
+        if (found != incidents.end()) timeline = found->second.incident.timeline;
+        timeline.insert(timeline.end(), write.events.begin(), write.events.end());
+        truncate_timeline(timeline, write.max_timeline);
+        put(std::move(next));
         return {};
-    }
-
-    /// The open incident of a fingerprint, else the newest; null where there is none.
-    [[nodiscard]] const Incident* latest(std::string_view fingerprint) const {
-        const auto found = by_fingerprint.find(fingerprint);
-        if (found == by_fingerprint.end() || found->second.empty()) return nullptr;
-        const auto incident_of = [this](const Age& age) { return &incidents.find(age.second)->second; };
-        const auto open =
-            std::ranges::find_if(found->second, [&](const Age& age) { return is_open(incident_of(age)->state); });
-        return incident_of(open == found->second.end() ? *found->second.rbegin() : *open);
-    }
-
-    /// Ids of the incidents that have a time not after `before`, the earliest first.
-    template <class TimeOf>
-    [[nodiscard]] std::vector<std::string> due(WallTime before, std::size_t limit, TimeOf time_of) const {
-        std::vector<std::pair<WallTime, std::string>> found;
-        for (const auto& [id, incident] : incidents) {
-            if (const auto time = time_of(incident); time && *time <= before) found.emplace_back(*time, id);
-        }
-        std::ranges::sort(found);
-        std::vector<std::string> ids;
-        for (auto& [time, id] : found | std::views::take(limit)) ids.push_back(std::move(id));
-        return ids;
-    }
-
-    [[nodiscard]] bool has_waiting(std::string_view incident_id) const {
-        return std::ranges::any_of(outbox, [incident_id](const auto& row) {
-            return row.second.draft.incident_id == incident_id && rules::is_waiting(row.second.state);
-        });
-    }
-
-    /// Drops up to `limit` rows that `may_go`.
-    template <class MayGo>
-    std::uint64_t drop_notifications(std::size_t limit, MayGo may_go) {
-        std::uint64_t dropped = 0;
-        for (auto row = outbox.begin(); row != outbox.end() && dropped < limit;) {
-            if (!may_go(row->second)) {
-                ++row;
-                continue;
-            }
-            sequences.erase(row->second.draft.id);
-            waiting[row->second.draft.destination].erase(row->first);
-            row = outbox.erase(row);
-            ++dropped;
-        }
-        return dropped;
     }
 };
 
@@ -171,21 +179,11 @@ MemoryStore::~MemoryStore() = default;
 
 StoreResult<void> MemoryStore::commit(std::span<const IncidentWrite> writes, const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
-    std::vector<std::pair<std::string, std::optional<Incident>>> undo;
-    const auto roll_back = [&] {
-        for (auto step = undo.rbegin(); step != undo.rend(); ++step) {
-            if (step->second) {
-                data_->put(*step->second);
-            } else {
-                data_->remove(step->first);
-            }
-        }
-    };
-
+    std::vector<std::pair<std::string, std::optional<Stored>>> undo;
     std::set<std::string_view> new_notifications;
     for (const auto& write : writes) {
         const auto before = data_->incidents.find(write.incident.id);
-        std::optional<Incident> previous;
+        std::optional<Stored> previous;
         if (before != data_->incidents.end()) previous = before->second;
         auto result = data_->apply(write);
         if (result) {
@@ -194,10 +192,15 @@ StoreResult<void> MemoryStore::commit(std::span<const IncidentWrite> writes, con
                 if (data_->sequences.contains(draft.id) || !new_notifications.insert(draft.id).second)
                     result = std::unexpected(rules::duplicate_notification(draft.id));
         }
-        if (!result) {
-            roll_back();
-            return std::unexpected(std::move(result.error()));
+        if (result) continue;
+        for (auto step = undo.rbegin(); step != undo.rend(); ++step) {
+            if (step->second) {
+                data_->put(*std::move(step->second));
+            } else {
+                data_->remove(step->first);
+            }
         }
+        return result;
     }
     for (const auto& write : writes)
         for (const auto& draft : write.notifications) data_->append(draft);
@@ -208,7 +211,7 @@ StoreResult<Incident> MemoryStore::get(std::string_view id, const RequestContext
     const std::lock_guard lock{data_->mutex};
     const auto found = data_->incidents.find(id);
     if (found == data_->incidents.end()) return std::unexpected(rules::no_such_incident(id));
-    return found->second;
+    return found->second.incident;
 }
 
 StoreResult<std::map<std::string, Incident, std::less<>>> MemoryStore::latest_by_fingerprints(
@@ -216,8 +219,8 @@ StoreResult<std::map<std::string, Incident, std::less<>>> MemoryStore::latest_by
     const std::lock_guard lock{data_->mutex};
     std::map<std::string, Incident, std::less<>> found;
     for (const auto& fingerprint : fingerprints) {
-        const auto* latest = data_->latest(fingerprint);
-        if (latest == nullptr) continue;
+        const Incident* latest = data_->latest(fingerprint);
+        if (!latest) continue;
         auto& timeline = found.insert_or_assign(fingerprint, *latest).first->second.timeline;
         if (timeline.size() > latest_events)
             timeline.erase(timeline.begin(), timeline.end() - static_cast<std::ptrdiff_t>(latest_events));
@@ -231,13 +234,14 @@ StoreResult<std::vector<std::string>> MemoryStore::note_sightings(std::span<cons
     std::vector<std::string> missed;
     for (const auto& sighting : sightings) {
         const auto found = data_->incidents.find(sighting.incident_id);
-        if (found == data_->incidents.end() || found->second.version != sighting.version) {
+        if (found == data_->incidents.end() || found->second.incident.version != sighting.version) {
             missed.push_back(sighting.incident_id);
             continue;
         }
-        found->second.alert_count = sighting.alert_count;
-        found->second.last_seen = sighting.last_seen;
-        found->second.firings = sighting.firings;
+        Incident& incident = found->second.incident;
+        incident.alert_count = sighting.alert_count;
+        incident.last_seen = sighting.last_seen;
+        incident.firings = sighting.firings;
     }
     return missed;
 }
@@ -245,37 +249,39 @@ StoreResult<std::vector<std::string>> MemoryStore::note_sightings(std::span<cons
 StoreResult<std::vector<std::string>> MemoryStore::expiring(WallTime before, std::size_t limit,
                                                             const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
-    return data_->due(before, limit, [](const Incident& incident) { return expires_at(incident); });
+    return data_->earliest(before, limit, [](const Incident& incident) { return expires_at(incident); });
 }
 
 StoreResult<std::vector<std::string>> MemoryStore::resolved_before(WallTime before, std::size_t limit,
                                                                    const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
-    return data_->due(before, limit, [](const Incident& incident) {
-        return incident.state == IncidentState::resolved ? incident.resolved_at : std::nullopt;
+    return data_->earliest(before, limit, [](const Incident& incident) -> std::optional<WallTime> {
+        if (incident.state != IncidentState::resolved) return std::nullopt;
+        return incident.resolved_at;
     });
 }
 
 StoreResult<PruneCounts> MemoryStore::prune(const PruneQuery& query, const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
     PruneCounts counts;
-    counts.notifications = data_->drop_notifications(query.limit, [&](const Notification& row) {
-        const auto ended_at = row.attempt_log.empty() ? row.draft.created_at : row.attempt_log.back().at;
-        return !rules::is_waiting(row.state) && ended_at < query.notifications_before;
-    });
+    for (auto row = data_->outbox.begin(); row != data_->outbox.end() && counts.notifications < query.limit;) {
+        const auto next = std::next(row);
+        if (const auto ended = rules::ended_at(row->second); ended && *ended < query.notifications_before) {
+            data_->remove_row(row);
+            ++counts.notifications;
+        }
+        row = next;
+    }
     std::vector<std::string> ended;
-    for (const auto& [id, incident] : data_->incidents) {
-        if (ended.size() == query.limit) break;
-        if (!is_open(incident.state) && incident.updated_at < query.incidents_before && !data_->has_waiting(id)) {
-            ended.push_back(id);
+    for (const auto& [id, stored] : data_->incidents)
+        if (!is_open(stored.incident.state) && stored.incident.updated_at < query.incidents_before) ended.push_back(id);
+    for (const auto& id : ended) {
+        if (counts.incidents == query.limit) break;
+        if (const auto rows = data_->remove_whole(id)) {
+            ++counts.incidents;
+            counts.notifications += *rows;
         }
     }
-    for (const auto& id : ended) {
-        counts.notifications += data_->drop_notifications(
-            data_->outbox.size(), [&](const Notification& row) { return row.draft.incident_id == id; });
-        data_->remove(id);
-    }
-    counts.incidents = ended.size();
     return counts;
 }
 
@@ -286,15 +292,17 @@ StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const 
 
     const std::lock_guard lock{data_->mutex};
     Page<Incident> page;
-    auto next = *start ? data_->by_age.lower_bound({(*start)->created_at, (*start)->id}) : data_->by_age.end();
+    Age last_shown;
+    auto next = *start ? data_->by_age.lower_bound({(*start)->created_at, (*start)->order}) : data_->by_age.end();
     while (next != data_->by_age.begin()) {
         --next;
-        const Incident& incident = data_->incidents.find(next->second)->second;
+        const Incident& incident = data_->at(next->first);
         if (!matches(incident, query, text)) continue;
         if (page.items.size() == query.limit) {
-            page.next_cursor = rules::cursor_after(page.items.back());
+            page.next_cursor = rules::cursor_after({.created_at = last_shown.first, .order = last_shown.second});
             break;
         }
+        last_shown = next->first;
         page.items.push_back(incident);
         page.items.back().timeline.clear();
     }
@@ -304,7 +312,7 @@ StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const 
 StoreResult<std::map<IncidentState, std::uint64_t>> MemoryStore::incident_counts(const RequestContext& /*context*/) {
     const std::lock_guard lock{data_->mutex};
     std::map<IncidentState, std::uint64_t> counts;
-    for (const auto& [id, incident] : data_->incidents) ++counts[incident.state];
+    for (const auto& [id, stored] : data_->incidents) ++counts[stored.incident.state];
     return counts;
 }
 
@@ -372,7 +380,7 @@ StoreResult<Page<Notification>> MemoryStore::list_notifications(const Notificati
             (!query.destination.empty() && row.draft.destination != query.destination))
             continue;
         if (page.items.size() == query.limit) {
-            page.next_cursor = rules::cursor_after(page.items.back());
+            page.next_cursor = rules::cursor_after(page.items.back().sequence);
             break;
         }
         page.items.push_back(row);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t max_page = 500;
 constexpr std::size_t max_label_filters = 50;
 constexpr std::size_t max_attempt_log = 20;
+constexpr std::uint64_t largest_order = std::numeric_limits<std::int64_t>::max();
 
 std::optional<StoreError> check_limit(std::size_t limit) {
     if (limit >= 1 && limit <= max_page) return std::nullopt;
@@ -100,10 +102,10 @@ std::optional<StoreError> check(const IncidentWrite& write) {
     return std::nullopt;
 }
 
-std::string cursor_after(const Incident& incident) {
-    return "i" + std::to_string(incident.created_at.time_since_epoch().count()) + "." + incident.id;
+std::string cursor_after(const IncidentPosition& position) {
+    return "i" + std::to_string(position.created_at.time_since_epoch().count()) + "." + std::to_string(position.order);
 }
-std::string cursor_after(const Notification& notification) { return "n" + std::to_string(notification.sequence); }
+std::string cursor_after(std::uint64_t sequence) { return "n" + std::to_string(sequence); }
 
 StoreResult<std::optional<IncidentPosition>> start_of(const IncidentQuery& query) {
     if (auto bad = check_limit(query.limit)) return std::unexpected(*std::move(bad));
@@ -114,8 +116,10 @@ StoreResult<std::optional<IncidentPosition>> start_of(const IncidentQuery& query
     std::string_view text = query.cursor;
     if (!take_prefix(text, "i")) return std::unexpected(bad_cursor());
     const auto created_at = take_number<WallTime::rep>(text);
-    if (!created_at || !take_prefix(text, ".") || text.empty()) return std::unexpected(bad_cursor());
-    return IncidentPosition{WallTime{WallTime::duration{*created_at}}, std::string{text}};
+    if (!created_at || !take_prefix(text, ".")) return std::unexpected(bad_cursor());
+    const auto order = take_number<std::uint64_t>(text);
+    if (!order || *order == 0 || *order > largest_order || !text.empty()) return std::unexpected(bad_cursor());
+    return IncidentPosition{.created_at = WallTime{WallTime::duration{*created_at}}, .order = *order};
 }
 
 StoreResult<std::optional<std::uint64_t>> start_of(const NotificationQuery& query) {
@@ -124,7 +128,7 @@ StoreResult<std::optional<std::uint64_t>> start_of(const NotificationQuery& quer
     std::string_view text = query.cursor;
     if (!take_prefix(text, "n")) return std::unexpected(bad_cursor());
     const auto sequence = take_number<std::uint64_t>(text);
-    if (!sequence || !text.empty()) return std::unexpected(bad_cursor());
+    if (!sequence || *sequence > largest_order || !text.empty()) return std::unexpected(bad_cursor());
     return sequence;
 }
 
@@ -143,6 +147,12 @@ Notification new_row(const NotificationDraft& draft) {
 
 WallTime due_at(const Notification& row) {
     return row.state == NotificationState::leased && row.lease_until ? *row.lease_until : row.next_attempt_at;
+}
+
+std::optional<WallTime> ended_at(const Notification& row) {
+    if (is_waiting(row.state)) return std::nullopt;
+    // With an attempt a row is delivered or dead; a row without one was written by another program.
+    return row.attempt_log.empty() ? row.draft.created_at : row.attempt_log.back().at;
 }
 
 StoreResult<void> settle(Notification& row, std::string_view lease_token, const DeliveryResult& result) {

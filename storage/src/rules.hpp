@@ -1,6 +1,7 @@
 // What every store does alike, whatever it keeps its rows in.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -23,10 +24,11 @@ namespace fusebox::storage::rules {
 /// The last incident of a page; the next page begins after this incident.
 struct IncidentPosition {
     incidents::WallTime created_at{};
-    std::string id;
+    std::uint64_t order{};  ///< in which the store took its incidents; > 0
 };
-[[nodiscard]] std::string cursor_after(const incidents::Incident& incident);
-[[nodiscard]] std::string cursor_after(const incidents::Notification& notification);
+[[nodiscard]] std::string cursor_after(const IncidentPosition& position);
+/// After the notification of this sequence.
+[[nodiscard]] std::string cursor_after(std::uint64_t sequence);
 /// Where a query begins: nothing = at the newest. `invalid` for a bad cursor or limit, or too many labels.
 [[nodiscard]] incidents::StoreResult<std::optional<IncidentPosition>> start_of(const incidents::IncidentQuery& query);
 [[nodiscard]] incidents::StoreResult<std::optional<std::uint64_t>> start_of(const incidents::NotificationQuery& query);
@@ -43,6 +45,8 @@ struct IncidentPosition {
 [[nodiscard]] constexpr bool is_waiting(incidents::NotificationState state) noexcept {
     return state == incidents::NotificationState::pending || state == incidents::NotificationState::leased;
 }
+/// When the row was delivered or became dead; none while it waits.
+[[nodiscard]] std::optional<incidents::WallTime> ended_at(const incidents::Notification& row);
 /// `conflict` when `lease_token` is not the current lease; else the row as it is afterwards.
 [[nodiscard]] incidents::StoreResult<void> settle(incidents::Notification& row, std::string_view lease_token,
                                                   const incidents::DeliveryResult& result);

@@ -23,6 +23,10 @@ incidents::RequestContext request_context() {
     return {.deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5}, .stop = {}};
 }
 
+incidents::RequestContext reading_context() {
+    return {.deadline = std::chrono::steady_clock::now() + std::chrono::seconds{3}, .stop = {}, .for_people = true};
+}
+
 middleware::Response store_problem(const incidents::StoreError& error) {
     using enum incidents::StoreError::Kind;
     const char* why = "";

@@ -54,6 +54,8 @@ void add_notification_routes(middleware::Router& router, const ApiContext& conte
 
 /// How long one request may work on the store. Prometheus waits 10 s for an answer.
 [[nodiscard]] incidents::RequestContext request_context();
+/// The same for what only shows something: stores serve it apart from intake, and it gives up sooner.
+[[nodiscard]] incidents::RequestContext reading_context();
 /// 503 with Retry-After where the store is to blame, 404, 400 or 409 where the request is.
 [[nodiscard]] middleware::Response store_problem(const incidents::StoreError& error);
 

@@ -52,7 +52,7 @@ Response list_incidents(const ApiContext& context, const Request& request) {
     }
     if (auto refusal = query.finish(is_label)) return std::move(*refusal);
 
-    auto page = context.store.list(wanted, request_context());
+    auto page = context.store.list(wanted, reading_context());
     if (!page) return store_problem(page.error());
     std::vector<std::string> items;
     for (auto& incident : page->items) {
@@ -89,7 +89,7 @@ void add_incident_routes(middleware::Router& router, const ApiContext& context) 
     using incidents::IncidentService;
     router.add("GET", "/v1/incidents", [context](const Request& request) { return list_incidents(context, request); });
     router.add("GET", "/v1/incidents/{id}", [context](const Request& request) {
-        auto incident = context.store.get(request.path_parameter("id"), request_context());
+        auto incident = context.store.get(request.path_parameter("id"), reading_context());
         if (!incident) return store_problem(incident.error());
         context.incident_service.add_sightings(*incident);
         return middleware::json_response(incidents::to_json(*incident));

@@ -24,7 +24,7 @@ std::string shown(const ApiContext& context, incidents::Notification notificatio
 }
 
 Response list(const ApiContext& context, const incidents::NotificationQuery& query) {
-    const auto page = context.outbox.list_notifications(query, request_context());
+    const auto page = context.outbox.list_notifications(query, reading_context());
     if (!page) return store_problem(page.error());
     std::vector<std::string> items;
     for (const auto& notification : page->items) items.push_back(shown(context, notification));
@@ -52,7 +52,7 @@ Response list_of_incident(const ApiContext& context, const Request& request) {
     wanted.limit = query.limit();
     wanted.cursor = query.text("cursor");
     if (auto refusal = query.finish()) return std::move(*refusal);
-    if (const auto incident = context.store.get(wanted.incident_id, request_context()); !incident) {
+    if (const auto incident = context.store.get(wanted.incident_id, reading_context()); !incident) {
         return store_problem(incident.error());
     }
     return list(context, wanted);

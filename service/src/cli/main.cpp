@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <fusebox/storage/open_store.hpp>
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/file.hpp>
 #include <fusebox/text/printable.hpp>
@@ -311,6 +312,26 @@ void add_notifications(CLI::App& app, const Options& options, Action& action) {
     });
 }
 
+void add_backup(CLI::App& app, const Options& options, Action& action) {
+    auto file = std::make_shared<std::string>();
+    auto store = std::make_shared<std::string>("sqlite:data/incidentd.db");
+    auto* backup = app.add_subcommand("backup", "copy the store of incidentd, which may be running, into a new file");
+    backup->add_option("FILE", *file)->required();
+    backup->add_option("--store", *store, "store.url of incidentd")->capture_default_str();
+    backup->callback([&, file, store] {
+        action = [&options, file, store] {
+            if (const auto copied = storage::back_up_store(*store, *file, {}); !copied)
+                throw Failure{copied.error().message};
+            if (options.json) {
+                fmt::print("{}\n", nlohmann::json{{"file", *file}, {"store", *store}}.dump());
+            } else {
+                fmt::print("{} holds what {} held\n", *file, *store);
+            }
+            return healthy;
+        };
+    });
+}
+
 /// Names the unknown command that was typed, and the commands that there are.
 std::string describe_mistake(const CLI::App* app, const CLI::Error& mistake) {
     std::string text = mistake.what();
@@ -346,6 +367,7 @@ int run(int argc, char** argv) {
     auto* check = app.add_subcommand("check-config", "check a configuration file of incidentd; needs no server");
     check->add_option("FILE", *file)->required();
     check->callback([&, file] { action = [file] { return check_config(*file); }; });
+    add_backup(app, options, action);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -97,7 +97,8 @@ std::string describe_incidents(const incidents::IncidentRules& rules) {
 
 /// Those that the service makes and those that the file names, as they are in the end.
 std::string describe_breakers(const ServiceConfig& config) {
-    std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()}};
+    std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()},
+                                                                     {"store-reads", store_reads_breaker_defaults()}};
     for (const auto& destination : config.destinations)
         bases.emplace("notify:" + destination.name, destination_breaker_defaults());
     for (const auto& name : config.breakers.names()) bases.emplace(name, std::nullopt);
@@ -131,12 +132,23 @@ std::vector<std::string> unguarded(const ServerConfig& server) {
 const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
 
 std::vector<std::string> breaker_names(const ServiceConfig& config) {
-    std::vector<std::string> names{"store"};
+    std::vector<std::string> names{"store", "store-reads"};
     for (const auto& destination : config.destinations) names.push_back("notify:" + destination.name);
     return names;
 }
 
-CircuitBreakerConfig store_breaker_defaults() { return *preset("database"); }
+CircuitBreakerConfig store_breaker_defaults() {
+    auto config = *preset("database");
+    // Sooner than the 5 s of a request, so that a store which hangs counts as one that hangs.
+    config.operation_timeout = std::chrono::seconds{4};
+    return config;
+}
+
+CircuitBreakerConfig store_reads_breaker_defaults() {
+    auto config = *preset("database");
+    config.operation_timeout = std::chrono::seconds{2};
+    return config;
+}
 
 CircuitBreakerConfig destination_breaker_defaults() {
     auto config = *preset("notifications");

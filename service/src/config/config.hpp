@@ -100,6 +100,8 @@ struct ServiceConfig {
 
 /// What the breaker of the store is, where the configuration says nothing else.
 [[nodiscard]] CircuitBreakerConfig store_breaker_defaults();
+/// Likewise of the breaker of what people read from the store, "store-reads".
+[[nodiscard]] CircuitBreakerConfig store_reads_breaker_defaults();
 /// Likewise of a destination's breaker, "notify:NAME". It sets no timeout: `delivery.send_timeout` is the deadline.
 [[nodiscard]] CircuitBreakerConfig destination_breaker_defaults();
 

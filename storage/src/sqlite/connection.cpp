@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "sqlite/label_hash.hpp"
+
 namespace fusebox::storage::sqlite {
 
 using namespace fusebox::incidents;
@@ -73,6 +75,12 @@ Statement& Statement::bind_null() {
     return *this;
 }
 
+Statement& Statement::again() {
+    sqlite3_reset(statement_);
+    bound_ = 0;
+    return *this;
+}
+
 bool Statement::step() {
     const int code = sqlite3_step(statement_);
     if (code == SQLITE_ROW) return true;
@@ -100,29 +108,31 @@ void Connection::Close::operator()(sqlite3* handle) const noexcept { sqlite3_clo
 void Finalize::operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
 
 Connection::Connection(const std::filesystem::path& path, Mode mode, std::chrono::milliseconds busy_timeout)
-    : name_(path.string()), busy_timeout_(busy_timeout) {
+    : busy_timeout_(busy_timeout) {
     sqlite3* handle = nullptr;
     // NOMUTEX: this class is used by one thread at a time.
-    const int code = sqlite3_open_v2(name_.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
     handle_.reset(handle);  // also after a failure: the handle then carries the message
-    if (!handle) throw Failure{Kind::unavailable, "sqlite " + name_ + ": out of memory"};
+    if (!handle) throw Failure{Kind::unavailable, "sqlite: out of memory"};
     if (code != SQLITE_OK) throw failure(code);
     sqlite3_extended_result_codes(handle, 1);
     sqlite3_busy_handler(
         handle, [](void* self, int) { return static_cast<const Connection*>(self)->wait_for_lock() ? 1 : 0; }, this);
     give_up_at_ = SteadyClock::now() + busy_timeout_;
-    execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
-    if (mode == Mode::read_only) execute("PRAGMA query_only = ON");
+    // Sorting and savepoints stay in memory, so that a full folder of temporary files refuses no alert.
+    execute("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY");
+    // In KiB. The writer touches a page of each index with every new incident.
+    execute(mode == Mode::write ? "PRAGMA cache_size = -32768" : "PRAGMA cache_size = -4096; PRAGMA query_only = ON");
 }
 
-Connection::Within::Within(Connection& connection, const RequestContext& context, Interrupt interrupt)
+Connection::Within::Within(Connection& connection, const RequestContext& context, Interrupt interrupt,
+                           SteadyClock::time_point give_up_at)
     : connection_(connection) {
     connection.context_ = &context;
-    connection.give_up_at_ = context.deadline.value_or(SteadyClock::now() + connection.busy_timeout_);
+    connection.give_up_at_ = give_up_at;
     if (connection.time_is_up()) {
         connection.context_ = nullptr;
-        throw Failure{Kind::timeout,
-                      "sqlite " + connection.name_ + ": the time for this request was up before it began"};
+        throw Failure{Kind::timeout, "sqlite: the time for this request was up before it began"};
     }
     if (interrupt == Interrupt::waiting) return;
     constexpr int operations_between_looks = 4000;  // well below a millisecond
@@ -134,6 +144,14 @@ Connection::Within::Within(Connection& connection, const RequestContext& context
 Connection::Within::~Within() {
     sqlite3_progress_handler(connection_.handle_.get(), 0, nullptr, nullptr);
     connection_.context_ = nullptr;
+}
+
+void Connection::roll_back() noexcept {
+    if (in_transaction()) sqlite3_exec(handle_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+SteadyClock::time_point Connection::give_up_at(const RequestContext& context) const {
+    return context.deadline.value_or(SteadyClock::now() + busy_timeout_);
 }
 
 void Connection::execute(const char* sql) {
@@ -153,6 +171,37 @@ bool Connection::use_write_ahead_log() {
     }
 }
 
+void Connection::add_label_hash() {
+    const auto hash = [](sqlite3_context* result, int, sqlite3_value** arguments) {
+        const auto text = [](sqlite3_value* value) {
+            const auto* begin = reinterpret_cast<const char*>(sqlite3_value_text(value));
+            return begin ? std::string_view{begin, static_cast<std::size_t>(sqlite3_value_bytes(value))}
+                         : std::string_view{};
+        };
+        sqlite3_result_int64(result, label_hash(text(arguments[0]), text(arguments[1])));
+    };
+    const int code = sqlite3_create_function_v2(handle_.get(), "label_hash", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                                nullptr, hash, nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) throw failure(code);
+}
+
+void Connection::copy_to(Connection& to) {
+    // The snapshot keeps what is copied the same from the first page to the last, so that no write of others makes
+    // SQLite begin the copy again.
+    const Snapshot snapshot{*this};
+    number("SELECT count(*) FROM sqlite_schema");  // takes the snapshot
+    const std::unique_ptr<sqlite3_backup, decltype(&sqlite3_backup_finish)> backup{
+        sqlite3_backup_init(to.handle_.get(), "main", handle_.get(), "main"), sqlite3_backup_finish};
+    if (!backup) throw to.failure(sqlite3_errcode(to.handle_.get()));
+    constexpr int pages_between_looks = 1000;
+    for (;;) {
+        const int code = sqlite3_backup_step(backup.get(), pages_between_looks);
+        if (code == SQLITE_DONE) return;
+        if (code != SQLITE_OK) throw to.failure(code);
+        if (time_is_up()) throw Failure{Kind::timeout, "sqlite: the time for this copy was up before it was whole"};
+    }
+}
+
 Statement Connection::prepare(std::string_view sql) {
     if (const auto found = statements_.find(sql); found != statements_.end())
         return {*this, statements_.extract(found)};
@@ -160,8 +209,9 @@ Statement Connection::prepare(std::string_view sql) {
     const int code = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) throw failure(code);
+    StatementCache::mapped_type owned{statement};  // also where there is no memory for its place in the cache
     StatementCache made;
-    const auto entry = made.emplace(sql, statement);
+    const auto entry = made.emplace(sql, std::move(owned));
     return {*this, made.extract(entry)};
 }
 
@@ -172,12 +222,17 @@ std::int64_t Connection::number(std::string_view sql) {
 
 std::int64_t Connection::changes() const noexcept { return sqlite3_changes64(handle_.get()); }
 
+std::int64_t Connection::total_changes() const noexcept { return sqlite3_total_changes64(handle_.get()); }
+
+std::int64_t Connection::last_key() const noexcept { return sqlite3_last_insert_rowid(handle_.get()); }
+
 bool Connection::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_.get()) == 0; }
 
 Failure Connection::failure(int code) const {
     const int extended = handle_ ? sqlite3_extended_errcode(handle_.get()) : code;
     const int named = (extended & 0xff) == (code & 0xff) ? extended : code;
-    std::string message = "sqlite " + name_ + ": " + sqlite3_errmsg(handle_.get());
+    // Without the path: clients see this text. Whoever opens the store adds the path to what the log says.
+    std::string message = std::string{"sqlite: "} + sqlite3_errmsg(handle_.get());
     message += " (code " + std::to_string(named) + ")";
     return Failure{kind_of(named, time_is_up()), std::move(message)};
 }

@@ -54,6 +54,8 @@ public:
         return value ? bind(*value) : bind_null();
     }
 
+    /// Makes the statement ready for another row: the first parameter is bound next.
+    Statement& again();
     /// True while there is a row. Throws `Failure`.
     bool step();
     /// For statements without rows. Throws `Failure`.
@@ -93,11 +95,15 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// Until destroyed, the connection obeys `context`; where `context` has no deadline, waiting for locks ends after
-    /// the busy timeout. Throws `Failure` when the time is up already.
+    /// Until destroyed, the connection obeys `context`, and waiting for locks ends at `give_up_at`. Throws `Failure`
+    /// when the time of `context` is up already.
     class Within {
     public:
-        Within(Connection& connection, const incidents::RequestContext& context, Interrupt interrupt);
+        Within(Connection& connection, const incidents::RequestContext& context, Interrupt interrupt,
+               std::chrono::steady_clock::time_point give_up_at);
+        /// Waiting for locks ends at the deadline of `context`; without one, after the busy timeout.
+        Within(Connection& connection, const incidents::RequestContext& context, Interrupt interrupt)
+            : Within{connection, context, interrupt, connection.give_up_at(context)} {}
         Within(const Within&) = delete;
         Within& operator=(const Within&) = delete;
         ~Within();
@@ -106,18 +112,44 @@ public:
         Connection& connection_;
     };
 
+    /// The queries until its destruction see the file as it is at the first of them. Throws `Failure`.
+    class Snapshot {
+    public:
+        explicit Snapshot(Connection& connection) : connection_(connection) { connection_.prepare("BEGIN").run(); }
+        Snapshot(const Snapshot&) = delete;
+        Snapshot& operator=(const Snapshot&) = delete;
+        ~Snapshot() { connection_.roll_back(); }
+
+    private:
+        Connection& connection_;
+    };
+
+    /// When a request that begins now gives up waiting for a lock.
+    [[nodiscard]] std::chrono::steady_clock::time_point give_up_at(const incidents::RequestContext& context) const;
+
     /// Several statements without parameters or rows. Throws `Failure`.
     void execute(const char* sql);
     /// Takes the statement from the cache where `sql` was used before. Throws `Failure`.
     Statement prepare(std::string_view sql);
     /// The single number that a query gives. Throws `Failure`.
     std::int64_t number(std::string_view sql);
+    /// Gives SQL the function label_hash(name, value). Throws `Failure`.
+    void add_label_hash();
+    /// Copies the file as it is now into the new database `to`, while others write. Obeys the context of a `Within`.
+    /// Throws `Failure`.
+    void copy_to(Connection& to);
     /// Switches the file to a write-ahead log. False: its file system cannot hold one. Throws `Failure`.
     [[nodiscard]] bool use_write_ahead_log();
     /// Rows that the last statement changed.
     [[nodiscard]] std::int64_t changes() const noexcept;
+    /// Rows that were changed since the connection was opened, triggers included; a statement that failed counts none.
+    [[nodiscard]] std::int64_t total_changes() const noexcept;
+    /// The key of the row that was inserted last.
+    [[nodiscard]] std::int64_t last_key() const noexcept;
     /// False after SQLite has rolled the transaction back by itself (disk full, I/O error).
     [[nodiscard]] bool in_transaction() const noexcept;
+    /// Ends a transaction where there is one; needs no memory of the program's.
+    void roll_back() noexcept;
     /// The error of the last call, which returned `code`.
     [[nodiscard]] Failure failure(int code) const;
 
@@ -129,7 +161,6 @@ private:
     [[nodiscard]] bool time_is_up() const noexcept;
     [[nodiscard]] bool wait_for_lock() const noexcept;
 
-    std::string name_;
     std::chrono::milliseconds busy_timeout_;
     const incidents::RequestContext* context_{};
     std::chrono::steady_clock::time_point give_up_at_{std::chrono::steady_clock::time_point::max()};

@@ -1,6 +1,7 @@
 #include "support/allocations/allocations.hpp"
 
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -16,7 +17,8 @@
 
 namespace {
 thread_local std::size_t count = 0;
-[[maybe_unused]] thread_local bool no_memory = false;
+constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+[[maybe_unused]] thread_local std::size_t left = unlimited;
 }  // namespace
 
 #if OWN_OPERATOR_NEW
@@ -24,7 +26,8 @@ thread_local std::size_t count = 0;
 // NOLINTBEGIN(misc-new-delete-overloads)
 void* operator new(std::size_t size) {
     ++count;
-    if (no_memory) throw std::bad_alloc{};
+    if (left == 0) throw std::bad_alloc{};
+    if (left != unlimited) --left;
     if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
     throw std::bad_alloc{};
 }
@@ -44,6 +47,6 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace fusebox::test {
 bool allocations_are_counted() noexcept { return OWN_OPERATOR_NEW == 1; }
 std::size_t allocations() noexcept { return count; }
-NoMemory::NoMemory() noexcept { no_memory = true; }
-NoMemory::~NoMemory() { no_memory = false; }
+NoMemory::NoMemory(std::size_t after) noexcept { left = after; }
+NoMemory::~NoMemory() { left = unlimited; }
 }  // namespace fusebox::test

@@ -10,10 +10,10 @@ namespace fusebox::test {
 /// Since the thread began.
 [[nodiscard]] std::size_t allocations() noexcept;
 
-/// While it lives this thread gets no memory. Not under the sanitizers.
+/// While it lives this thread gets no memory after so many allocations. Not under the sanitizers.
 class NoMemory {
 public:
-    NoMemory() noexcept;
+    explicit NoMemory(std::size_t after = 0) noexcept;
     NoMemory(const NoMemory&) = delete;
     NoMemory& operator=(const NoMemory&) = delete;
     ~NoMemory();

@@ -1,7 +1,9 @@
 // A store behind a breaker: what counts, what is refused, what is passed down.
 #include <fusebox/storage/circuit_breaker_store.hpp>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include <fusebox/core/circuit_breaker.hpp>
 #include <fusebox/core/manual_clock.hpp>
@@ -237,6 +239,59 @@ TEST_CASE("a call that its caller cancelled says nothing about the store") {
     for (int i = 0; i < 3; ++i) CHECK_FALSE(guarded.store.check_writable({}));
     CHECK(guarded.breaker->state() == fusebox::State::open);
     CHECK(guarded.breaker->metrics().totals.timeouts == 3);
+}
+
+TEST_CASE("a read that its caller's own deadline ended says nothing about the store, a write does") {
+    Guarded guarded;
+    guarded.inner->fails_with = Kind::timeout;
+    const auto soon = [] { return RequestContext{.deadline = SteadyClock::now() + 2ms, .stop = {}}; };
+    const auto until_late = [] { std::this_thread::sleep_for(3ms); };  // until that deadline has passed
+    guarded.inner->meanwhile = until_late;
+    for (int i = 0; i < 5; ++i) {
+        CHECK(guarded.store.list({}, soon()).error().kind == Kind::timeout);
+        CHECK(guarded.store.latest_by_fingerprints({}, soon()).error().kind == Kind::timeout);
+        CHECK(guarded.store.get("inc_1", soon()).error().kind == Kind::timeout);
+    }
+    CHECK(guarded.breaker->metrics().totals.ignored == 15);
+    CHECK(guarded.breaker->state() == fusebox::State::closed);
+
+    // The breaker's deadline, while the caller would wait longer.
+    guarded.inner->meanwhile = [] {};
+    CHECK_FALSE(guarded.store.list({}, {.deadline = SteadyClock::now() + 1h, .stop = {}}));
+    CHECK(guarded.breaker->metrics().totals.timeouts == 1);
+    guarded.inner->meanwhile = until_late;
+    CHECK_FALSE(guarded.store.commit({}, soon()));
+    CHECK(guarded.breaker->metrics().totals.timeouts == 2);
+}
+
+TEST_CASE("reads for people have a breaker of their own, where there is one") {
+    Guarded guarded;
+    const auto for_people = std::make_shared<CircuitBreaker>(
+        "store-reads",
+        fusebox::CircuitBreakerConfig{
+            .consecutive_failure_threshold = 3, .open_timeout = 5s, .success_threshold = 1, .operation_timeout = 10s},
+        fusebox::BreakerOptions{.clock = &guarded.clock});
+    CircuitBreakerStore store{guarded.inner, guarded.breaker, for_people};
+    const RequestContext person{.deadline = {}, .stop = {}, .for_people = true};
+    guarded.inner->fails_with = Kind::unavailable;
+    for (int i = 0; i < 3; ++i) CHECK_FALSE(store.list({}, person));
+    CHECK(for_people->state() == fusebox::State::open);
+    CHECK(guarded.breaker->metrics().totals.requests == 0);
+
+    CHECK(store.get("inc_1", person).error().kind == Kind::rejected);
+    CHECK(store.incident_counts(person).error().kind == Kind::rejected);
+    CHECK(store.list_notifications({}, person).error().kind == Kind::rejected);
+    guarded.inner->fails_with.reset();
+    CHECK(store.get("inc_1", {}));
+    CHECK(store.latest_by_fingerprints({}, {}));
+    CHECK(store.commit({}, person));  // whoever wants it, a write is judged as a write
+    CHECK(guarded.breaker->metrics().totals.successes == 3);
+
+    guarded.breaker->force_open("test");
+    CHECK(store.get("inc_1", {}).error().kind == Kind::rejected);
+    CHECK(store.commit({}, person).error().kind == Kind::rejected);
+    guarded.clock.advance(5s);
+    CHECK(store.list({}, person));
 }
 
 TEST_CASE("a call that is over before it begins is not made and not judged") {

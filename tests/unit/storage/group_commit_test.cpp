@@ -3,7 +3,9 @@
 
 #include <stdexcept>
 
+#include "failing_files.hpp"
 #include "sqlite_file.hpp"
+#include "support/allocations/allocations.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -157,6 +159,99 @@ TEST_CASE("a request that is cancelled after its turn has the answer of what was
                                       contexts);
     for (const auto& failure : failures) CHECK_FALSE(failure);
     CHECK(meeting.names() == "a b c");
+}
+
+TEST_CASE("a request that fails before it has changed anything makes nobody run again") {
+    Meeting meeting;
+    int runs = 0;
+    const auto failures = meeting.run({
+        [&](Connection& connection) {
+            ++runs;
+            insert(connection, "a");
+        },
+        [](Connection&) { throw Failure{Kind::conflict, "not this one"}; },
+        [&](Connection& connection) {
+            ++runs;
+            insert(connection, "b");
+        },
+    });
+    CHECK_FALSE(failures[0]);
+    CHECK(kind_of(failures[1]) == Kind::conflict);
+    CHECK_FALSE(failures[2]);
+    CHECK(runs == 2);
+    CHECK(meeting.names() == "a b");
+}
+
+TEST_CASE("wherever memory ends, the next request is written all the same") {
+    if (!allocations_are_counted()) return;
+    Meeting meeting;
+    bool was_written = false;
+    std::size_t ends = 0;
+    for (; !was_written; ++ends) {
+        REQUIRE(ends < 1000);
+        // A new statement each time, so that its preparation needs memory, too.
+        const std::string sql = "INSERT INTO names VALUES ('lucky " + std::to_string(ends) + "')";
+        const GroupCommit::Work work{[&](Connection& connection) { connection.prepare(sql).run(); }};
+        try {
+            const NoMemory from_here_on{ends};
+            meeting.commits.run(work, {});
+            was_written = true;
+        } catch (const std::bad_alloc&) {
+            CHECK(meeting.names().find("lucky") == std::string::npos);
+        } catch (const Failure& failure) {
+            FAIL(failure.what());
+        }
+        const RequestContext bounded{.deadline = std::chrono::steady_clock::now() + 10s, .stop = {}};
+        const std::string name = "after " + std::to_string(ends);
+        meeting.commits.run([&](Connection& connection) { insert(connection, name); }, bounded);
+        CHECK(meeting.outside.value("SELECT count(*) FROM names WHERE name = '" + name + "'") == "1");
+    }
+    CHECK(ends > 2);  // memory did end at several places
+}
+
+TEST_CASE("G7: nobody of a batch whose COMMIT fails is told that the work is stored") {
+    FailingFiles files;
+    {
+        Meeting meeting;
+        std::vector<GroupCommit::Work> works;
+        for (const auto* name : {"a", "b", "c"})
+            works.emplace_back([&files, name](Connection& connection) {
+                insert(connection, name);
+                files.fail(FailingFiles::Call::sync, 0, 1034);  // SQLITE_IOERR_FSYNC
+            });
+        for (const auto& failure : meeting.run(works)) CHECK(kind_of(failure) == Kind::unavailable);
+        CHECK(files.has_failed());
+        files.heal();
+        CHECK(meeting.names() == "");
+        meeting.commits.run([](Connection& connection) { insert(connection, "d"); }, {});
+        CHECK(meeting.names() == "d");
+    }
+}
+
+TEST_CASE("each request waits for another process no longer than the busy timeout, however many wait") {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "locked.db";
+    Sqlite outside{path};
+    outside.execute("PRAGMA journal_mode = WAL; CREATE TABLE names (name TEXT); BEGIN IMMEDIATE");
+    Connection connection{path, Connection::Mode::write, 100ms};
+    GroupCommit commits{connection};
+    std::atomic<int> refused{0};
+    const auto began = std::chrono::steady_clock::now();
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 16; ++i)
+            threads.emplace_back([&] {
+                try {
+                    commits.run([](Connection& writer) { insert(writer, "x"); }, {});
+                } catch (const Failure&) {
+                    ++refused;
+                }
+            });
+    }
+    CHECK(refused == 16);
+    // One after the other they would take 1.6 s.
+    CHECK(std::chrono::steady_clock::now() - began < 1s);
+    outside.execute("ROLLBACK");
 }
 
 }  // namespace fusebox::test

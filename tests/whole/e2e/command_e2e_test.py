@@ -1,7 +1,9 @@
 """The fusebox command against a running incidentd."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 
 from e2e import ADMIN_TOKEN, FUSEBOX, Case, main, wait_until
@@ -27,7 +29,7 @@ class Command(Case):
     def test_it_lists_shows_opens_and_resets_breakers(self):
         self.assertRegex(self.fusebox('list').stdout, r'store\s+closed')
         self.assertEqual([b['name'] for b in json.loads(self.fusebox('--json', 'list').stdout)['circuit_breakers']],
-                         ['notify:log', 'store'])
+                         ['notify:log', 'store', 'store-reads'])
         self.assertIn('closed', self.fusebox('show', 'store').stdout)
         self.fusebox('health')
         refused = self.fusebox('open', 'notify:log', code=2)
@@ -92,6 +94,21 @@ class Command(Case):
         for id in ids[:2]:
             self.fusebox('resolve', id, token=True)
         self.assertIn('--all', self.fusebox('incidents').stdout)
+
+    def test_it_copies_the_store_of_a_running_service(self):
+        stored = [self.service.post('/v1/alerts', {'title': f'Alert {i}', 'labels': {'n': str(i)}}).json['incident_id']
+                  for i in range(20)]
+        store = 'sqlite:' + str(self.folder / 'data' / 'incidentd.db')
+        copy = self.folder / 'copies' / 'monday.db'
+        self.assertIn(str(copy), self.fusebox('backup', str(copy), '--store', store).stdout)
+        with contextlib.closing(sqlite3.connect(f'file:{copy}?mode=ro', uri=True)) as opened:
+            self.assertEqual({row[0] for row in opened.execute('SELECT id FROM incidents')}, set(stored))
+            self.assertEqual(opened.execute('PRAGMA integrity_check').fetchone(), ('ok',))
+        again = self.fusebox('backup', str(copy), '--store', store, code=2)
+        self.assertIn('exists already', again.stderr)
+        missing = self.fusebox('backup', str(self.folder / 'other.db'), '--store', 'sqlite:none.db', code=2)
+        self.assertIn('none.db', missing.stderr)
+        self.assertFalse((self.folder / 'other.db').exists())
 
     def test_a_mistyped_command_is_named_beside_those_there_are(self):
         mistyped = self.fusebox('lsit', code=2).stderr

@@ -109,8 +109,9 @@ public:
                                                                   const RequestContext& context) = 0;
     /// One small transaction of history dropped; counts of 0 say that nothing is left to drop.
     virtual StoreResult<PruneCounts> prune(const PruneQuery& query, const RequestContext& context) = 0;
-    /// Newest first by (created_at, id); stable while incidents are added. `invalid` for a bad cursor. Timelines are
-    /// left empty.
+    /// Newest first by `created_at`, of one moment the one that was stored last; stable while incidents are added. A
+    /// page may be short, even empty, although there are more: a search looks at a bounded number of them per page, and
+    /// `next_cursor` goes on from there. `invalid` for a bad cursor. Timelines are left empty.
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;
     /// Incidents by state; a state without any may be missing.
     virtual StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) = 0;
@@ -153,7 +154,7 @@ public:
     virtual StoreResult<std::optional<WallTime>> next_due(std::string_view destination,
                                                           const RequestContext& context) = 0;
     virtual StoreResult<Notification> get_notification(std::string_view id, const RequestContext& context) = 0;
-    /// Newest first.
+    /// Newest first. A page may be short although there are more, as those of `IncidentStore::list`.
     virtual StoreResult<Page<Notification>> list_notifications(const NotificationQuery& query,
                                                                const RequestContext& context) = 0;
     /// A dead row becomes pending and due now, with the same id; `invalid` for a row that is not dead.

@@ -30,6 +30,8 @@ enum class Severity : std::uint8_t { p0, p1, p2, p3, p4 };
 struct RequestContext {
     std::optional<std::chrono::steady_clock::time_point> deadline{};
     std::stop_token stop{};
+    /// A person waits for the answer: stores serve such reads apart from those that intake and delivery need.
+    bool for_people{false};
 };
 
 /// A new identifier "prefix_" + 26 characters that sort by `now` (48 bits of milliseconds, 80 random bits; Crockford

@@ -1,6 +1,7 @@
 // A store behind a circuit breaker.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include <fusebox/core/outcome.hpp>
@@ -18,12 +19,20 @@ namespace fusebox::storage {
 
 /// Decorates any store; itself a store. While the breaker refuses, every call answers `rejected` at once, with
 /// `retry_after`. The breaker's deadline is passed down unless the caller's own is earlier. A call that its caller
-/// cancels is neutral; one that is cancelled or late before it begins is not made.
+/// cancels is neutral, and so is a read that the caller's own deadline ends; one that is cancelled or late before it
+/// begins is not made.
+///
+/// Reads for people (`RequestContext::for_people`) can have a breaker of their own, so that slow lists and what becomes
+/// of them never stop the intake of alerts.
 class CircuitBreakerStore final : public Store {
 public:
-    /// Throws `std::invalid_argument` when either is null.
-    CircuitBreakerStore(std::shared_ptr<Store> store, std::shared_ptr<CircuitBreaker> breaker);
+    /// `breaker` judges all calls, but those reads for people that `breaker_for_people` judges, where there is one.
+    /// Throws `std::invalid_argument` when `store` or `breaker` is null.
+    CircuitBreakerStore(std::shared_ptr<Store> store, std::shared_ptr<CircuitBreaker> breaker,
+                        std::shared_ptr<CircuitBreaker> breaker_for_people = nullptr);
     ~CircuitBreakerStore() override;
+    [[nodiscard]] std::vector<std::string> upgrades() const override { return store_->upgrades(); }
+    [[nodiscard]] std::optional<std::string> damage() const override { return store_->damage(); }
 
     incidents::StoreResult<void> commit(std::span<const incidents::IncidentWrite> writes,
                                         const incidents::RequestContext& context) override;
@@ -65,11 +74,13 @@ public:
         const incidents::RequestContext& context) override;
 
 private:
-    template <class Member, class... Args>
+    enum class Access : std::uint8_t { read, write };
+    template <Access access, class Member, class... Args>
     auto forward(Member member, const incidents::RequestContext& context, const Args&... args);
 
     std::shared_ptr<Store> store_;
     std::shared_ptr<CircuitBreaker> breaker_;
+    std::shared_ptr<CircuitBreaker> breaker_for_people_;  ///< null: as `breaker_`
 };
 
 }  // namespace fusebox::storage

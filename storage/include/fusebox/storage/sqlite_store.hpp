@@ -14,7 +14,11 @@ struct SqliteOptions {
     std::filesystem::path path;  ///< missing folders are created 0700, the file 0600
     /// How long a call without a deadline waits for another process that writes; > 0. Deadlines can end it earlier.
     std::chrono::milliseconds busy_timeout{std::chrono::seconds{5}};
-    std::size_t readers{4};      ///< reads at a time; further ones wait; >= 1
+    std::size_t readers{4};  ///< reads at a time of intake and delivery; further ones wait; >= 1
+    /// The same for `RequestContext::for_people`, which never takes one of the others; >= 1.
+    std::size_t readers_for_people{2};
+    /// A success of `check_writable`, or of any write, stands for so long until a write fails; 0: each check writes.
+    std::chrono::milliseconds share_write_check{std::chrono::seconds{1}};
     std::uint64_t max_bytes{0};  ///< size that the file may reach; 0 = what the disk holds
 };
 
@@ -28,6 +32,14 @@ public:
     /// another program's database; `unavailable`: cannot be opened.
     [[nodiscard]] static incidents::StoreResult<std::unique_ptr<SqliteStore>> open(const SqliteOptions& options);
     ~SqliteStore() override;
+    /// Copies the file `from` as it is now, with all that has been acknowledged, into the new file `to`; a service may
+    /// be writing. `to` gets its name when the copy is whole; its missing folders are made. `not_found`: no file
+    /// `from`; `invalid`: `to` exists, or `from` is another program's; both stay as they are.
+    [[nodiscard]] static incidents::StoreResult<void> back_up(const std::filesystem::path& from,
+                                                              const std::filesystem::path& to,
+                                                              const incidents::RequestContext& context);
+    [[nodiscard]] std::vector<std::string> upgrades() const override;
+    [[nodiscard]] std::optional<std::string> damage() const override;
 
     incidents::StoreResult<void> commit(std::span<const incidents::IncidentWrite> writes,
                                         const incidents::RequestContext& context) override;

@@ -1,6 +1,10 @@
 // The one type behind which incidents and their notifications are kept together.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <fusebox/incidents/ports.hpp>
 
 namespace fusebox::storage {
@@ -15,6 +19,13 @@ namespace fusebox::storage {
 ///   - `next_due` leaves out rows that wait behind an earlier row of their incident and destination: nothing can be
 ///     leased before that earlier row's own time.
 ///   - `replay` keeps the counts and the attempt log and forgets `first_failed_at`: a new run of tries begins.
-class Store : public incidents::IncidentStore, public incidents::Outbox {};
+///   - What an error says is fit for clients: it names no path and no host. What opening a store says does.
+class Store : public incidents::IncidentStore, public incidents::Outbox {
+public:
+    /// What opening did to older data, one line each, for the log; empty for data that was up to date.
+    [[nodiscard]] virtual std::vector<std::string> upgrades() const { return {}; }
+    /// The latest damage that a call has met since the store was opened; none: none was met. Costs no read.
+    [[nodiscard]] virtual std::optional<std::string> damage() const { return std::nullopt; }
+};
 
 }  // namespace fusebox::storage
