@@ -83,8 +83,9 @@ std::optional<Refusal> read_framing(std::string_view name, std::string_view valu
     if (text::equal_without_case(name, "Content-Length")) {
         if (head.length) return Refusal{400, "there are two Content-Lengths"};
         std::uint64_t length{};
-        const auto* last = value.data() + value.size();
-        const auto [end, error] = std::from_chars(value.data(), last, length);
+        const auto* first = value.data();
+        const auto* last = first + value.size();
+        const auto [end, error] = std::from_chars(first, last, length);
         if (value.empty() || end != last || error != std::errc{}) {
             return Refusal{400, "Content-Length is not one number"};
         }
