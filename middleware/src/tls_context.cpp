@@ -48,7 +48,7 @@ std::expected<TlsContext, std::string> make_tls_context(const std::string& certi
     if (auto checked = check_file("the TLS key", key_file); !checked) {
         return std::unexpected(std::move(checked.error()));
     }
-    const TlsContext context{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
+    TlsContext context{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
     if (!context) return std::unexpected("cannot begin TLS: " + last_error());
     auto* tls = context.get();
     SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
