@@ -13,6 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 using Result = std::expected<UpkeepResult, std::string>;
 
+constexpr Duration even_before_pruning = 10min;
+
 enum class Batches : bool { no, yes };  // whether a run that did something may have left more
 
 Result result_of(const incidents::StoreResult<std::size_t>& done, Batches batches) {
@@ -34,7 +36,6 @@ Result prune(storage::Store& store, const RetentionConfig& retention, incidents:
 
 std::vector<UpkeepJob> incident_jobs(incidents::IncidentService& incidents, storage::Store& store,
                                      std::function<RetentionConfig()> retention, const Clock& clock) {
-    constexpr Duration even_before_pruning = 10min;
     const auto wall = std::make_shared<EvenWallClock>(clock);
     return {
         {.name = "store_repeats",

@@ -214,6 +214,7 @@ void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig&
     default_route = given ? *given : implied_default_route(config);
 
     std::vector<std::string> names;
+    names.reserve(config.destinations.size());
     for (const auto& destination : config.destinations) names.push_back(destination.name);
     bool log_is_wanted = false;
     const auto check = [&](TableReader&& reader, const std::string& key, const std::vector<std::string>& wanted) {
