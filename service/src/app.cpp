@@ -132,6 +132,15 @@ std::expected<void, std::string> App::check_ready() {
     return writable_.ask();
 }
 
+std::vector<middleware::HealthCheck> App::more_checks() {
+    const auto damage = store_->damage();
+    if (!damage) return {};
+    return {{.name = "store:damage",
+             .component_type = "datastore",
+             .status = middleware::HealthStatus::warn,
+             .output = *damage + "; restore a backup, or have an expert look at the file"}};
+}
+
 middleware::Router App::routes() {
     middleware::Router router;
     const auto who = [this](const middleware::Request& request, std::string_view said) {
@@ -154,6 +163,7 @@ middleware::Router App::routes() {
         router, registry_,
         {.version = FUSEBOX_VERSION,
          .ready = [this] { return check_ready(); },
+         .checks = [this] { return more_checks(); },
          .may_see_details = [this](const middleware::Request& request) { return access()->may_see_details(request); }});
     middleware::add_metrics_route(router, [this] { return metrics_.text(registry_, *store_, *dispatcher_); });
     guard(router);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <fusebox/incidents/incident_service.hpp>
+#include <fusebox/middleware/health_routes.hpp>
 #include <fusebox/middleware/http_server.hpp>
 #include <fusebox/notifications/dispatcher.hpp>
 #include <fusebox/registry/registry.hpp>
@@ -62,6 +63,8 @@ private:
     void on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result);
     /// Whether the store can be written.
     std::expected<void, std::string> check_ready();
+    /// What /health says beside readiness and breakers.
+    std::vector<middleware::HealthCheck> more_checks();
 
     // Guards config_ and access_ (the pointer; what it points to never changes). Only start and reload write them;
     // other threads read them.

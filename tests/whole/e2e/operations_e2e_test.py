@@ -258,6 +258,26 @@ open_timeout = "soon"
         self.assertLess(time.monotonic() - started, 1.5)
         self.assertIn('stopped_before_it_ran', daemon.output())
 
+    def test_health_mentions_damage_in_the_database(self):
+        service = self.incidentd()
+        for n in range(20):
+            service.post('/v1/alerts', {'title': f'alert {n}'})
+        self.assertNotIn('store:damage', service.get('/health').json['checks'])
+        service.stop()
+        database = self.folder / 'data' / 'incidentd.db'
+        content = bytearray(database.read_bytes())
+        for page in range(4096, len(content), 4096):  # those with the incidents in them
+            if b'alert 1' in content[page:page + 4096]:
+                content[page:page + 4096] = b'\xff' * 4096
+        database.write_bytes(content)
+        service.start()
+        service.get('/v1/incidents')
+
+        def damage():
+            return service.get('/health').json['checks'].get('store:damage')
+
+        self.assertEqual(wait_until(damage, 10, 'the damage is mentioned')[0]['status'], 'warn')
+
     def test_health_answers_within_a_second_while_the_database_is_locked(self):
         service = self.incidentd()
         self.assertEqual(service.get('/readyz').status, 200)
