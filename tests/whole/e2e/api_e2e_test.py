@@ -134,6 +134,39 @@ class Inputs(Case):
         self.assertEqual((incident['title'], incident['labels']['größe']), (title, 'ñ'))
 
 
+class Upkeep(Case):
+    def test_an_alert_whose_source_has_died_expires_and_comes_back_with_it(self):
+        service = self.incidentd('[incidents]\nresend_period = "1s"\n')
+        alert = {'labels': {'alertname': 'HighLatency'}, 'startsAt': ago(60)}
+        native = service.post('/v1/alerts', {'title': 'without an end'}).json['incident_id']
+        service.post('/api/v2/alerts', [{**alert, 'endsAt': ago(-2)}])
+
+        def state():
+            return {i['labels']['alertname']: i['state'] for i in service.incidents()}
+        wait_until(lambda: state()['HighLatency'] == 'resolved', 30, 'nobody vouches for it')
+        self.assertEqual(state()['without an end'], 'detected')
+        incident = next(i for i in service.incidents() if i['id'] != native)
+        last = service.get(f"/v1/incidents/{incident['id']}").json['timeline'][-1]
+        self.assertEqual((last['kind'], last['actor']), ('resolved', 'system'))
+        self.assertTrue(last['detail'].startswith('expired: the alert was not reported resolved'), last)
+
+        service.post('/api/v2/alerts', [{**alert, 'endsAt': ago(-240)}])
+        self.assertEqual(state()['HighLatency'], 'detected', 'its source is back')
+
+    def test_repeats_are_shown_at_once_and_stored_at_the_stop(self):
+        service = self.incidentd()
+        alert = {'labels': {'alertname': 'HighLatency'}, 'startsAt': ago(60), 'endsAt': ago(-240)}
+        for _ in range(4):
+            service.post('/api/v2/alerts', [alert])
+        before = service.incidents()[0]
+        self.assertEqual((before['alert_count'], before['version']), (4, 1))
+        service.stop()
+        service.start()
+        after = service.incidents()[0]
+        self.assertEqual((after['alert_count'], after['last_seen']), (4, before['last_seen']))
+        self.assertEqual(after['firings'], before['firings'])
+
+
 class Incidents(Case):
     def setUp(self):
         super().setUp()
