@@ -50,6 +50,9 @@ CircuitBreakerConfig touchy_within(Duration timeout) {
     return config;
 }
 
+// asio says only inside of its own coroutines that this can be awaited.
+static_assert(detail::MustBeAwaited<Task<int>> && detail::MustBeAwaited<Task<void>>);
+
 Task<int> seven() { co_return 7; }
 Task<Result> fails() { co_return failed(503); }
 Task<int> throws() {

@@ -121,6 +121,26 @@ private:
     std::coroutine_handle<promise_type> frame_;
 };
 
+// Awaitable by an operator of its own, as a member and beside it.
+struct ByMember {
+    std::suspend_never operator co_await() const { return {}; }
+};
+struct Beside {};
+std::suspend_never operator co_await(const Beside&) { return {}; }
+// A coroutine that is read and not awaited.
+struct Generator {
+    struct promise_type {};
+    int* begin() const;
+};
+
+static_assert(detail::MustBeAwaited<Task<int>> && detail::MustBeAwaited<Task<void>>);
+static_assert(detail::MustBeAwaited<Query> && detail::MustBeAwaited<SignalAwaiter>);
+static_assert(detail::MustBeAwaited<ByMember> && detail::MustBeAwaited<Beside>);
+static_assert(!detail::MustBeAwaited<Generator>);
+static_assert(!detail::MustBeAwaited<void> && !detail::MustBeAwaited<int> && !detail::MustBeAwaited<int*>);
+static_assert(!detail::MustBeAwaited<std::string> && !detail::MustBeAwaited<std::optional<int>>);
+static_assert(!detail::MustBeAwaited<Result> && !detail::MustBeAwaited<Answer>);
+
 // ---- what the tests share ----
 
 using Bench = BreakerBench;

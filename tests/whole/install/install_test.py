@@ -107,6 +107,29 @@ class InstallTest(unittest.TestCase):
         with self.assertRaisesRegex(AssertionError, "without the component 'flux_capacitor'"):
             self.configure(["core", "flux_capacitor"])
 
+    def test_an_operation_that_must_be_awaited_is_refused_with_one_sentence(self):
+        said = self.refused(["-std=c++23"], """
+            #include <coroutine>
+            #include <fusebox/policies/breaker_policy.hpp>
+            #include <fusebox/policies/pipeline.hpp>
+            using Awaitable = std::suspend_never;
+            void use(fusebox::CircuitBreaker& breaker, const fusebox::BreakerPolicy& policy) {
+                (void)breaker.call([] { return Awaitable{}; });
+                breaker.run([] { return Awaitable{}; });
+                (void)fusebox::call_with(policy, [] { return Awaitable{}; });
+                (void)fusebox::Pipeline{policy}.call([] { return std::expected<Awaitable, int>{}; });
+            }""")
+        self.assertEqual(said.count("use fusebox::co_call of <fusebox/policies/coroutine.hpp>"), 4, said)
+
+    def refused(self, flags, text):
+        """What the compiler says to `text`, which it must not accept."""
+        source = self.folder / "refused.cpp"
+        source.write_text(text)
+        command = [options.compiler, *flags, "-fsyntax-only", f"-I{self.prefix / 'include'}", source]
+        finished = subprocess.run(command, capture_output=True, text=True)
+        self.assertNotEqual(finished.returncode, 0, "the compiler accepts it")
+        return finished.stderr
+
     def test_no_private_header_is_installed(self):
         roots = sorted(path.name for path in (self.prefix / "include").iterdir())
         self.assertEqual(roots, ["fusebox"])

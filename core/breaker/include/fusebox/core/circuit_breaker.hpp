@@ -94,6 +94,9 @@ private:
 ///
 /// Of an error two more things are taken. `std::optional<Duration> retry_after_of(const E&)`, where argument-dependent
 /// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the
+/// An operation that returns a coroutine or another awaitable does not compile: the call would end before the awaitable
+/// has run. `co_call` of `<fusebox/policies/coroutine.hpp>` is for those.
+///
 /// eyes of many: `std::string_view message_of(const E&)` where there is one, else what the error has in place and need
 /// not make (its text, `what()`, `message()`, `message`, `to_string`).
 ///

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <coroutine>
 #include <exception>
 #include <expected>
 #include <functional>
@@ -48,11 +49,25 @@ struct ExpectedShape<std::expected<T, E>> {
     static constexpr bool returns_expected = true;
 };
 
+/// True for what must be awaited before the operation has ended: a type with the members of an awaiter or with an
+/// `operator co_await`, and the type of a coroutine, which may be awaitable only inside of its own kind
+/// (`asio::awaitable`). False for a generator, which is read and not awaited.
+template <class T>
+concept MustBeAwaited =
+    std::is_class_v<T> &&
+    (requires(T& value) { value.await_ready(); } ||
+     requires(T&& value) { static_cast<T&&>(value).operator co_await(); } ||
+     requires(T&& value) { operator co_await(static_cast<T&&>(value)); } ||
+     (requires { typename std::coroutine_traits<T>::promise_type; } && !requires(T& value) { value.begin(); }));
+
 /// `Value` and `Error` of an operation: those of the `expected` it returns, or what it returns and `exception_ptr`.
 template <class Op>
 struct CallShape
     : ExpectedShape<
           std::remove_cvref_t<decltype(invoke_operation(std::declval<Op>(), std::declval<CallContext (*)()>()))>> {
+    static_assert(!MustBeAwaited<typename CallShape::Value>,
+                  "the operation returns an awaitable, which has not run when the operation returns: use "
+                  "fusebox::co_call of <fusebox/policies/coroutine.hpp>");
     using Result = std::expected<typename CallShape::Value, typename CallShape::Error>;
 };
 
