@@ -5,11 +5,15 @@
 #include <cstdint>
 #include <limits>
 #include <ostream>
+#include <stdexcept>
 #include <streambuf>
 #include <string_view>
 #include <utility>
 
 #include <prometheus/text_serializer.h>
+
+#include <fusebox/text/ascii.hpp>
+#include <fusebox/text/printable.hpp>
 
 #include "series_collector.hpp"
 
@@ -214,10 +218,20 @@ std::size_t text_size(const std::vector<MetricFamily>& families) {
     return size;
 }
 
+MetricsOptions checked(MetricsOptions options) {
+    const auto& prefix = options.prefix;
+    const auto may_stand = [](char c) { return text::is_letter_or_digit(c) || c == '_' || c == ':'; };
+    if (!std::ranges::all_of(prefix, may_stand) || (!prefix.empty() && text::is_digit(prefix.front()))) {
+        throw std::invalid_argument{"metrics: prefix is \"" + text::printable(prefix) +
+                                    "\", must be of letters, digits, '_' and ':', the first of them no digit"};
+    }
+    return options;
+}
+
 }  // namespace
 
 RegistryCollectable::RegistryCollectable(const Registry& registry, MetricsOptions options)
-    : registry_(registry), options_(std::move(options)) {}
+    : registry_(registry), options_(checked(std::move(options))) {}
 
 std::vector<MetricFamily> RegistryCollectable::Collect() const {
     return Families{options_.prefix, SeriesCollector::collect(registry_, options_.max_names)}.build();

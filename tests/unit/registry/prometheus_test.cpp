@@ -179,6 +179,24 @@ TEST_CASE("R42: the prefix can be set") {
     const auto text = prometheus_text(registry, {.prefix = "my_"});
     CHECK(lines_of(text, "my_state{name=\"x\"} 0").size() == 1);
     CHECK(text.find("llm_incident") == std::string::npos);
+    for (const auto* good : {"", "_", "shop:9_", "Shop_"}) {
+        CHECK(lines_of(prometheus_text(registry, {.prefix = good}), std::string{good} + "state{").size() == 1);
+    }
+}
+
+TEST_CASE("R42: a prefix that would spoil the whole scrape is refused with its value and the rule") {
+    const Registry registry;
+    struct Case {
+        const char* prefix;
+        const char* shown;
+    };
+    for (const auto& [bad, shown] : {Case{"shop-", "shop-"}, Case{"9shop_", "9shop_"}, Case{"shop ", "shop "},
+                                     Case{"sh\xc3\xb6p_", "sh\xc3\xb6p_"}, Case{"shop\n", "shop\\n"}, Case{"{", "{"}}) {
+        const auto message = std::string{"metrics: prefix is \""} + shown +
+                             "\", must be of letters, digits, '_' and ':', the first of them no digit";
+        CHECK_THROWS_WITH((RegistryCollectable{registry, {.prefix = bad}}), message);
+        CHECK_THROWS_AS(prometheus_text(registry, {.prefix = bad}), std::invalid_argument);
+    }
 }
 
 TEST_CASE("R42: any name makes a text that a scrape accepts") {

@@ -13,7 +13,8 @@
 namespace fusebox {
 
 struct MetricsOptions {
-    /// What the name of each family begins with: letters, digits, `_` and `:`, the first of them no digit.
+    /// What the name of each family begins with: letters, digits, `_` and `:`, the first of them no digit. It may be
+    /// empty.
     std::string prefix{"llm_incident_manager_circuit_breaker_"};
     /// Breakers with series of their own: the oldest; those beyond are summed into `name="other"` (R63). Once summed
     /// they stay so, also after they were removed, so that no counter of the sum goes back. The same for every scrape
@@ -36,6 +37,8 @@ struct MetricsOptions {
 /// for a scrape under way. The registry of the process outlives everything.
 class RegistryCollectable final : public prometheus::Collectable {
 public:
+    /// Throws `std::invalid_argument` for a prefix that no family's name can have: Prometheus would refuse the whole
+    /// scrape.
     explicit RegistryCollectable(const Registry& registry, MetricsOptions options = {});
 
     /// The families in the order of R42, each with its series in the order of their names, `other` last. Builds about
@@ -52,7 +55,7 @@ private:
 [[nodiscard]] std::string prometheus_text(const std::vector<prometheus::MetricFamily>& families);
 
 /// The same of the breakers of `registry`, for who serves them otherwise than with an `Exposer`. As `Collect`, any
-/// thread.
+/// thread. Throws what the constructor throws.
 [[nodiscard]] std::string prometheus_text(const Registry& registry, const MetricsOptions& options = {});
 
 }  // namespace fusebox
