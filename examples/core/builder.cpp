@@ -36,7 +36,7 @@ int main() {
 
     // From a preset: good numbers for a kind of dependency, with changes of one's own.
     const auto model =
-        fusebox::CircuitBreakerConfigBuilder{*fusebox::preset("llm_service")}.success_threshold(1).build();
+        fusebox::CircuitBreakerConfigBuilder{fusebox::preset("llm_service").value()}.success_threshold(1).build();
     std::cout << "llm_service opens after " << model.consecutive_failure_threshold << " failures and closes after "
               << model.success_threshold << " good probe\n";
 

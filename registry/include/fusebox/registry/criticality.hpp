@@ -9,7 +9,8 @@ namespace fusebox {
 
 /// How much it matters when a breaker is open. Health checks report it beside the breaker's state (R64).
 ///
-///     auto store = registry.get_or_create("store", *fusebox::preset("database"), fusebox::Criticality::critical);
+///     const auto config = fusebox::preset("database").value();  // <fusebox/core/presets.hpp>
+///     auto store = registry.get_or_create("store", config, fusebox::Criticality::critical);
 enum class Criticality : std::uint8_t {
     critical,  ///< the service cannot do its work
     degraded,  ///< the service does a part of its work; the default

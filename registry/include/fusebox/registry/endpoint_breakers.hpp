@@ -34,7 +34,8 @@ struct EndpointBreakersOptions {
 /// Thread contract: any member from any thread. Finding an endpoint's breaker is as quick as `Registry::get`. May
 /// outlive the registry.
 ///
-///     fusebox::EndpointBreakers breakers{registry, {.prefix = "models", .config = *fusebox::preset("llm_service")}};
+///     const auto config = fusebox::preset("llm_service").value();  // <fusebox/core/presets.hpp>
+///     fusebox::EndpointBreakers breakers{registry, {.prefix = "models", .config = config}};
 ///     auto answer = breakers.get(url.host())->call([&] { return client.post(url, question); });
 class EndpointBreakers {
 public:

@@ -74,7 +74,8 @@ struct RegistryHealth {
 /// thread that caused the event, with no lock held, and may call any member; what they throw is counted and swallowed
 /// (R37). Finding a breaker takes a shared lock; a caller on a hot path keeps the pointer.
 ///
-///     auto breaker = fusebox::registry().get_or_create("sentinel", *fusebox::preset("llm_service"));
+///     // preset: <fusebox/core/presets.hpp>. Of a misspelt name it gives nothing, and then `value` throws.
+///     auto breaker = fusebox::registry().get_or_create("sentinel", fusebox::preset("llm_service").value());
 class Registry {
 public:
     struct Options {

@@ -117,7 +117,7 @@ private:
 /// A good configuration that many breakers share, so that each of them is smaller by its size. Immutable, copied
 /// cheaply, and used by any number of threads.
 ///
-///     const fusebox::SharedConfig config{fusebox::presets::http_api()};
+///     const fusebox::SharedConfig config{fusebox::preset("http_api").value()};  // of <fusebox/core/presets.hpp>
 ///     fusebox::CircuitBreaker users{"users", config};
 ///     fusebox::CircuitBreaker orders{"orders", config};
 class SharedConfig {

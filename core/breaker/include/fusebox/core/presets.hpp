@@ -11,7 +11,10 @@ namespace fusebox {
 
 /// The configuration of a preset by the name that configuration files use: `http_api`, `llm_service`, `database`,
 /// `notifications`, `cache`, `azure_service_bus`, `azure_blob_storage`, `azure_key_vault`, `reverse_proxy`,
-/// `action_executor`, `standard`, `aggressive`, `lenient`. Empty for any other name.
+/// `action_executor`, `standard`, `aggressive`, `lenient`. Empty for any other name: take it with `value()`, which
+/// throws then, unless the name is known to be good.
+///
+///     fusebox::CircuitBreaker users{"users", fusebox::preset("http_api").value()};
 ///
 /// `standard` is the defaults. `aggressive` trips early and comes back carefully: after 3 failures in a row or a
 /// quarter of at least 5 calls in 30 s, for 60 s that double with every failed recovery, one probe at a time, closed by

@@ -60,8 +60,8 @@ struct HedgeMetrics {
 ///
 ///     fusebox::ThreadPool pool{{.threads = 8}};
 ///     fusebox::Hedge hedge{pool, {.delay = 50ms}};
-///     auto answer = fusebox::call_with(hedge, [client, key](const fusebox::CallContext& c) { return client->get(key,
-///     c); });
+///     auto answer = fusebox::call_with(
+///         hedge, [client, key](const fusebox::CallContext& context) { return client->get(key, context); });
 class Hedge {
 public:
     static constexpr bool detaches_calls = true;
