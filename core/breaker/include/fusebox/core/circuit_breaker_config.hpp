@@ -96,7 +96,9 @@ struct CircuitBreakerConfig {
 
 /// One field that is out of range.
 struct ConfigError {
-    std::string field;    ///< as configuration files spell it: `failure_rate_threshold`
+    /// As `CircuitBreakerConfig` spells it: `failure_rate_threshold`, `window.size`, `half_open_rate.success_rate`.
+    /// Configuration files write `window.count` for `window.size` and `half_open_mode` for `half_open_rate`.
+    std::string field;
     std::string message;  ///< value and range: "is 1.5, must be in (0, 1] or 0 for off"
 };
 
