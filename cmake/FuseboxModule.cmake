@@ -23,7 +23,8 @@ endfunction()
 #   LINKS          what its public headers include: fusebox::MODULE, fusebox_dep::LIBRARY
 #   PRIVATE_LINKS  what only its sources include
 #   HEADERS        public headers; by default everything below include/
-# include/ is public, src/ is private. Whoever does not link the target does not see its headers.
+# include/ is public, src/ is private. Inside this build, whoever does not link the target does not see its headers;
+# installed, the headers of all targets stand in one folder.
 # With BUILD_SHARED_LIBS a shared library. Much of it is inline in headers, so a program runs with the minor version
 # that it was built with only; the name of the file has it.
 function(fusebox_module name)
