@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -45,8 +44,7 @@ std::optional<bool> ConfigValue::flag() const {
     return std::nullopt;
 }
 
-std::optional<std::uint32_t> ConfigValue::whole_number(std::uint32_t least) const {
-    constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+std::optional<std::uint32_t> ConfigValue::whole_number(std::uint32_t least, std::uint32_t most) const {
     const auto* value = node_.as_integer();
     if (value && value->get() >= least && value->get() <= most) return static_cast<std::uint32_t>(value->get());
     reject(fmt::format("a whole number from {} to {}", least, most));
@@ -73,14 +71,14 @@ std::optional<Duration> ConfigValue::duration(std::string_view wanted) const {
     return std::nullopt;
 }
 
-std::optional<Duration> ConfigValue::count_of(Duration unit, std::string_view unit_name) const {
+std::optional<Duration> ConfigValue::count_of(Duration unit, std::string_view unit_name, std::string_view range) const {
     const auto value = node_.value<double>();
     if (node_.is_number() && value && *value >= 0) {
         const auto nanoseconds = *value * static_cast<double>(unit.count());
         // 2^63 as a double: the first value that a duration cannot hold.
         if (nanoseconds < 9223372036854775808.0) return Duration{std::llround(nanoseconds)};
     }
-    reject(fmt::format("a number of {}", unit_name));
+    reject(fmt::format("a number of {}, {}", unit_name, range));
     return std::nullopt;
 }
 
@@ -88,15 +86,19 @@ void read_keys(const toml::table& table, std::string_view path, std::span<const 
                std::vector<ConfigMistake>& mistakes) {
     for (const auto& [key, node] : table) {
         const auto known = std::ranges::find(keys, key.str(), &ConfigKey::name);
-        if (known != keys.end()) continue;
+        if (known != keys.end() && known->read) continue;
         std::vector<std::string_view> names;
-        for (const auto& candidate : keys) names.push_back(candidate.name);
-        mistakes.push_back({key.source().begin.line, fmt::format("{}.{}", path, path_part(key.str())),
-                            "is not a known key" + text::did_you_mean(key.str(), names)});
+        for (const auto& candidate : keys) {
+            if (candidate.read) names.push_back(candidate.name);
+        }
+        mistakes.push_back(
+            {key.source().begin.line, fmt::format("{}.{}", path, path_part(key.str())),
+             "is not a known key" + (known != keys.end() ? fmt::format("; did you mean '{}'?", known->field)
+                                                         : text::did_you_mean(key.str(), names))});
     }
     for (const auto& key : keys) {
         const auto found = table.find(key.name);
-        if (found == table.end()) continue;
+        if (found == table.end() || !key.read) continue;
         key.read(ConfigValue{key.field, fmt::format("{}.{}", path, key.name), found->first.source().begin.line,
                              found->second, entry, mistakes});
     }

@@ -38,14 +38,15 @@ public:
     void reject(std::string_view wanted) const;
 
     [[nodiscard]] std::optional<bool> flag() const;
-    [[nodiscard]] std::optional<std::uint32_t> whole_number(std::uint32_t least) const;
+    [[nodiscard]] std::optional<std::uint32_t> whole_number(std::uint32_t least, std::uint32_t most) const;
     /// Any finite number; the range is the breaker's own to judge.
     [[nodiscard]] std::optional<double> number() const;
     [[nodiscard]] std::optional<std::string_view> text() const;
     [[nodiscard]] bool is_off() const { return text() == "off"; }
     [[nodiscard]] std::optional<Duration> duration(std::string_view wanted) const;
-    /// A bare number of `unit`s, where the key says the unit.
-    [[nodiscard]] std::optional<Duration> count_of(Duration unit, std::string_view unit_name) const;
+    /// A bare number of `unit`s, where the key says the unit. `range` is for the message; the breaker judges the rest.
+    [[nodiscard]] std::optional<Duration> count_of(Duration unit, std::string_view unit_name,
+                                                   std::string_view range) const;
 
 private:
     std::string_view field_;
@@ -56,11 +57,11 @@ private:
     std::vector<ConfigMistake>& mistakes_;
 };
 
-/// A key that a table may have.
+/// A key that a table may have; or one that it must not have although people write it, for the message about it.
 struct ConfigKey {
     std::string_view name;
-    std::string_view field;  ///< that it sets, by the name that the project has for it
-    void (*read)(const ConfigValue&);
+    std::string_view field;            ///< that it sets, as `validate` names it; without `read`: the key that is meant
+    void (*read)(const ConfigValue&);  ///< null: the table must not have this key
 };
 
 /// Reads `table`, found at `path`, key by key in the order of `keys`. Every other key of the table is a mistake.

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <fusebox/core/detail/validator.hpp>
 #include <fusebox/core/presets.hpp>
 #include <fusebox/text/suggestion.hpp>
 
@@ -12,6 +13,7 @@ namespace fusebox {
 namespace {
 
 using Config = CircuitBreakerConfig;
+using detail::Validator;
 
 // ---- kinds of values; `access` gives the place in the configuration ----
 
@@ -20,9 +22,9 @@ void flag(const ConfigValue& value) {
     if (const auto on = value.flag()) value.set([on = *on](Config& config) { std::invoke(access, config) = on; });
 }
 
-template <auto access, std::uint32_t least>
+template <auto access, std::uint32_t least, std::uint32_t most = Validator::no_limit>
 void whole(const ConfigValue& value) {
-    if (const auto count = value.whole_number(least)) {
+    if (const auto count = value.whole_number(least, most)) {
         value.set([count = *count](Config& config) { std::invoke(access, config) = count; });
     }
 }
@@ -41,9 +43,9 @@ void threshold(const ConfigValue& value) {
     value.set([](Config& config) { std::invoke(access, config) = 0; });
 }
 
-template <auto access>
+template <auto access, const std::string_view& range = Validator::above_zero>
 void duration(const ConfigValue& value) {
-    if (const auto length = value.duration("a duration such as \"30s\" or \"250ms\"")) {
+    if (const auto length = value.duration(fmt::format("a duration such as \"30s\" or \"250ms\", {}", range))) {
         value.set([length = *length](Config& config) { std::invoke(access, config) = length; });
     }
 }
@@ -51,21 +53,22 @@ void duration(const ConfigValue& value) {
 template <auto access>
 void duration_or_off(const ConfigValue& value) {
     if (value.is_off()) return value.set([](Config& config) { std::invoke(access, config) = std::nullopt; });
-    if (const auto length = value.duration("a duration such as \"30s\" or \"250ms\", or \"off\"")) {
+    if (const auto length = value.duration(
+            fmt::format("a duration such as \"30s\" or \"250ms\", {}, or \"off\"", Validator::above_zero))) {
         value.set([length = *length](Config& config) { std::invoke(access, config) = length; });
     }
 }
 
-template <auto access>
+template <auto access, const std::string_view& range = Validator::above_zero>
 void seconds(const ConfigValue& value) {
-    if (const auto length = value.count_of(std::chrono::seconds{1}, "seconds")) {
+    if (const auto length = value.count_of(std::chrono::seconds{1}, "seconds", range)) {
         value.set([length = *length](Config& config) { std::invoke(access, config) = length; });
     }
 }
 
 template <auto access>
 void milliseconds(const ConfigValue& value) {
-    if (const auto length = value.count_of(std::chrono::milliseconds{1}, "milliseconds")) {
+    if (const auto length = value.count_of(std::chrono::milliseconds{1}, "milliseconds", Validator::above_zero)) {
         value.set([length = *length](Config& config) { std::invoke(access, config) = length; });
     }
 }
@@ -84,13 +87,16 @@ constexpr auto window_count = [](Config& config) -> std::uint32_t& {
 };
 
 constexpr std::array window_keys{
-    ConfigKey{"duration", "window.duration", duration<window_duration>},
-    ConfigKey{"slices", "window.slices", whole<window_slices, 1>},
-    ConfigKey{"count", "window.size", whole<window_count, 1>},
+    ConfigKey{"duration", "window.duration", duration<window_duration, Validator::up_to_a_day>},
+    ConfigKey{"slices", "window.slices", whole<window_slices, 1, Validator::most_slices>},
+    ConfigKey{"count", "window.size", whole<window_count, 1, Validator::largest_window>},
+    ConfigKey{"size", "count", nullptr},
 };
 
 void window(const ConfigValue& value) {
-    constexpr auto wanted = "a duration such as \"60s\", { duration = \"60s\", slices = 10 } or { count = 100 }";
+    const auto wanted = fmt::format(
+        "a duration such as \"60s\", {{ duration = \"60s\", slices = 10 }} or {{ count = 100 }}; a duration is {}",
+        Validator::up_to_a_day);
     const auto* table = value.node().as_table();
     if (!table) {
         if (const auto length = value.duration(wanted)) {
@@ -131,7 +137,7 @@ void enable_exponential(const ConfigValue& value) {
 
 constexpr std::array backoff_keys{
     ConfigKey{"kind", "backoff.kind", kind_of_backoff},
-    ConfigKey{"increment", "backoff.increment", duration<backoff_increment>},
+    ConfigKey{"increment", "backoff.increment", duration<backoff_increment, Validator::from_zero>},
     ConfigKey{"multiplier", "backoff.multiplier", number<backoff_multiplier>},
     ConfigKey{"max_open_timeout", "backoff.max_open_timeout", duration<backoff_cap>},
     ConfigKey{"jitter", "backoff.jitter", number<backoff_jitter>},
@@ -205,7 +211,7 @@ void criticality(const ConfigValue& value) {
 /// Some systems count failures in a row under this name, others mean a rate: the kind of number tells them apart.
 void failure_threshold(const ConfigValue& value) {
     if (value.node().is_integer()) {
-        if (const auto count = value.whole_number(0)) {
+        if (const auto count = value.whole_number(0, Validator::no_limit)) {
             value.set("consecutive_failure_threshold",
                       [count = *count](Config& config) { config.consecutive_failure_threshold = count; });
         }
@@ -237,10 +243,10 @@ constexpr std::array keys{
     ConfigKey{"minimum_request_threshold", "minimum_requests", whole<&Config::minimum_requests, 1>},
 
     ConfigKey{"window", "window", window},
-    ConfigKey{"window_duration", "window.duration", duration<window_duration>},
-    ConfigKey{"window_duration_secs", "window.duration", seconds<window_duration>},
-    ConfigKey{"failure_window_seconds", "window.duration", seconds<window_duration>},
-    ConfigKey{"sample_size", "window.size", whole<window_count, 1>},
+    ConfigKey{"window_duration", "window.duration", duration<window_duration, Validator::up_to_a_day>},
+    ConfigKey{"window_duration_secs", "window.duration", seconds<window_duration, Validator::up_to_a_day>},
+    ConfigKey{"failure_window_seconds", "window.duration", seconds<window_duration, Validator::up_to_a_day>},
+    ConfigKey{"sample_size", "window.size", whole<window_count, 1, Validator::largest_window>},
 
     ConfigKey{"open_timeout", "open_timeout", duration<&Config::open_timeout>},
     ConfigKey{"open_timeout_ms", "open_timeout", milliseconds<&Config::open_timeout>},
@@ -253,8 +259,10 @@ constexpr std::array keys{
     ConfigKey{"backoff_multiplier", "backoff.multiplier", number<backoff_multiplier>},
     ConfigKey{"max_backoff_duration", "backoff.max_open_timeout", duration<backoff_cap>},
 
-    ConfigKey{"half_open_max_concurrent", "half_open_max_concurrent", whole<&Config::half_open_max_concurrent, 1>},
-    ConfigKey{"half_open_max_requests", "half_open_max_concurrent", whole<&Config::half_open_max_concurrent, 1>},
+    ConfigKey{"half_open_max_concurrent", "half_open_max_concurrent",
+              whole<&Config::half_open_max_concurrent, 1, Validator::most_probes>},
+    ConfigKey{"half_open_max_requests", "half_open_max_concurrent",
+              whole<&Config::half_open_max_concurrent, 1, Validator::most_probes>},
     ConfigKey{"success_threshold", "success_threshold", whole<&Config::success_threshold, 1>},
     ConfigKey{"half_open_success_threshold", "success_threshold", whole<&Config::success_threshold, 1>},
     ConfigKey{"half_open_mode", "half_open_rate", half_open_mode},
@@ -270,6 +278,18 @@ constexpr std::array keys{
     ConfigKey{"count_timeout_as_failure", "count_timeout_as_failure", flag<&Config::count_timeout_as_failure>},
     ConfigKey{"hung_call_threshold", "hung_call_threshold", duration_or_off<&Config::hung_call_threshold>},
     ConfigKey{"measure_duration", "measure_duration", flag<&Config::measure_duration>},
+
+    // What the same is called in code, by `CircuitBreakerConfigBuilder` and `CircuitBreakerConfig`.
+    ConfigKey{"consecutive_failures", "consecutive_failure_threshold", nullptr},
+    ConfigKey{"failure_rate", "failure_rate_threshold", nullptr},
+    ConfigKey{"slow_calls", "slow_call_duration_threshold", nullptr},
+    ConfigKey{"time_window", "window", nullptr},
+    ConfigKey{"count_window", "window", nullptr},
+    ConfigKey{"linear_backoff", "backoff", nullptr},
+    ConfigKey{"exponential_backoff", "backoff", nullptr},
+    ConfigKey{"max_open_timeout", "backoff.max_open_timeout", nullptr},
+    ConfigKey{"jitter", "backoff.jitter", nullptr},
+    ConfigKey{"half_open_rate", "half_open_mode", nullptr},
 };
 
 }  // namespace

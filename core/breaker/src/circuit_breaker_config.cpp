@@ -19,10 +19,10 @@ constexpr auto no_limit = Validator::no_limit;
 void check_window(Validator& validator, const Window& window) {
     if (const auto* time = std::get_if<TimeWindow>(&window)) {
         validator.check(time->duration >= 1ms && time->duration <= 24h, "window.duration",
-                        text::format_duration(time->duration), "at least 1ms and at most 24h");
-        validator.count("window.slices", time->slices, 1, 60);
+                        text::format_duration(time->duration), Validator::up_to_a_day);
+        validator.count("window.slices", time->slices, 1, Validator::most_slices);
     } else {
-        validator.count("window.size", std::get<CountWindow>(window).size, 1, 65'536);
+        validator.count("window.size", std::get<CountWindow>(window).size, 1, Validator::largest_window);
     }
 }
 
@@ -30,7 +30,7 @@ void check_backoff(Validator& validator, const CircuitBreakerConfig& config) {
     const auto& backoff = config.backoff;
     if (backoff.kind == Backoff::Kind::linear) {
         validator.check(backoff.increment >= Duration::zero() && backoff.increment <= longest, "backoff.increment",
-                        text::format_duration(backoff.increment), "at least 0 and at most 3650d");
+                        text::format_duration(backoff.increment), Validator::from_zero);
     }
     if (backoff.kind == Backoff::Kind::exponential) {
         validator.check(backoff.multiplier >= 1 && backoff.multiplier <= 100, "backoff.multiplier",
@@ -69,7 +69,7 @@ std::vector<ConfigError> validate(const CircuitBreakerConfig& config) {
     check_window(validator, config.window);
     validator.positive("open_timeout", config.open_timeout);
     check_backoff(validator, config);
-    validator.count("half_open_max_concurrent", config.half_open_max_concurrent, 1, 1024);
+    validator.count("half_open_max_concurrent", config.half_open_max_concurrent, 1, Validator::most_probes);
     validator.count("success_threshold", config.success_threshold, 1, no_limit);
     if (config.half_open_rate) {
         validator.count("half_open_rate.minimum_probes", config.half_open_rate->minimum_probes, 1, no_limit);

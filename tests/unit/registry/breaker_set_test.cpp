@@ -290,7 +290,7 @@ TEST_CASE("R62: a value of the wrong kind is a mistake that says what would be r
              Case{"open_timeout", "'off'", "is \"off\", must be a duration"},
              Case{"open_timeout", "12:30:00", "is a date or time, must be a duration"},
              Case{"operation_timeout", "false",
-                  "is false, must be a duration such as \"30s\" or \"250ms\", or \"off\""},
+                  "is false, must be a duration such as \"30s\" or \"250ms\", above 0 and at most 3650d, or \"off\""},
              Case{"open_timeout_ms", "'5s'", "is \"5s\", must be a number of milliseconds"},
              Case{"open_timeout_ms", "1e300", "must be a number of milliseconds"},
              Case{"recovery_timeout_seconds", "9223372036854775807", "must be a number of seconds"},
@@ -319,6 +319,88 @@ TEST_CASE("R62: a value of the wrong kind is a mistake that says what would be r
     }
     CHECK(mistake_in("backoff = { kind = 'quadratic' }").field == "breakers.x.backoff.kind");
     CHECK(mistake_in("preset = '" + std::string(5000, 'x') + "'").message.size() < 500);
+}
+
+TEST_CASE("R62: a key that is named as in code is a mistake that says how files name it") {
+    struct Case {
+        const char* key;
+        const char* meant;
+    };
+    for (const auto& [key, meant] : {
+             Case{"consecutive_failures", "consecutive_failure_threshold"},
+             Case{"failure_rate", "failure_rate_threshold"},
+             Case{"slow_calls", "slow_call_duration_threshold"},
+             Case{"time_window", "window"},
+             Case{"count_window", "window"},
+             Case{"linear_backoff", "backoff"},
+             Case{"exponential_backoff", "backoff"},
+             Case{"max_open_timeout", "backoff.max_open_timeout"},
+             Case{"jitter", "backoff.jitter"},
+             Case{"half_open_rate", "half_open_mode"},
+         }) {
+        const auto mistake = mistake_in(std::string{key} + " = 3");
+        CHECK(mistake.line == 2);
+        CHECK(mistake.field == "breakers.x." + std::string{key});
+        CHECK(mistake.message == "is not a known key; did you mean '" + std::string{meant} + "'?");
+    }
+    const auto mistake = mistake_in("window = { size = 50 }");
+    CHECK(mistake.field == "breakers.x.window.size");
+    CHECK(mistake.message == "is not a known key; did you mean 'count'?");
+    // What must not be written is not what a misspelt key is taken for.
+    CHECK(mistake_in("jiter = 0.1").message == "is not a known key");
+    CHECK(with("backoff.jitter = 0.1").backoff.jitter == 0.1);
+}
+
+TEST_CASE("R62: a number on either side of its range is told the one range") {
+    struct Case {
+        const char* key;
+        const char* too_large;
+        const char* most;
+    };
+    for (const auto& [key, too_large, most] : {
+             Case{"half_open_max_concurrent", "1025", "1024"},
+             Case{"half_open_max_requests", "1025", "1024"},
+             Case{"window.slices", "61", "60"},
+             Case{"window.count", "65537", "65536"},
+             Case{"sample_size", "65537", "65536"},
+             Case{"minimum_requests", "4294967296", "4294967295"},
+             Case{"half_open_mode.minimum_probes", "4294967296", "4294967295"},
+         }) {
+        for (const auto* value : {"-1", "0", too_large, "9223372036854775807"}) {
+            const auto mistake = mistake_in(std::string{key} + " = " + value);
+            CHECK(mistake.field == "breakers.x." + std::string{key});
+            CHECK(mistake.message == std::string{"is "} + value + ", must be a whole number from 1 to " + most);
+        }
+        CHECK(good("[breakers.x]\n" + std::string{key} + " = 1").names().size() == 1);
+    }
+}
+
+TEST_CASE("R62: a duration that no field can have is told the range of its field") {
+    struct Case {
+        const char* key;
+        const char* range;
+    };
+    constexpr auto above_zero = "above 0 and at most 3650d";
+    for (const auto& [key, range] : {
+             Case{"open_timeout", above_zero},
+             Case{"operation_timeout", above_zero},
+             Case{"probe_lease", above_zero},
+             Case{"backoff.max_open_timeout", above_zero},
+             Case{"backoff.increment", "at least 0 and at most 3650d"},
+             Case{"window", "at least 1ms and at most 24h"},
+             Case{"window.duration", "at least 1ms and at most 24h"},
+         }) {
+        for (const std::string value : {"-1s", "1000000000h"}) {
+            const auto mistake = mistake_in(std::string{key} + " = \"" + value + "\"");
+            CAPTURE(key, mistake.message);
+            CHECK(has(mistake.message, "is \"" + value + "\", must be a duration such as "));
+            CHECK(has(mistake.message, range));
+        }
+    }
+    CHECK(mistake_in("recovery_timeout_seconds = -1").message ==
+          "is -1, must be a number of seconds, above 0 and at most 3650d");
+    CHECK(mistake_in("failure_window_seconds = 1e300").message ==
+          "is 1e+300, must be a number of seconds, at least 1ms and at most 24h");
 }
 
 TEST_CASE("R62: a value out of the breaker's range is a mistake at the key that set it") {

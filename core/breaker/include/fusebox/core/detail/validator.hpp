@@ -22,6 +22,14 @@ public:
     // Longer than any sane setting, and far from where `now + duration` would overflow.
     static constexpr Duration longest = std::chrono::hours{24 * 3650};
     static constexpr auto no_limit = std::numeric_limits<std::uint32_t>::max();
+    // Of a circuit breaker's configuration.
+    static constexpr std::uint32_t most_slices = 60;
+    static constexpr std::uint32_t largest_window = 65'536;
+    static constexpr std::uint32_t most_probes = 1024;
+    // Ranges of durations, as messages say them.
+    static constexpr std::string_view above_zero{"above 0 and at most 3650d"};
+    static constexpr std::string_view from_zero{"at least 0 and at most 3650d"};
+    static constexpr std::string_view up_to_a_day{"at least 1ms and at most 24h"};
 
     void check(bool good, std::string_view field, const std::string& value, std::string_view range) {
         if (good) return;
@@ -30,8 +38,7 @@ public:
         errors_.push_back({std::string{field}, std::move(message)});
     }
     void positive(std::string_view field, Duration value) {
-        check(value > Duration::zero() && value <= longest, field, text::format_duration(value),
-              "above 0 and at most 3650d");
+        check(value > Duration::zero() && value <= longest, field, text::format_duration(value), above_zero);
     }
     void positive(std::string_view field, const std::optional<Duration>& value) {
         if (value) positive(field, *value);
