@@ -103,9 +103,14 @@ class InstallTest(unittest.TestCase):
         self.assertTrue(list(prefix.glob("lib*/**/libfusebox_core.so.*.*")))
         self.build_and_run(["core"], *hidden, prefix=prefix)
 
-    def test_an_unknown_component_is_named(self):
-        with self.assertRaisesRegex(AssertionError, "without the component 'flux_capacitor'"):
-            self.configure(["core", "flux_capacitor"])
+    def test_every_unknown_component_is_named_with_what_may_be_meant(self):
+        with self.assertRaises(AssertionError) as refused:
+            self.configure(["core", "flux_capacitor", "testkid", "breaker"])
+        said = " ".join(str(refused.exception).split())
+        self.assertRegex(said, "without the component 'flux_capacitor' fusebox was")
+        self.assertIn("without the component 'testkid'; did you mean 'testkit'?", said)
+        self.assertIn("without the component 'breaker'; did you mean 'core'?", said)
+        self.assertIn(f"This copy has the components {', '.join(options.components)}", said)
 
     def test_an_operation_that_must_be_awaited_is_refused_with_one_sentence(self):
         said = self.refused(["-std=c++23"], """
