@@ -1,4 +1,6 @@
 # find_package(fusebox COMPONENTS core registry …): one file of targets per component, each with its own dependencies.
+# Beside it the licence and the pages, in share/doc/fusebox as in this tree: what a header calls docs/policies.md is
+# there, and the pages' links among each other lead somewhere.
 include(CMakePackageConfigHelpers)
 
 set(destination ${CMAKE_INSTALL_LIBDIR}/cmake/fusebox)
@@ -22,3 +24,14 @@ install(FILES
     "${PROJECT_BINARY_DIR}/fusebox-config-version.cmake"
     cmake/FuseboxFind.cmake
     DESTINATION ${destination} COMPONENT fusebox)
+
+set(destination ${CMAKE_INSTALL_DATAROOTDIR}/doc/fusebox)
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md DESTINATION ${destination} COMPONENT fusebox)
+install(DIRECTORY docs examples DESTINATION ${destination} COMPONENT fusebox)
+file(GLOB pages RELATIVE "${PROJECT_SOURCE_DIR}" CONFIGURE_DEPENDS
+    "${PROJECT_SOURCE_DIR}/*/README.md" "${PROJECT_SOURCE_DIR}/core/*/README.md"
+    "${PROJECT_SOURCE_DIR}/registry/src/*/README.md")
+foreach(page IN LISTS pages)
+    cmake_path(GET page PARENT_PATH folder)
+    install(FILES ${page} DESTINATION ${destination}/${folder} COMPONENT fusebox)
+endforeach()

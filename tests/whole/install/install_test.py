@@ -7,6 +7,7 @@ where no other library can be found.
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -134,6 +135,24 @@ class InstallTest(unittest.TestCase):
         finished = subprocess.run(command, capture_output=True, text=True)
         self.assertNotEqual(finished.returncode, 0, "the compiler accepts it")
         return finished.stderr
+
+    def test_the_pages_that_headers_name_are_installed(self):
+        pages = self.prefix / "share" / "doc" / "fusebox"
+        self.assertIn("Apache License", (pages / "LICENSE").read_text())
+        named = set()
+        for header in (self.prefix / "include").rglob("*.hpp"):
+            named |= set(re.findall(r"\bdocs/[\w/-]+\.\w+", header.read_text()))
+        self.assertIn("docs/policies.md", named)
+        for page in sorted(named):
+            with self.subTest(page=page):
+                self.assertTrue((pages / page).is_file())
+
+    def test_the_installed_pages_lead_to_each_other(self):
+        pages = self.prefix / "share" / "doc" / "fusebox"
+        for page in pages.rglob("*.md"):
+            for target in re.findall(r"\]\(([^)\s:#]+\.md)", page.read_text()):
+                with self.subTest(page=str(page.relative_to(pages)), link=target):
+                    self.assertTrue((page.parent / target).is_file())
 
     def test_no_private_header_is_installed(self):
         roots = sorted(path.name for path in (self.prefix / "include").iterdir())
