@@ -127,6 +127,13 @@ class InstallTest(unittest.TestCase):
             }""")
         self.assertEqual(said.count("use fusebox::co_call of <fusebox/policies/coroutine.hpp>"), 4, said)
 
+    def test_an_older_standard_is_refused_with_one_sentence_first(self):
+        for header in ("core/circuit_breaker.hpp", "core/presets.hpp", "policies/policy.hpp"):
+            with self.subTest(header=header):
+                said = self.refused(["-std=c++20"], f"#include <fusebox/{header}>")
+                first = next(line for line in said.splitlines() if "error:" in line)
+                self.assertIn("fusebox needs C++23 with std::expected: GCC 12.2 or newer, or Clang 19", first)
+
     def refused(self, flags, text):
         """What the compiler says to `text`, which it must not accept."""
         source = self.folder / "refused.cpp"

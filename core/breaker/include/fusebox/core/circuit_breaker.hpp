@@ -1,6 +1,8 @@
 // The circuit breaker: decides whether a dependency may be called, judges how the calls end, opens and recovers.
 #pragma once
 
+#include <fusebox/core/detail/standard_library.hpp>  // before <expected>, which an old library does not have
+
 #include <cstdint>
 #include <exception>
 #include <expected>
@@ -92,11 +94,11 @@ private:
 ///     failure. An operation that returns `expected` and still throws: the exception is recorded as a failure and
 ///     passes through.
 ///
-/// Of an error two more things are taken. `std::optional<Duration> retry_after_of(const E&)`, where argument-dependent
-/// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the
 /// An operation that returns a coroutine or another awaitable does not compile: the call would end before the awaitable
 /// has run. `co_call` of `<fusebox/policies/coroutine.hpp>` is for those.
 ///
+/// Of an error two more things are taken. `std::optional<Duration> retry_after_of(const E&)`, where argument-dependent
+/// look-up finds one, is the dependency's hint (R29). Its words go into the reports (R40), and so perhaps before the
 /// eyes of many: `std::string_view message_of(const E&)` where there is one, else what the error has in place and need
 /// not make (its text, `what()`, `message()`, `message`, `to_string`).
 ///

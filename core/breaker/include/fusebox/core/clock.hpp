@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 
+#include <fusebox/core/detail/standard_library.hpp>
 #include <fusebox/core/detail/tick_clock.hpp>
 
 namespace fusebox {
