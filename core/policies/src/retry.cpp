@@ -17,7 +17,14 @@ const RetryConfig& checked(const RetryConfig& config) {
     validator.count("max_attempts", config.max_attempts, 1, 100);
     validator.within("delay", config.delay, Duration::zero(), day);
     validator.within("multiplier", config.multiplier, 1, 100);
-    validator.within("max_delay", config.max_delay, std::clamp(config.delay, Duration::zero(), day), day);
+    if (config.delay > Duration::zero() && config.delay <= day) {
+        validator.check(
+            config.max_delay >= config.delay && config.max_delay <= day, "max_delay",
+            text::format_duration(config.max_delay),
+            "at least delay (" + text::format_duration(config.delay) + ") and at most " + text::format_duration(day));
+    } else {
+        validator.within("max_delay", config.max_delay, Duration::zero(), day);
+    }
     validator.within("jitter", config.jitter, 0, 1);
     validator.within("max_retry_after", config.max_retry_after, Duration::zero(), day);
     validator.finish("retry");

@@ -248,7 +248,12 @@ TEST_CASE("§14: a retry's configuration error names every bad field") {
         .max_attempts = 0, .delay = -1ms, .multiplier = 0.5, .max_delay = 48h, .jitter = 1.5, .max_retry_after = -1s};
     CHECK(bad_fields([&] { Retry{bad}; }) ==
           "invalid retry: max_attempts delay multiplier max_delay jitter max_retry_after");
-    CHECK_THROWS_AS((Retry{{.delay = 5s, .max_delay = 1s}}), InvalidConfig);
+    CHECK_THROWS_WITH((Retry{{.delay = 20s}}),
+                      "invalid retry configuration: max_delay is 10s, must be at least delay (20s) and at most 1d");
+    // A delay that is no delay is no bound.
+    CHECK_THROWS_WITH((Retry{{.delay = -1ms, .max_delay = -1s}}),
+                      "invalid retry configuration: delay is -1ms, must be at least 0s and at most 1d; "
+                      "max_delay is -1s, must be at least 0s and at most 1d");
 }
 
 TEST_CASE("§14: a retry describes itself") {
