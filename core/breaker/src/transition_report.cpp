@@ -27,11 +27,25 @@ std::string count(double number, std::string_view noun) {
     return count(number).append(" ").append(noun).append(number == 1 ? "" : "s");
 }
 
+/// ", all timeouts" where the report still has each failure of the run that tripped, and each was a timeout.
+std::string_view kind_of_run(const TransitionReport& report) {
+    auto left = static_cast<std::uint64_t>(report.observed);
+    for (const auto& record : report.last_outcomes) {
+        if (left == 0) break;
+        if (record.outcome == Outcome::ignored || record.outcome == Outcome::abandoned) continue;
+        if (record.outcome != Outcome::timeout) return {};
+        --left;
+    }
+    if (left != 0 || report.observed < 1) return {};
+    return report.observed == 1 ? ", a timeout" : ", all timeouts";
+}
+
 std::string because(const TransitionReport& report) {
     const auto& window = report.window;
     switch (report.reason) {
         case TransitionReason::consecutive_failures:
-            return count(report.observed, "consecutive failure") + " (threshold " + count(report.threshold) + ")";
+            return count(report.observed, "consecutive failure").append(kind_of_run(report)) + " (threshold " +
+                   count(report.threshold) + ")";
         case TransitionReason::failure_rate:
             return percent(report.observed) + " of " + std::to_string(window.total) + " calls failed (threshold " +
                    percent(report.threshold) + ")";

@@ -84,6 +84,32 @@ TEST_CASE("R40: a report has the last outcomes, newest first: age, duration, cla
     CHECK(rig.breaker.last_trip()->last_outcomes == expected);
 }
 
+TEST_CASE("R40: the sentence of a trip says where every failure in a row was a timeout") {
+    const auto sentence = [](std::uint32_t threshold, const std::vector<Outcome>& outcomes) {
+        auto config = touchy();
+        config.consecutive_failure_threshold = threshold;
+        Rig rig{config};
+        for (const auto outcome : outcomes) rig.admit().settle(outcome, {.message = "down"});
+        REQUIRE(rig.state() == State::open);
+        auto report = *rig.breaker.last_trip();
+        report.note.clear();
+        return describe(report);
+    };
+    using enum Outcome;
+    CHECK(sentence(2, {timeout, timeout}) == "closed → open: 2 consecutive failures, all timeouts (threshold 2)");
+    CHECK(sentence(1, {timeout}) == "closed → open: 1 consecutive failure, a timeout (threshold 1)");
+    CHECK(sentence(2, {timeout, failure}) == "closed → open: 2 consecutive failures (threshold 2)");
+    CHECK(sentence(2, {failure, timeout}) == "closed → open: 2 consecutive failures (threshold 2)");
+    // Only the run counts: not what was before it, nor a neutral outcome in it.
+    CHECK(sentence(2, {failure, success, timeout, ignored, timeout}) ==
+          "closed → open: 2 consecutive failures, all timeouts (threshold 2)");
+    // Of a run that is longer than the report's memory, nothing is claimed.
+    const std::vector<Outcome> nine(9, timeout);
+    CHECK(sentence(9, nine) == "closed → open: 9 consecutive failures (threshold 9)");
+    const std::vector<Outcome> eight(8, timeout);
+    CHECK(sentence(8, eight) == "closed → open: 8 consecutive failures, all timeouts (threshold 8)");
+}
+
 TEST_CASE("R40: plain successes are only counted, and neutral outcomes with nothing to say are left out") {
     Rig rig{touchy()};
     rig.clock.advance(6s);

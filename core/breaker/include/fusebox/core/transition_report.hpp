@@ -73,7 +73,8 @@ struct TransitionReport {
 
     bool operator==(const TransitionReport&) const = default;
 };
-/// One sentence: "closed → open: 5 consecutive failures (threshold 5)".
+/// One sentence: "closed → open: 5 consecutive failures (threshold 5)"; "…, all timeouts (threshold 5)" where
+/// `last_outcomes` has the whole run and shows it.
 [[nodiscard]] std::string describe(const TransitionReport& report);
 
 }  // namespace fusebox
