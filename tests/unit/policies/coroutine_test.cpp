@@ -126,7 +126,7 @@ struct ByMember {
     std::suspend_never operator co_await() const { return {}; }
 };
 struct Beside {};
-std::suspend_never operator co_await(const Beside&) { return {}; }
+[[maybe_unused]] std::suspend_never operator co_await(const Beside&) { return {}; }
 // A coroutine that is read and not awaited.
 struct Generator {
     struct promise_type {};
