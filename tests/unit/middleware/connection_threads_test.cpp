@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "support/allocations/allocations.hpp"
+#include "support/awaited_count.hpp"
 #include "support/catch.hpp"
 
 namespace fusebox::test {
@@ -32,20 +33,18 @@ std::thread no_thread(const std::function<void()>&) {
 struct Gate {
     std::promise<void> open;
     std::shared_future<void> opened = open.get_future().share();
-    std::atomic<int> inside{0};
-    std::atomic<int> served{0};
+    AwaitedCount inside;
+    AwaitedCount served;
+    AwaitedCount freed;  ///< how often a thread has become free
 
     ConnectionThreads::Hooks hooks() {
-        return {.serve = [this](std::unique_ptr<Connection>&) {
-            ++inside;
-            opened.wait();
-            ++served;
-        }};
-    }
-    void wait_for(const std::atomic<int>& number, int value) const {
-        const auto until = std::chrono::steady_clock::now() + 5s;
-        while (number != value && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(1ms);
-        REQUIRE(number == value);
+        return {.serve =
+                    [this](std::unique_ptr<Connection>&) {
+                        inside.raise();
+                        opened.wait();
+                        served.raise();
+                    },
+                .on_free = [this] { freed.raise(); }};
     }
 };
 
@@ -62,10 +61,10 @@ TEST_CASE("every connection that is taken has a thread, and no more are taken th
     auto fourth = connection();
     CHECK_FALSE(threads.try_take(fourth));
     CHECK(fourth);
-    gate.wait_for(gate.inside, 3);
+    REQUIRE(gate.inside.reaches(3));
     gate.open.set_value();
     threads.shutdown();
-    CHECK(gate.served == 3);
+    CHECK(gate.served.value() == 3);
     CHECK_FALSE(threads.try_take(fourth));
     CHECK(fourth);
 }
@@ -102,13 +101,10 @@ TEST_CASE("without a thread to be had a connection stays with its owner") {
     CHECK_FALSE(threads.try_take(two));
     CHECK(two);
     gate.open.set_value();
-    gate.wait_for(gate.served, 1);
-    bool taken = false;  // the thread that there is serves it once it is free
-    const auto until = std::chrono::steady_clock::now() + 5s;
-    while (!taken && std::chrono::steady_clock::now() < until) taken = threads.try_take(two);
-    CHECK(taken);
+    REQUIRE(gate.freed.reaches(1));
+    CHECK(threads.try_take(two));  // the thread that there is serves it
     threads.shutdown();
-    CHECK(gate.served == 2);
+    CHECK(gate.served.value() == 2);
     CHECK_THROWS_AS((ConnectionThreads{1, {.serve = {}, .start = no_thread}}.prepare(1)), std::system_error);
 }
 
@@ -128,20 +124,24 @@ TEST_CASE("without memory a connection stays with its owner") {
     }
     gate.open.set_value();
     threads.shutdown();
-    CHECK(gate.served == 1);
+    CHECK(gate.served.value() == 1);
 }
 
 TEST_CASE("what a thread throws ends one connection, and not the thread") {
     std::atomic<int> served{0};
-    ConnectionThreads threads{1, {.serve = [&](std::unique_ptr<Connection>&) {
-                                  ++served;
-                                  throw std::bad_alloc{};
-                              }}};
+    AwaitedCount freed;
+    ConnectionThreads threads{1,
+                              {.serve =
+                                   [&](std::unique_ptr<Connection>&) {
+                                       ++served;
+                                       throw std::bad_alloc{};
+                                   },
+                               .on_free = [&] { freed.raise(); }}};
     for (int i = 1; i <= 2; ++i) {
         auto one = connection();
-        const auto until = std::chrono::steady_clock::now() + 5s;
-        while (!threads.try_take(one) && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+        CHECK(threads.try_take(one));
         CHECK_FALSE(one);
+        REQUIRE(freed.reaches(i));
     }
     threads.shutdown();
     CHECK(served == 2);

@@ -12,6 +12,7 @@
 #include <fusebox/transport/http_client.hpp>
 
 #include "raw_client.hpp"
+#include "support/awaited_count.hpp"
 #include "support/catch.hpp"
 #include "support/test_certificate.hpp"
 
@@ -29,7 +30,7 @@ constexpr auto promptly = 1500ms;
 struct Rig {
     std::promise<void> release;
     std::shared_future<void> released = release.get_future().share();
-    std::atomic<int> inside{0};
+    AwaitedCount inside;
     std::vector<int> refused;  ///< statuses of requests without a path; guarded by the mutex
     std::mutex mutex;
     std::unique_ptr<HttpServer> server;
@@ -41,7 +42,7 @@ struct Rig {
         router.add("GET", "/hello",
                    [](const Request&) { return Response{.content_type = "text/plain", .body = "hello"}; });
         const auto hold = [this](const Request&) {
-            ++inside;
+            inside.raise();
             released.wait();
             return Response{};
         };
@@ -77,10 +78,9 @@ struct Rig {
         return holders;
     }
 
-    void wait_inside(int count) const {
-        const auto until = Clock::now() + 5s;
-        while (inside < count && Clock::now() < until) std::this_thread::sleep_for(1ms);
-        REQUIRE(inside == count);
+    void wait_inside(int count) {
+        REQUIRE(inside.reaches(count));
+        REQUIRE(inside.value() == count);
     }
 
     RawAnswer ask(std::string_view bytes) const {
@@ -104,23 +104,21 @@ public:
             clients_.push_back(std::make_unique<RawClient>(port));
             clients_.back()->send(bytes);
         }
-        thread_ = std::thread{[this] {
-            while (!stop_) {
+        thread_ = std::jthread{[this](const std::stop_token& stop) {
+            std::mutex mutex;
+            std::condition_variable_any stopped;
+            std::unique_lock lock{mutex};
+            do {
                 for (auto& client : clients_) client->send("a");
-                std::this_thread::sleep_for(20ms);
-            }
+            } while (!stopped.wait_for(lock, stop, pace, [&] { return stop.stop_requested(); }));
         }};
-    }
-    ~Drip() {
-        stop_ = true;
-        thread_.join();
     }
     RawClient& at(std::size_t index) { return *clients_.at(index); }
 
 private:
+    static constexpr auto pace = 20ms;
     std::vector<std::unique_ptr<RawClient>> clients_;
-    std::atomic<bool> stop_{false};
-    std::thread thread_;
+    std::jthread thread_;  ///< last, so that it ends before what it uses
 };
 
 }  // namespace
