@@ -21,6 +21,25 @@ constexpr std::size_t urgent_threads = 2;
 /// the requests of a busy connection no other thread is woken.
 constexpr std::chrono::milliseconds thread_patience{100};
 
+/// Throws for the first option that is out of range.
+void check(const HttpServerOptions& options) {
+    using std::chrono::milliseconds;
+    constexpr int max_port = 65'535;
+    const auto demand = [](bool holds, std::string_view sentence) {
+        if (!holds) throw std::invalid_argument("HttpServerOptions::" + std::string{sentence});
+    };
+    demand(options.port >= 0 && options.port <= max_port, "port must be 0 to 65535");
+    demand(options.threads > 0, "threads must be at least 1");
+    demand(options.max_waiting > 0, "max_waiting must be at least 1");
+    demand(options.keep_alive > milliseconds::zero(), "keep_alive must be more than 0");
+    demand(options.io_timeout > milliseconds::zero(), "io_timeout must be more than 0");
+    demand(options.head_timeout > milliseconds::zero(), "head_timeout must be more than 0");
+    demand(options.request_timeout > milliseconds::zero(), "request_timeout must be more than 0");
+    demand(options.thread_timeout >= milliseconds::zero(), "thread_timeout must not be negative");
+    demand(options.tls_certificate_file.empty() == options.tls_key_file.empty(),
+           "tls_certificate_file and tls_key_file belong together: give both or none");
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -110,10 +129,7 @@ std::expected<void, std::string> HttpServer::Impl::load_tls() {
 
 HttpServer::HttpServer(Router router, HttpServerOptions options)
     : impl_(std::make_unique<Impl>(std::move(router), std::move(options))) {
-    if (impl_->options.threads == 0) throw std::invalid_argument("HttpServerOptions::threads must be at least 1");
-    if (impl_->options.max_waiting == 0) {
-        throw std::invalid_argument("HttpServerOptions::max_waiting must be at least 1");
-    }
+    check(impl_->options);
 }
 
 HttpServer::~HttpServer() { stop(); }

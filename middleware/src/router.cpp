@@ -80,17 +80,42 @@ std::string join_methods(std::vector<std::string> methods) {
     return text;
 }
 
+/// True for patterns that match the same paths: they may differ in the names of their parameters.
+bool match_the_same(const std::vector<std::string>& left, const std::vector<std::string>& right) {
+    return std::ranges::equal(left, right,
+                              [](const auto& a, const auto& b) { return is_parameter(a) ? is_parameter(b) : a == b; });
+}
+
+/// What keeps a route from ever being found or run; empty: nothing.
+std::string_view mistake_in(std::string_view method, std::string_view pattern, const std::vector<std::string>& segments,
+                            const Handler& handler) {
+    if (!pattern.starts_with('/')) return "its pattern must begin with '/'";
+    if (method.empty() || std::ranges::any_of(method, [](char c) { return c >= 'a' && c <= 'z'; }))
+        return "its method must be in upper case";
+    if (method == "HEAD") return "HEAD is answered by the route of GET";
+    if (!handler) return "it has no handler";
+    for (auto segment = segments.begin(); segment != segments.end(); ++segment) {
+        if (segment->find_first_of("{}") == std::string::npos) continue;
+        if (!is_parameter(*segment) || segment->find_first_of("{}", 1) != segment->size() - 1)
+            return "a parameter is a whole segment of its pattern, as {name}";
+        if (std::find(segments.begin(), segment, *segment) != segment) return "its pattern names a parameter twice";
+    }
+    return {};
+}
+
 }  // namespace
 
 Route& Router::add(std::string method, std::string pattern, Handler handler, Guard guard) {
-    if (!pattern.starts_with('/')) throw std::invalid_argument("a route's pattern begins with '/': " + pattern);
-    for (const auto& entry : entries_) {
-        if (entry.route.method == method && entry.route.pattern == pattern) {
-            throw std::invalid_argument("there is a route already: " + method + " " + pattern);
-        }
-    }
     Entry entry;
-    for (const auto segment : split(std::string_view{pattern}.substr(1), '/')) entry.segments.emplace_back(segment);
+    for (const auto segment : split(std::string_view{pattern}.substr(pattern.starts_with('/') ? 1 : 0), '/'))
+        entry.segments.emplace_back(segment);
+    auto mistake = mistake_in(method, pattern, entry.segments, handler);
+    const bool there_already = std::ranges::any_of(entries_, [&](const Entry& other) {
+        return other.route.method == method && match_the_same(other.segments, entry.segments);
+    });
+    if (there_already) mistake = "there is a route of this method and these paths already";
+    if (!mistake.empty())
+        throw std::invalid_argument("the route " + method + " " + pattern + ": " + std::string{mistake});
     entry.route = {std::move(method), std::move(pattern), std::move(handler), std::move(guard)};
     return entries_.emplace_back(std::move(entry)).route;
 }

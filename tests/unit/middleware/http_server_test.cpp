@@ -347,6 +347,32 @@ TEST_CASE("with a certificate the server speaks TLS") {
     CHECK(answer->body == "hello");
 }
 
+TEST_CASE("options out of range are refused by name") {
+    using namespace std::chrono_literals;
+    const auto refused = [](const HttpServerOptions& options) {
+        try {
+            HttpServer{Router{}, options};
+        } catch (const std::invalid_argument& error) {
+            return std::string{error.what()}.substr(0, std::string_view{error.what()}.find(' '));
+        }
+        return std::string{"taken"};
+    };
+    CHECK(refused({.port = 65'536}) == "HttpServerOptions::port");
+    CHECK(refused({.port = -1}) == "HttpServerOptions::port");
+    CHECK(refused({.threads = 0}) == "HttpServerOptions::threads");
+    CHECK(refused({.max_waiting = 0}) == "HttpServerOptions::max_waiting");
+    CHECK(refused({.keep_alive = 0s}) == "HttpServerOptions::keep_alive");
+    CHECK(refused({.io_timeout = 0s}) == "HttpServerOptions::io_timeout");
+    CHECK(refused({.head_timeout = 0ms}) == "HttpServerOptions::head_timeout");
+    CHECK(refused({.request_timeout = 0ms}) == "HttpServerOptions::request_timeout");
+    CHECK(refused({.thread_timeout = -1ms}) == "HttpServerOptions::thread_timeout");
+    // Else a forgotten certificate would be plain http.
+    CHECK(refused({.tls_key_file = "/key.pem"}) == "HttpServerOptions::tls_certificate_file");
+    CHECK(refused({.tls_certificate_file = "/certificate.pem"}) == "HttpServerOptions::tls_certificate_file");
+    CHECK(refused({.port = 65'535, .threads = 1, .max_waiting = 1, .keep_alive = 1s, .thread_timeout = 0ms}) ==
+          "taken");
+}
+
 TEST_CASE("a certificate that cannot be read is named") {
     HttpServer server{Router{}, {.tls_certificate_file = "/nonexistent.pem", .tls_key_file = "/nonexistent.key"}};
     const auto bound = server.start();

@@ -110,11 +110,32 @@ TEST_CASE("a guard's refusal keeps the handler from running") {
     CHECK_FALSE(ran);
 }
 
-TEST_CASE("a route cannot be added twice") {
+TEST_CASE("a route that could never be found or run is refused") {
     Router router;
     router.add("GET", "/a", says(""));
-    CHECK_THROWS_AS(router.add("GET", "/a", says("")), std::invalid_argument);
-    CHECK_THROWS_AS(router.add("GET", "a", says("")), std::invalid_argument);
+    router.add("GET", "/b/{id}", says(""));
+    const auto refused = [&](std::string method, std::string pattern, Handler handler) {
+        CAPTURE(method, pattern);
+        CHECK_THROWS_AS(router.add(std::move(method), std::move(pattern), std::move(handler)), std::invalid_argument);
+    };
+    refused("GET", "/a", says(""));
+    refused("GET", "/b/{name}", says(""));  // matches the same paths
+    refused("GET", "a", says(""));
+    refused("GET", "", says(""));
+    refused("get", "/c", says(""));
+    refused("", "/c", says(""));
+    refused("HEAD", "/c", says(""));  // is answered by the route of GET
+    refused("GET", "/c", {});
+    refused("GET", "/c/{}", says(""));
+    refused("GET", "/c/{id", says(""));
+    refused("GET", "/c/x{id}", says(""));
+    refused("GET", "/c/{{id}}", says(""));
+    refused("GET", "/c/{id}/{id}", says(""));
+    // What is near to them is taken.
+    router.add("POST", "/a", says(""));
+    router.add("GET", "/b/{id}/{name}", says(""));
+    router.add("GET", "/b/id", says(""));
+    router.add("GET", "/", says(""));
 }
 
 TEST_CASE("each route can be given its guard by a table") {

@@ -18,19 +18,20 @@ namespace fusebox::middleware {
 
 struct HttpServerOptions {
     std::string host{"127.0.0.1"};          ///< name or numeric address, IPv6 without brackets
-    int port{};                             ///< 0: any free port
+    int port{};                             ///< 0: any free port; at most 65535
     std::size_t max_body_bytes{4U << 20U};  ///< after decompression; more is 413. A route may set less
     /// For all bodies at once, with what is built from JSON (`bytes_per_json_value`); a body beyond it gets 503.
     std::size_t max_held_bytes{256U << 20U};
     std::size_t threads{256};      ///< requests served at once; threads are made as needed; ≥ 1
     std::size_t max_waiting{512};  ///< connections that no thread serves; further ones close the longest silent; ≥ 1
-    std::chrono::seconds keep_alive{2};  ///< an idle connection is closed after this
-    std::chrono::seconds io_timeout{5};  ///< silence of a peer in mid-request
-    /// For the head of a request, or a TLS handshake, to arrive, however busily it drips.
+    std::chrono::seconds keep_alive{2};  ///< an idle connection is closed after this; > 0
+    std::chrono::seconds io_timeout{5};  ///< silence of a peer in mid-request; > 0
+    /// For the head of a request, or a TLS handshake, to arrive, however busily it drips; > 0.
     std::chrono::milliseconds head_timeout{10'000};
-    std::chrono::milliseconds request_timeout{60'000};  ///< likewise for head and body together, and for the response
-    std::chrono::milliseconds thread_timeout{2'000};    ///< for a thread to become free; then 503
-    std::string tls_certificate_file{};                 ///< PEM; with tls_key_file: https
+    /// Likewise for head and body together, and for the response; > 0. How long a handler takes, nobody bounds.
+    std::chrono::milliseconds request_timeout{60'000};
+    std::chrono::milliseconds thread_timeout{2'000};  ///< for a thread to become free; then 503; ≥ 0
+    std::string tls_certificate_file{};               ///< PEM, read by `start`; both files: https; none: http
     std::string tls_key_file{};
     /// After each response is made, before it is sent; also for what never became a request (then method and path may
     /// be empty): a head that was refused, a connection that found no place. The path has no query in it. From several
@@ -40,7 +41,9 @@ struct HttpServerOptions {
     std::function<void(const Request&, std::string_view what)> on_exception{};
 };
 
-/// Serves a router. `start`, `stop` and `reload_tls` from one thread; handlers run on up to `threads` threads at once.
+/// Serves a router. `start`, `stop`, `reload_tls` and the destructor from one thread; handlers run on up to `threads`
+/// threads at once. A program that waits for signals with `sigwait` blocks them before `start`, so that the server's
+/// threads have them blocked too.
 ///
 /// Heads and chunks are read strictly (RFC 9112): what two readers could understand differently is 400, and the
 /// connection is closed. A body is refused before it is read where the route, its guard or the declared length already
@@ -59,13 +62,15 @@ public:
 
     /// Binds and serves on threads of its own. The port that was bound, or one sentence about why not.
     std::expected<int, std::string> start();
-    /// Accepts nothing new, lets requests in flight finish, joins. Does nothing when not started.
+    /// Accepts nothing new, lets requests in flight finish, joins: takes as long as the slowest handler. Not from a
+    /// handler, which would wait for itself. Does nothing when not started; the server may be started again.
     void stop();
     /// Reads certificate and key again, for connections that are accepted from here on; others stay as they are. One
     /// sentence about why not, and then the old ones stay in use. Does nothing without TLS.
     std::expected<void, std::string> reload_tls();
 
     /// Since the start: connections that were closed unserved because too many waited, or the system had none to give.
+    /// 0 when not started. From handlers too, and from the thread that starts and stops the server.
     [[nodiscard]] std::uint64_t connections_turned_away() const noexcept;
 
 private:

@@ -18,11 +18,11 @@ using Handler = std::function<Response(const Request&)>;
 using Guard = std::function<std::optional<Response>(const Request&)>;
 
 struct Route {
-    std::string method;
-    std::string
-        pattern;  ///< "/v1/incidents/{id}/notes": a {name} is one whole segment, which may hold an encoded slash
-    Handler handler;
-    Guard guard{};  ///< none: open to everybody
+    std::string method{};  ///< upper case; HEAD is answered by the route of GET
+    /// "/v1/incidents/{id}/notes": a {name} is one whole segment, which may hold an encoded slash.
+    std::string pattern{};
+    Handler handler{};  ///< from several threads at once; an exception that it throws is answered with 500
+    Guard guard{};      ///< none: open to everybody
     /// More is 413; none: HttpServerOptions::max_body_bytes, which is the most in any case.
     std::optional<std::size_t> max_body_bytes{};
     /// HttpServer answers it even while all its threads are taken. For what is quick and watches over the service.
@@ -35,8 +35,10 @@ inline constexpr std::size_t operator_body_bytes = 32U << 10U;
 /// Filled once, then only read: `find` may be called from any thread.
 class Router {
 public:
-    /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a pattern without a
-    /// leading slash and for a route that is already there. The route may be completed until the next one is added.
+    /// Literal segments win over {name} where both match. Throws `std::invalid_argument` for a route that could never
+    /// be found or run: a pattern that does not begin with a slash or has a brace outside of a {name}, a name given
+    /// twice, a method that is not in upper case or is HEAD, no handler, a route of the same method and paths as one
+    /// that is there. The route may be completed until the next one is added.
     Route& add(std::string method, std::string pattern, Handler handler, Guard guard = {});
 
     /// Calls `change` with each route, in the order added, before the router is used: to set guards by a table, say.
