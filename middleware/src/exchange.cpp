@@ -26,6 +26,10 @@ constexpr std::uint64_t max_refused_bytes = 16U << 20U;
 
 constexpr std::string_view could_not = "the service could not do its part; its log says why";
 
+std::chrono::sys_seconds second_now() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
 std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
 
 bool may_have_body(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
@@ -216,7 +220,8 @@ private:
     After answer(const Response& response, bool complete) {
         if (options_.on_exchange) options_.on_exchange(request_, response, Clock::now() - began_);
         const bool keep = complete && head_.keep_alive && !last_ && !serving_.stopping;
-        const auto text = response_text(response, {.head_only = head_.method == "HEAD",
+        const auto text = response_text(response, {.now = second_now(),
+                                                   .head_only = head_.method == "HEAD",
                                                    .http_1_0 = head_.http_1_0,
                                                    .gzip = accepts_gzip_,
                                                    .keep_alive = keep,
@@ -267,7 +272,7 @@ void refuse(const Serving& serving, Connection& connection, const Refusal& refus
     const auto response = refusal.status == unavailable ? busy(std::string{refusal.detail})
                                                         : problem_response(refusal.status, std::string{refusal.detail});
     if (serving.options.on_exchange) serving.options.on_exchange(request, response, Duration::zero());
-    const auto text = response_text(response, {});
+    const auto text = response_text(response, {.now = second_now()});
     std::string_view bytes = text;
     connection.send(bytes);
 }

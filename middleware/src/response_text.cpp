@@ -1,6 +1,8 @@
 #include "response_text.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <optional>
 #include <string_view>
 
@@ -25,6 +27,23 @@ void add_header(std::string& text, std::string_view name, std::string_view value
     text.append(name).append(": ").append(value).append("\r\n");
 }
 
+/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7), whatever the locale.
+std::string http_date(std::chrono::sys_seconds time) {
+    static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss clock{time - day};
+    std::array<char, 64> text{};
+    const int length =
+        std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %02d:%02d:%02d GMT",
+                      days.at(std::chrono::weekday{day}.c_encoding()), unsigned{date.day()},
+                      months.at(unsigned{date.month()} - 1), int{date.year()}, static_cast<int>(clock.hours().count()),
+                      static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+    return {text.data(), static_cast<std::size_t>(length)};
+}
+
 }  // namespace
 
 std::string response_text(const Response& response, const ResponseForm& form) {
@@ -37,6 +56,7 @@ std::string response_text(const Response& response, const ResponseForm& form) {
 
     std::string text = "HTTP/1.1 " + std::to_string(response.status) + ' ';
     text.append(status_phrase(response.status)).append("\r\n");
+    add_header(text, "Date", http_date(form.now));
     add_header(text, "X-Content-Type-Options", "nosniff");
     add_header(text, "Cache-Control", "no-store");
     if (!response.content_type.empty()) add_header(text, "Content-Type", response.content_type);

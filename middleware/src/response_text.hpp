@@ -9,6 +9,7 @@
 namespace fusebox::middleware {
 
 struct ResponseForm {
+    std::chrono::sys_seconds now{};             ///< for `Date`
     bool head_only{};                           ///< the answer to HEAD
     bool http_1_0{};                            ///< of the request
     bool gzip{};                                ///< the peer takes it

@@ -11,7 +11,8 @@ TEST_CASE("a response is written as the standard has it") {
     const Response response{
         .status = 404, .content_type = "text/plain", .body = "nothing", .headers = {{"Allow", "GET"}}};
     const std::string head =
-        "HTTP/1.1 404 Not Found\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+        "HTTP/1.1 404 Not Found\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Content-Type-Options: "
+        "nosniff\r\nCache-Control: no-store\r\n"
         "Content-Type: text/plain\r\nAllow: GET\r\nContent-Length: 7\r\n";
     CHECK(response_text(response, {}) == head + "Connection: close\r\n\r\nnothing");
     CHECK(response_text(response, {.head_only = true}) == head + "Connection: close\r\n\r\n");
@@ -21,8 +22,16 @@ TEST_CASE("a response is written as the standard has it") {
                         {.http_1_0 = true, .keep_alive = true, .keep_alive_timeout = std::chrono::seconds{2}}) ==
           head + "Connection: keep-alive\r\nKeep-Alive: timeout=2\r\n\r\nnothing");
     CHECK(response_text({.status = 204}, {}) ==
-          "HTTP/1.1 204 No Content\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+          "HTTP/1.1 204 No Content\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Content-Type-Options: "
+          "nosniff\r\nCache-Control: no-store\r\n"
           "Connection: close\r\n\r\n");
+}
+
+TEST_CASE("a response says when it was made, as RFC 9110 writes it") {
+    using namespace std::chrono;
+    // The standard's own example.
+    const auto now = sys_days{1994y / November / 6} + 8h + 49min + 37s;
+    CHECK(response_text({}, {.now = now}).find("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n") != std::string::npos);
 }
 
 TEST_CASE("no header of a response becomes two") {
