@@ -36,8 +36,9 @@ using ChangeError = std::variant<StoreError, TransitionRefused>;
 /// those that were told of the incident before (`RoutingTable::destinations_for`).
 class IncidentService {
 public:
-    /// `now` gives calendar time. `on_change` is called once per change after its commit, in order, without locks, by
-    /// the thread that made the change (to wake dispatchers, to feed event streams); `on_change` must not throw.
+    /// `now` gives calendar time and must not be empty; several threads call it at once. `on_change` is called once per
+    /// change after its commit, in order, without locks, by the thread that made the change (to wake dispatchers, to
+    /// feed event streams), with the incident at the version that was stored; `on_change` must not throw.
     IncidentService(IncidentStore& store, RoutingTable routing, IncidentRules rules, std::function<WallTime()> now,
                     std::function<void(const Change&)> on_change = {});
     ~IncidentService();
@@ -48,7 +49,8 @@ public:
     /// they said.
     StoreResult<std::vector<IntakeResult>> ingest(std::span<const Alert> alerts, const RequestContext& context = {});
 
-    /// A person's changes; `actor` stands in the timeline. A refused transition is a `TransitionRefused`.
+    /// A person's changes; `actor` stands in the timeline as it is, so the caller bounds it. An unknown `id` is a
+    /// `StoreError` of kind `not_found`, a refused transition a `TransitionRefused`.
     std::expected<Incident, ChangeError> acknowledge(std::string_view id, std::string_view actor, std::string_view note,
                                                      const RequestContext& context = {});
     /// triaged, investigating, remediating → detected.

@@ -69,12 +69,12 @@ struct PruneCounts {
 };
 
 struct IncidentQuery {
-    std::vector<IncidentState> states;  ///< any of these; empty = all
-    std::vector<Severity> severities;   ///< any of these; empty = all
-    Labels labels;                      ///< all of these
-    std::string text;                   ///< in the title, case-insensitive
-    std::size_t limit{50};              ///< 1 … 500
-    std::string cursor;                 ///< opaque, from the page before
+    std::vector<IncidentState> states{};  ///< any of these; empty = all
+    std::vector<Severity> severities{};   ///< any of these; empty = all
+    Labels labels{};                      ///< all of these
+    std::string text{};                   ///< in the title, case-insensitive
+    std::size_t limit{50};                ///< 1 … 500
+    std::string cursor{};                 ///< opaque, from the page before
 };
 template <class T>
 struct Page {
@@ -101,7 +101,7 @@ public:
     /// incidents that are gone or at another version: nothing was stored of those.
     virtual StoreResult<std::vector<std::string>> note_sightings(std::span<const Sighting> sightings,
                                                                  const RequestContext& context) = 0;
-    /// Open incidents whose stored `expires_at` is not after `before`, the earliest first.
+    /// Open incidents whose `expires_at(incident)`, as of what is stored, is not after `before`, the earliest first.
     virtual StoreResult<std::vector<std::string>> expiring(WallTime before, std::size_t limit,
                                                            const RequestContext& context) = 0;
     /// Resolved, not closed, incidents whose `resolved_at` is not after `before`, the earliest first.
@@ -121,10 +121,10 @@ public:
 
 struct NotificationQuery {
     std::optional<NotificationState> state{};
-    std::string incident_id;  ///< empty = any
-    std::string destination;  ///< empty = any
-    std::size_t limit{50};    ///< 1 … 500
-    std::string cursor;
+    std::string incident_id{};  ///< empty = any
+    std::string destination{};  ///< empty = any
+    std::size_t limit{50};      ///< 1 … 500
+    std::string cursor{};       ///< opaque, from the page before
 };
 
 /// What became of a leased notification.

@@ -10,16 +10,16 @@
 namespace fusebox::incidents {
 
 struct Route {
-    std::vector<Severity> severities;  ///< any of these; empty = all
-    Labels labels;                     ///< all of these, equal
-    std::vector<std::string> sources;  ///< any of these; empty = all
-    std::vector<std::string> to;       ///< destination names
-    bool continue_matching{};          ///< go on to the next route after a match
+    std::vector<Severity> severities{};  ///< any of these; empty = all
+    Labels labels{};                     ///< all of these, equal
+    std::vector<std::string> sources{};  ///< any of these; empty = all
+    std::vector<std::string> to{};       ///< destination names
+    bool continue_matching{};            ///< go on to the next route after a match
 };
 
 struct RoutingTable {
-    std::vector<Route> routes;               ///< first match wins unless it says continue
-    std::vector<std::string> default_route;  ///< where nothing matched
+    std::vector<Route> routes{};               ///< first match wins unless it says `continue_matching`
+    std::vector<std::string> default_route{};  ///< where nothing matched
     /// Every destination that is configured. A destination that is not among them hears no more of incidents that it
     /// was told of, because no sender is left for it. None: every destination that an incident names counts as
     /// configured.

@@ -15,19 +15,22 @@ enum class HealthStatus { pass, warn, fail };
 [[nodiscard]] std::string_view to_string(HealthStatus status) noexcept;
 
 struct HealthCheck {
-    std::string name;            ///< "store", "dispatcher"
-    std::string component_type;  ///< "datastore", "component"
+    std::string name{};            ///< "store", "dispatcher"
+    std::string component_type{};  ///< "datastore", "component"
     HealthStatus status{HealthStatus::pass};
     std::string output{};  ///< why the status is not pass; no secrets
 };
 
+/// Several threads call these functions at once, each for one request, which waits for them.
 struct HealthOptions {
-    std::string version;
-    /// Nothing while requests can be served; else one sentence that says why not. Called by /readyz and /health.
-    std::function<std::expected<void, std::string>()> ready;
-    /// More checks for /health.
+    std::string version{};
+    /// Nothing while requests can be served; else one sentence that says why not. Called by /readyz and /health. None:
+    /// always ready.
+    std::function<std::expected<void, std::string>()> ready{};
+    /// More checks for /health, each under a name of its own ("ready" and "circuit_breaker:NAME" are taken).
     std::function<std::vector<HealthCheck>()> checks{};
-    /// Which requests are shown `checks`; every request is shown `status`.
+    /// Which requests are shown `version`, `checks` and why /readyz fails; every request is shown `status`. None: no
+    /// request is.
     std::function<bool(const Request&)> may_see_details{};
 };
 

@@ -14,13 +14,13 @@ namespace fusebox::middleware {
 
 /// One field that is wrong.
 struct FieldError {
-    std::string field;    ///< where: "alerts[3].labels.severity"; empty for the body as a whole
-    std::string message;  ///< what is wrong and what would be right
+    std::string field{};    ///< where: "alerts[3].labels.severity"; empty for the body as a whole
+    std::string message{};  ///< what is wrong and what would be right
 };
 
 struct Problem {
     int status{};
-    std::string detail;  ///< one sentence about this occurrence; never a secret
+    std::string detail{};  ///< one sentence about this occurrence; never a secret
     std::vector<FieldError> errors{};
     std::optional<Duration>
         retry_after{};  ///< becomes `Retry-After` (whole seconds, rounded up) and `retry_after_seconds`
