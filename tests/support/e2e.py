@@ -148,6 +148,9 @@ class OpenApi:
             self.check_problem(response)
             return
         documented = operation['responses'].get(str(response.status))
+        if not documented:  # what any request may be answered with; only the statuses that the document names there
+            anywhere = self.resolve(operation['responses']['default'])
+            documented = anywhere if response.status in anywhere['x-statuses'] else None
         assert documented, (f'{method} {template} answers {response.status}, '
                             f'which the document does not name: {response}')
         documented = self.resolve(documented)

@@ -54,11 +54,13 @@ middleware::Response store_problem(const incidents::StoreError& error) {
     // The message of the store may name files of this machine: it is for the log, never for the answer. What a breaker
     // rejected has been logged when the breaker opened.
     if (error.kind != rejected) log(Level::warning, "store_failed", {{"reason", error.message}});
+    // A breaker that an operator holds open names no time, which is 0 here: nobody shall come back at once.
+    constexpr Duration soonest = std::chrono::seconds{1};
     return middleware::problem_response(middleware::Problem{
         .status = 503,
-        .detail = fmt::format("nothing was stored, the store cannot be used now: {}", why),
+        .detail = fmt::format("the store cannot be used now, and nothing was changed: {}", why),
         .errors = {},
-        .retry_after = error.retry_after ? Duration{*error.retry_after} : Duration{std::chrono::seconds{1}}});
+        .retry_after = std::max(soonest, error.retry_after ? Duration{*error.retry_after} : soonest)});
 }
 
 std::vector<std::string> QueryReader::list(std::string_view name) {

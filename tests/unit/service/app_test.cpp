@@ -171,6 +171,18 @@ TEST_CASE("a 503 of the store names no file of this machine") {
     CHECK(refused.body.find("cannot be reached, read or written") != std::string::npos);
 }
 
+TEST_CASE("a 503 of the store asks for a second of patience at the least") {
+    using namespace std::chrono_literals;
+    const auto retry_after = [](std::optional<std::chrono::milliseconds> hint) {
+        const auto refused =
+            store_problem({.kind = incidents::StoreError::Kind::rejected, .message = {}, .retry_after = hint});
+        return std::ranges::find(refused.headers, "Retry-After", &std::pair<std::string, std::string>::first)->second;
+    };
+    CHECK(retry_after(0ms) == "1");  // a breaker that an operator holds open
+    CHECK(retry_after(std::nullopt) == "1");
+    CHECK(retry_after(1001ms) == "2");
+}
+
 TEST_CASE("the mistakes of a query are named up to a bound") {
     Service service;
     std::string query = "/v1/incidents?";

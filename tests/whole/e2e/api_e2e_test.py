@@ -1,6 +1,7 @@
 """The API as a user walks through it; every answer is held to docs/api/incidentd.openapi.yaml by the support module."""
 
 import json
+import socket
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -9,6 +10,34 @@ from e2e import API, Case, main, wait_until
 
 def ago(seconds):
     return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+class AnyOperation(Case):
+    """What any request may be answered with, at each operation that the document has."""
+
+    def test_what_is_refused_before_the_operation_is_documented(self):
+        service = self.incidentd()
+        refused = [('?a=%zz', {}, 400), ('?a=' + 'a' * 8192, {}, 414), ('', {'X-Long': 'a' * 8193}, 400)]
+        for template, operations in API.document['paths'].items():
+            path = template.replace('{id}', 'inc_1').replace('{name}', 'store').replace('{action}', 'reset')
+            for method in (m.upper() for m in operations if m in ('get', 'post')):
+                for query, headers, status in refused:
+                    with self.subTest(f'{method} {path}{query[:8]}', headers=len(headers)):
+                        self.assertEqual(service.request(method, path + query, headers=headers).status, status)
+                if method == 'GET':
+                    with self.subTest(f'GET {path} with a body'):
+                        self.assertEqual(service.request(method, path, body={}).status, 400)
+
+    def test_an_operation_that_finds_no_thread_says_when_to_come_back(self):
+        service = self.incidentd('[server]\nthreads = 1')
+        host = service.url.removeprefix('http://')
+        head = f'POST /v1/alerts HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n'
+        for path in ('/v1/incidents', '/v1/circuit-breakers', '/metrics'):
+            with self.subTest(path), socket.create_connection(('127.0.0.1', service.port)) as hog:
+                hog.sendall(f'{head}Content-Length: 9\r\n\r\n'.encode())
+                answer = wait_until(lambda: (a := service.get(path)).status == 503 and a, 20, 'the thread is taken')
+                self.assertEqual(answer.headers['Retry-After'], '1')
+                self.assertEqual(service.get('/readyz').status, 200)
 
 
 class Inputs(Case):
