@@ -52,7 +52,8 @@ struct HttpServer::Impl {
     void serve_once(std::unique_ptr<Connection>& connection);
     After wait_for_head(Connection& connection) const;
     void leave(std::unique_ptr<Connection>& connection);
-    std::expected<void, std::string> load_tls();
+    std::expected<TlsContext, std::string> make_tls() const;
+    void use_tls(TlsContext context);
 
     // `router` and `options` are only read. The pointers belong to the thread that starts and stops the server; while
     // the server runs they do not change.
@@ -61,7 +62,7 @@ struct HttpServer::Impl {
     MemoryBudget memory;
     std::atomic<bool> stopping{false};
     const Serving serving{.router = router, .options = options, .memory = memory, .stopping = stopping};
-    std::mutex tls_mutex;  ///< guards `tls`, which the reception's thread copies and reload_tls() replaces
+    std::mutex tls_mutex;  ///< guards `tls`, which the reception's thread copies and use_tls() replaces
     TlsContext tls;
     std::unique_ptr<ConnectionThreads> threads;
     std::unique_ptr<ConnectionThreads> urgent;
@@ -118,13 +119,15 @@ void HttpServer::Impl::serve_once(std::unique_ptr<Connection>& connection) {
     if (exchange(serving, *connection, true) == After::leave) leave(connection);
 }
 
-std::expected<void, std::string> HttpServer::Impl::load_tls() {
-    if (options.tls_certificate_file.empty()) return {};
-    auto made = make_tls_context(options.tls_certificate_file, options.tls_key_file);
-    if (!made) return std::unexpected(std::move(made.error()));
+/// Null without TLS.
+std::expected<TlsContext, std::string> HttpServer::Impl::make_tls() const {
+    if (options.tls_certificate_file.empty()) return nullptr;
+    return make_tls_context(options.tls_certificate_file, options.tls_key_file);
+}
+
+void HttpServer::Impl::use_tls(TlsContext context) {
     const std::lock_guard lock{tls_mutex};
-    tls.swap(*made);
-    return {};
+    tls.swap(context);
 }
 
 HttpServer::HttpServer(Router router, HttpServerOptions options)
@@ -137,7 +140,9 @@ HttpServer::~HttpServer() { stop(); }
 std::expected<int, std::string> HttpServer::start() {
     auto& impl = *impl_;
     if (impl.reception) return std::unexpected("the server runs already");
-    if (auto loaded = impl.load_tls(); !loaded) return std::unexpected(std::move(loaded.error()));
+    auto context = impl.make_tls();
+    if (!context) return std::unexpected(std::move(context.error()));
+    impl.use_tls(std::move(*context));
     auto listener = listen_on(impl.options.host, impl.options.port);
     if (!listener) return std::unexpected(std::move(listener.error()));
     const int port = listener->port;
@@ -186,7 +191,11 @@ void HttpServer::stop() {
     impl.reception.reset();
 }
 
-std::expected<void, std::string> HttpServer::reload_tls() { return impl_->load_tls(); }
+std::expected<std::function<void()>, std::string> HttpServer::read_tls() {
+    auto context = impl_->make_tls();
+    if (!context) return std::unexpected(std::move(context.error()));
+    return [impl = impl_.get(), context = std::move(*context)] { impl->use_tls(context); };
+}
 
 std::uint64_t HttpServer::connections_turned_away() const noexcept {
     return impl_->reception ? impl_->reception->turned_away() : 0;

@@ -62,19 +62,28 @@ void App::log_breakers() {
     subscriptions_.push_back(registry_.subscribe(log_registry_event));
 }
 
-std::vector<notifications::DestinationSettings> App::destinations(const ServiceConfig& config) {
+/// Those that there are serve on where their destination and the send timeout, which they hold, have not changed.
+App::Senders App::make_senders(const ServiceConfig& config) const {
+    Senders senders;
+    const auto timeout = config.delivery.send_timeout;
+    for (const auto& destination : config.destinations) {
+        const auto old = senders_.find(destination.name);
+        const bool serves =
+            old != senders_.end() && old->second.destination == destination && old->second.send_timeout == timeout;
+        senders.emplace(destination.name,
+                        MadeSender{.destination = destination,
+                                   .send_timeout = timeout,
+                                   .sender = serves ? old->second.sender : make_sender(destination, config.delivery)});
+    }
+    return senders;
+}
+
+std::vector<notifications::DestinationSettings> App::destinations(const ServiceConfig& config, const Senders& senders) {
     std::vector<notifications::DestinationSettings> result;
     for (const auto& destination : config.destinations) {
-        auto& made = senders_[destination.name];
-        // A sender holds the send timeout: a new timeout needs a new sender.
-        if (!made.sender || made.destination != destination || made.send_timeout != config.delivery.send_timeout) {
-            made = {.destination = destination,
-                    .send_timeout = config.delivery.send_timeout,
-                    .sender = make_sender(destination, config.delivery)};
-        }
         notifications::DestinationSettings settings;
         settings.name = destination.name;
-        settings.sender = made.sender;
+        settings.sender = senders.at(destination.name).sender;
         settings.breaker = registry_.get_or_create("notify:" + destination.name, destination_breaker_defaults(),
                                                    Criticality::degraded);
         settings.max_in_flight = destination.max_in_flight;
@@ -86,6 +95,14 @@ std::vector<notifications::DestinationSettings> App::destinations(const ServiceC
         result.push_back(std::move(settings));
     }
     return result;
+}
+
+/// The breakers of the destinations in `of` that do not stand in `kept`.
+void App::remove_breakers(const std::vector<DestinationConfig>& of, const std::vector<DestinationConfig>& kept) {
+    for (const auto& destination : of) {
+        if (std::ranges::find(kept, destination.name, &DestinationConfig::name) == kept.end())
+            registry_.remove("notify:" + destination.name);
+    }
 }
 
 void App::on_change(const incidents::Change& change) {
@@ -222,7 +239,9 @@ std::expected<ListenAddress, std::string> App::start() {
                                                      [this](const incidents::Change& change) { on_change(change); });
     notifications::DispatcherOptions options;
     options.on_event = [this](const notifications::DeliveryEvent& event) { on_delivery(event); };
-    dispatcher_ = std::make_unique<notifications::Dispatcher>(*store_, destinations(config_), std::move(options));
+    senders_ = make_senders(config_);
+    dispatcher_ =
+        std::make_unique<notifications::Dispatcher>(*store_, destinations(config_, senders_), std::move(options));
 
     middleware::HttpServerOptions server;
     server.host = config_.server.listen.host;
@@ -277,26 +296,24 @@ std::expected<App::Reloaded, std::string> App::reload(ServiceConfig config) {
     keep(config.store_url, config_.store_url, "store.url");
     reloaded.changed = changed_names(config_, config);
 
-    // First, since it can fail; connections that are open keep the certificate they have.
-    if (server_) {
-        if (auto loaded = server_->reload_tls(); !loaded) return std::unexpected(std::move(loaded.error()));
-    }
-    std::vector<notifications::DestinationSettings> wanted;
+    // What can fail comes before what is seen from outside.
+    const auto use_tls = server_->read_tls();
+    if (!use_tls) return std::unexpected(use_tls.error());
+    Senders senders;
     try {
-        wanted = destinations(config);
+        senders = make_senders(config);
         // Destinations are replaced before routes, so that no route leads to a destination that does not exist yet.
-        dispatcher_->update(wanted);
+        dispatcher_->update(destinations(config, senders));
     } catch (const std::exception& error) {
+        remove_breakers(config.destinations, config_.destinations);
         return std::unexpected(error.what());
     }
+    senders_ = std::move(senders);
+    (*use_tls)();
     configure_log(config.log);
     registry_.load(config.breakers);
     incident_service_->reconfigure(config.routing, config.rules);
-    for (const auto& old : config_.destinations) {
-        if (std::ranges::find(wanted, old.name, &notifications::DestinationSettings::name) != wanted.end()) continue;
-        registry_.remove("notify:" + old.name);
-        senders_.erase(old.name);
-    }
+    remove_breakers(config_.destinations, config.destinations);
     auto fresh = std::make_shared<const Access>(config.server, is_loopback(config.server.listen));
     const std::lock_guard lock{mutex_};
     config_ = std::move(config);

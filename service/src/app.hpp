@@ -52,7 +52,16 @@ public:
     void stop(std::chrono::seconds grace);
 
 private:
-    std::vector<notifications::DestinationSettings> destinations(const ServiceConfig& config);
+    struct MadeSender {
+        DestinationConfig destination;  // the sender was made from this and the timeout
+        Duration send_timeout{};
+        std::shared_ptr<incidents::NotificationSender> sender;
+    };
+    using Senders = std::map<std::string, MadeSender>;  // by destination
+
+    Senders make_senders(const ServiceConfig& config) const;
+    std::vector<notifications::DestinationSettings> destinations(const ServiceConfig& config, const Senders& senders);
+    void remove_breakers(const std::vector<DestinationConfig>& of, const std::vector<DestinationConfig>& kept);
     middleware::Router routes();
     std::shared_ptr<const Access> access();
     void guard(middleware::Router& router);
@@ -77,13 +86,7 @@ private:
     std::shared_ptr<storage::Store> store_;
     SharedCheck writable_;  // of store_
     RequestLog request_log_;
-    struct MadeSender {
-        DestinationConfig destination;  // the sender was made from this and the timeout
-        Duration send_timeout{};
-        std::shared_ptr<incidents::NotificationSender> sender;
-    };
-    std::map<std::string, MadeSender>
-        senders_;  // by destination; a reload keeps the sender of a destination that did not change
+    Senders senders_;
     std::unique_ptr<incidents::IncidentService> incident_service_;
     std::unique_ptr<notifications::Dispatcher> dispatcher_;
     std::unique_ptr<middleware::HttpServer> server_;

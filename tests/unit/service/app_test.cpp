@@ -1,9 +1,12 @@
 #include <atomic>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
 #include "api/api.hpp"
 #include "running_service.hpp"
+#include "support/temporary_folder.hpp"
+#include "support/test_certificate.hpp"
 
 namespace fusebox::test {
 
@@ -15,6 +18,10 @@ using Service = RunningService;
 namespace {
 
 const std::string quiet = quiet_config;
+/// Two destinations, of which a test makes the last one unusable.
+const std::string unusable = quiet +
+                             "[[destinations]]\nname = \"second\"\ntype = \"log\"\n"
+                             "[[destinations]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"https://h.example/\"\n";
 const std::string with_timeout = quiet + "[breakers.\"store\"]\nopen_timeout = \"7s\"\n";
 
 }  // namespace
@@ -86,12 +93,53 @@ TEST_CASE("a reload says what needs a restart and keeps it as it was") {
 
 TEST_CASE("a reload that cannot be carried out changes nothing") {
     Service service;
-    auto config = configuration(
-        quiet + "[[destinations]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"https://h.example/\"\n", "new");
-    config.destinations.front().url = Secret{"nonsense"};
+    auto config = configuration(unusable, "new");
+    config.destinations.back().url = Secret{"nonsense"};
     CHECK_FALSE(service.app.reload(config));
+    CHECK(service.ask("GET", "/v1/circuit-breakers/notify:second").status == 404);
     CHECK(service.ask("POST", "/v1/circuit-breakers/notify:log/reset", "", "admin").status == 200);
     CHECK(service.ask("POST", "/v1/circuit-breakers/notify:log/reset", "", "new").status == 401);
+}
+
+TEST_CASE("a reload that destinations refuse leaves no breaker behind") {
+    Service service;
+    auto config = configuration(unusable);
+    config.destinations.back().max_in_flight = 0;
+    CHECK_FALSE(service.app.reload(config));
+    for (const auto* name : {"second", "hook"}) {
+        CAPTURE(name);
+        CHECK(service.ask("GET", std::string{"/v1/circuit-breakers/notify:"} + name).status == 404);
+    }
+    CHECK(service.ask("GET", "/v1/circuit-breakers/notify:log").status == 200);
+}
+
+TEST_CASE("a reload that is refused keeps the certificate, and one that is taken renews it") {
+    const TestCertificate first;
+    const TestCertificate second;
+    const TemporaryFolder folder;
+    auto config = configuration(quiet);
+    config.server.tls_certificate = (folder.path() / "server.pem").string();
+    config.server.tls_key = (folder.path() / "server.key").string();
+    const auto install = [&](const TestCertificate& certificate) {
+        using enum std::filesystem::copy_options;
+        std::filesystem::copy_file(certificate.certificate_file(), config.server.tls_certificate, overwrite_existing);
+        std::filesystem::copy_file(certificate.key_file(), config.server.tls_key, overwrite_existing);
+    };
+    install(first);
+    App app{config};
+    const auto url = "https://" + to_string(app.start().value()) + "/livez";
+    const auto shows = [&](const TestCertificate& certificate) {
+        transport::HttpClient client{{.ca_file = certificate.certificate_file()}};
+        return client.send({.method = "GET", .url = url, .headers = {}, .body = {}}).has_value();
+    };
+    CHECK(shows(first));
+    install(second);
+    auto refused = config;
+    refused.destinations.front().max_in_flight = 0;
+    CHECK_FALSE(app.reload(refused));
+    CHECK(shows(first));
+    REQUIRE(app.reload(config));
+    CHECK(shows(second));
 }
 
 TEST_CASE("tokens guard writes, and a reload changes them") {

@@ -41,7 +41,7 @@ struct HttpServerOptions {
     std::function<void(const Request&, std::string_view what)> on_exception{};
 };
 
-/// Serves a router. `start`, `stop`, `reload_tls` and the destructor from one thread; handlers run on up to `threads`
+/// Serves a router. `start`, `stop`, `read_tls` and the destructor from one thread; handlers run on up to `threads`
 /// threads at once. A program that waits for signals with `sigwait` blocks them before `start`, so that the server's
 /// threads have them blocked too.
 ///
@@ -65,9 +65,10 @@ public:
     /// Accepts nothing new, lets requests in flight finish, joins: takes as long as the slowest handler. Not from a
     /// handler, which would wait for itself. Does nothing when not started; the server may be started again.
     void stop();
-    /// Reads certificate and key again, for connections that are accepted from here on; others stay as they are. One
-    /// sentence about why not, and then the old ones stay in use. Does nothing without TLS.
-    std::expected<void, std::string> reload_tls();
+    /// Reads certificate and key again. They are used once the function that is returned is called, for connections
+    /// that are accepted from then on; others stay as they are. One sentence where they cannot be used. Without TLS
+    /// nothing is read, and the function does nothing. Call it from the same thread, while the server exists.
+    [[nodiscard]] std::expected<std::function<void()>, std::string> read_tls();
 
     /// Since the start: connections that were closed unserved because too many waited, or the system had none to give.
     /// 0 when not started. From handlers too, and from the thread that starts and stops the server.
