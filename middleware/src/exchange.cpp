@@ -24,8 +24,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds refused_body_timeout{1000};
 constexpr std::uint64_t max_refused_bytes = 16U << 20U;
 
-constexpr std::string_view could_not = "the service could not do its part; its log says why";
-
 std::chrono::sys_seconds second_now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
@@ -66,7 +64,8 @@ public:
           connection_(connection),
           last_(last),
           read_until_(connection.head_began() + options_.request_timeout),
-          head_(connection.take_head()) {
+          head_(connection.take_head()),
+          complete_(!head_.has_body()) {
         request_.method = head_.method;
         request_.path = path_of(head_.target);
         request_.remote_address = connection.remote_address();
@@ -77,18 +76,18 @@ public:
     After run() {
         MemoryBudget::Share share{serving_.memory};
         check_before_body();
-        bool complete = true;
         if (head_.has_body()) {
             // Who asked before sending, and is refused, does not send.
-            complete = !(refusal_ && (head_.expects_continue || read_nothing_)) && ask_for_body() && read_body(share);
+            complete_ = !(refusal_ && (head_.expects_continue || read_nothing_)) && ask_for_body() && read_body(share);
         }
         if (!refusal_) check_memory(share);
-        return answer(refusal_ ? *refusal_ : run_handler(), complete);
+        return answer(refusal_ ? *refusal_ : route_->handler(request_));
     }
 
+    /// An exception of guard or handler becomes a 500 that says nothing about the inside.
     After fail(std::string_view what) {
         if (options_.on_exception) options_.on_exception(request_, what);
-        return answer(problem_response(500, std::string{could_not}), false);
+        return answer(problem_response(500, "the service could not do its part; its log says why"));
     }
 
 private:
@@ -211,15 +210,9 @@ private:
         if (!share.grow(values * bytes_per_json_value)) refusal_ = busy("too many bodies are being parsed at once");
     }
 
-    [[nodiscard]] Response run_handler() const {
-        return Router::run(*route_, request_, [&](std::string_view what) {
-            if (options_.on_exception) options_.on_exception(request_, what);
-        });
-    }
-
-    After answer(const Response& response, bool complete) {
+    After answer(const Response& response) {
         if (options_.on_exchange) options_.on_exchange(request_, response, Clock::now() - began_);
-        const bool keep = complete && head_.keep_alive && !last_ && !serving_.stopping;
+        const bool keep = complete_ && head_.keep_alive && !last_ && !serving_.stopping;
         const auto text = response_text(response, {.now = second_now(),
                                                    .head_only = head_.method == "HEAD",
                                                    .http_1_0 = head_.http_1_0,
@@ -228,7 +221,7 @@ private:
                                                    .keep_alive_timeout = options_.keep_alive});
         if (!connection_.write(text, options_.io_timeout, Clock::now() + options_.request_timeout)) return After::close;
         if (keep) return After::keep;
-        return complete ? After::close : After::leave;
+        return complete_ ? After::close : After::leave;
     }
 
     const Serving& serving_;
@@ -238,6 +231,7 @@ private:
     const Clock::time_point began_ = Clock::now();
     Clock::time_point read_until_;
     MessageHead head_;  ///< without its headers, which the request has
+    bool complete_;     ///< all of the body has been read
     Request request_;
     bool accepts_gzip_{};
     const Route* route_{};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <exception>
 #include <optional>
 #include <stdexcept>
 
@@ -176,23 +175,6 @@ std::expected<const Route*, Response> Router::find(Request& request, std::string
             request.path_parameters.emplace_back(segment.substr(1, segment.size() - 2), segments[i]);
     }
     return &best->route;
-}
-
-Response Router::run(const Route& route, const Request& request,
-                     const std::function<void(std::string_view)>& on_exception) {
-    std::string what;
-    try {
-        if (route.guard) {
-            if (auto refusal = route.guard(request)) return std::move(*refusal);
-        }
-        return route.handler(request);
-    } catch (const std::exception& exception) {
-        what = exception.what();
-    } catch (...) {
-        what = "an exception of unknown type";
-    }
-    if (on_exception) on_exception(what);
-    return problem_response(500, "the service could not do its part; its log says why");
 }
 
 }  // namespace fusebox::middleware

@@ -44,7 +44,9 @@ struct Fixture {
                         .headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}},
                         .body = std::move(body)};
         const auto route = router.find(request, target);
-        return route ? Router::run(**route, request) : route.error();
+        if (!route) return route.error();
+        auto refusal = (*route)->guard ? (*route)->guard(request) : std::nullopt;
+        return refusal ? *refusal : (*route)->handler(request);
     }
     json get(std::string_view target) {
         const auto response = ask("GET", target);

@@ -22,6 +22,8 @@ constexpr std::size_t limit = 1000;
 /// A server of our own on a free port; /echo gives back what it got.
 struct Fixture {
     std::atomic<int> handled{0};
+    std::atomic<int> asked{0};       ///< the guard of /watched
+    std::promise<std::string> told;  ///< what escaped a handler
     std::unique_ptr<HttpServer> server;
     int port{};
 
@@ -37,8 +39,15 @@ struct Fixture {
             "POST", "/guarded", [this](const Request&) { return ++handled, Response{}; },
             [](const Request&) { return std::optional{problem_response(401, "no")}; });
         router.add("GET", "/throws", [](const Request&) -> Response { throw std::runtime_error("a secret"); });
-        server =
-            std::make_unique<HttpServer>(std::move(router), HttpServerOptions{.max_body_bytes = limit, .threads = 4});
+        router.add(
+            "POST", "/watched", [](const Request&) { return Response{}; },
+            [this](const Request&) { return ++asked, std::optional<Response>{}; });
+        server = std::make_unique<HttpServer>(
+            std::move(router),
+            HttpServerOptions{
+                .max_body_bytes = limit, .threads = 4, .on_exception = [this](const Request&, std::string_view what) {
+                    told.set_value(std::string{what});
+                }});
         port = server->start().value();
     }
 
@@ -142,6 +151,16 @@ TEST_CASE_METHOD(Fixture, "whoever asks first is told before it sends") {
     CHECK(good.receive().body == "<ok>");
 }
 
+TEST_CASE_METHOD(Fixture, "a guard is asked once a request, before the body") {
+    RawClient client{port};
+    client.send("POST /watched HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    CHECK(client.receive().status == 100);
+    CHECK(asked == 1);
+    client.send("ok");
+    CHECK(client.receive().status == 200);
+    CHECK(asked == 1);
+}
+
 TEST_CASE_METHOD(Fixture, "a refused body does not become the next request") {
     RawClient client{port};
     const auto smuggled = request("POST", "/echo", "smuggled");
@@ -209,10 +228,15 @@ TEST_CASE_METHOD(Fixture, "unknown paths, wrong methods and failing handlers ans
     CHECK(wrong.headers.at("allow") == "GET, HEAD, OPTIONS");
     check_problem(ask(request("TRACE", "/hello")), 405);
     CHECK(ask(request("OPTIONS", "/hello")).status == 204);
-    const auto broken = ask(request("GET", "/throws"));
+    RawClient client{port};
+    client.send(request("GET", "/throws"));
+    const auto broken = client.receive();
     check_problem(broken, 500);
+    CHECK(told.get_future().get() == "a secret");
     CHECK(broken.body.find("secret") == std::string::npos);
     for (const auto& [name, value] : broken.headers) CHECK(value.find("secret") == std::string::npos);
+    client.send(request("GET", "/hello"));
+    CHECK(client.receive().body == "hello");
 }
 
 TEST_CASE_METHOD(Fixture, "a Range header changes nothing, whatever it says") {

@@ -50,11 +50,6 @@ public:
     /// Allow.
     [[nodiscard]] std::expected<const Route*, Response> find(Request& request, std::string_view target) const;
 
-    /// Runs guard and handler; an exception becomes a 500 that says nothing about the inside, `on_exception` gets the
-    /// text.
-    [[nodiscard]] static Response run(const Route& route, const Request& request,
-                                      const std::function<void(std::string_view)>& on_exception = {});
-
 private:
     struct Entry {
         std::vector<std::string> segments;
