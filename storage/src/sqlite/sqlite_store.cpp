@@ -21,7 +21,6 @@ using namespace fusebox::incidents;
 using sqlite::Connection;
 using sqlite::Failure;
 using Kind = StoreError::Kind;
-using SteadyClock = std::chrono::steady_clock;
 
 namespace {
 
@@ -86,8 +85,7 @@ void order_for_giving_back(Connection& connection, std::vector<std::string>& sai
 }  // namespace
 
 SqliteStore::Impl::Impl(const SqliteOptions& options)
-    : share_write_check_(options.share_write_check),
-      connection_(options.path, Connection::Mode::write, options.busy_timeout),
+    : connection_(options.path, Connection::Mode::write, options.busy_timeout),
       writer_(connection_),
       readers_(options.path, options.busy_timeout, options.readers),
       readers_for_people_(options.path, options.busy_timeout, options.readers_for_people) {
@@ -105,26 +103,15 @@ SqliteStore::Impl::Impl(const SqliteOptions& options)
     }
 }
 
-bool SqliteStore::Impl::written_just_now() const {
-    const std::lock_guard lock{mutex_};
-    return written_at_ && SteadyClock::now() - *written_at_ < share_write_check_;
-}
-
 std::optional<std::string> SqliteStore::Impl::damage() const {
     const std::lock_guard lock{mutex_};
     return damage_;
 }
 
-void SqliteStore::Impl::note_written() {
-    const std::lock_guard lock{mutex_};
-    written_at_ = SteadyClock::now();
-}
-
 void SqliteStore::Impl::note_failed(const StoreError& error) {
-    if (error.kind == Kind::conflict || error.kind == Kind::not_found || error.kind == Kind::invalid) return;
+    if (error.kind != Kind::corrupt) return;
     const std::lock_guard lock{mutex_};
-    written_at_.reset();
-    if (error.kind == Kind::corrupt) damage_ = error.message;
+    damage_ = error.message;
 }
 
 SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -186,9 +173,6 @@ std::vector<std::string> SqliteStore::upgrades() const { return impl_->upgrades(
 std::optional<std::string> SqliteStore::damage() const { return impl_->damage(); }
 
 StoreResult<void> SqliteStore::check_writable(const RequestContext& context) {
-    // A commit that has just succeeded proves as much as a test write, and better; without a commit the test write is
-    // one, so that any number of callers cost one sync to disk in that time. A failure is never shared.
-    if (impl_->written_just_now()) return {};
     return impl_->write(context, [](Connection& connection) {
         // The insertion fails where the file or the log has no room; the deletion gives the room back.
         connection.execute("INSERT INTO write_test VALUES (zeroblob(32768)); DELETE FROM write_test");

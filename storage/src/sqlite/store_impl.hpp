@@ -1,7 +1,6 @@
 // What the members of SqliteStore share: the connections, and how work is run on them.
 #pragma once
 
-#include <chrono>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -38,12 +37,10 @@ public:
         return guarded([&]() -> incidents::StoreResult<Value> {
             if constexpr (std::is_void_v<Value>) {
                 writer_.run(work, context);
-                note_written();
                 return {};
             } else {
                 Value value;
                 writer_.run([&](sqlite::Connection& connection) { value = work(connection); }, context);
-                note_written();
                 return value;
             }
         });
@@ -61,8 +58,6 @@ public:
         });
     }
 
-    /// Whether a write has succeeded just now, and none has failed since.
-    [[nodiscard]] bool written_just_now() const;
     [[nodiscard]] std::optional<std::string> damage() const;
     [[nodiscard]] const std::vector<std::string>& upgrades() const noexcept { return upgrades_; }
 
@@ -76,17 +71,14 @@ private:
             return std::unexpected(failure.error());
         }
     }
-    void note_written();
     void note_failed(const incidents::StoreError& error);
 
-    const std::chrono::milliseconds share_write_check_;
     std::vector<std::string> upgrades_;
     sqlite::Connection connection_;
     sqlite::GroupCommit writer_;
     sqlite::ReadPool readers_;             ///< for what intake and delivery need
     sqlite::ReadPool readers_for_people_;  ///< apart, so that slow lists keep no alert waiting
-    mutable std::mutex mutex_;             ///< guards what follows
-    std::optional<std::chrono::steady_clock::time_point> written_at_;
+    mutable std::mutex mutex_;             ///< guards damage_
     std::optional<std::string> damage_;
 };
 

@@ -115,7 +115,7 @@ public:
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;
     /// Incidents by state; a state without any may be missing.
     virtual StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) = 0;
-    /// Succeeds if a write would (for /readyz); leaves nothing in the store.
+    /// Succeeds if a write would (for /readyz), at the cost of one; leaves nothing in the store.
     virtual StoreResult<void> check_writable(const RequestContext& context) = 0;
 };
 

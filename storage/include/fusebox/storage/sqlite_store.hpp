@@ -17,8 +17,6 @@ struct SqliteOptions {
     std::size_t readers{4};  ///< reads at a time of intake and delivery; further ones wait; >= 1
     /// The same for `RequestContext::for_people`, which never takes one of the others; >= 1.
     std::size_t readers_for_people{2};
-    /// A success of `check_writable`, or of any write, stands for so long until a write fails; 0: each check writes.
-    std::chrono::milliseconds share_write_check{std::chrono::seconds{1}};
     std::uint64_t max_bytes{0};  ///< size that the file may reach; 0 = what the disk holds
 };
 
