@@ -10,19 +10,23 @@
 // F3  A firing whose end was reported revives only by a message that was made after that end: its `ends_at` minus the
 //     longest lifetime that was known before. Where none is known, the message teaches it and the next one
 //     decides. So a late message of one replica revives nothing, and the repeats of another replica, which fires under
-//     the same start, do.
+//     the same start, do. A lifetime of more than twice what a message shows was learned by a clock that was wrong, and
+//     shrinks: a clock that was set does not keep a firing ended for as long as it was wrong.
 // F4  A firing that expired revives by any message that vouches for it.
 // F5  A resolve ends the firing of its own start and no other. One whose end is not after an end that was reported
 //     before says nothing: it is the same resolve sent again, and what has revived since then stays.
 // F6  A resolve of an unknown start ends nothing, so that no replica hides the firing of another. It is kept, as a
-//     firing that has ended, so that its firing message does not come as news when it is late. There are two
-//     exceptions, both only for firings that nobody vouches for with an end. A sender that merges (`Alert::merged`)
-//     speaks with one voice: its resolve ends what began before the end that it gives, and its older firings are late.
-//     Of any other sender a resolve of an unknown, later start ends what began before: a caller that states the time
-//     of sending as the start of each message means what it has sent before.
-// F7  What a person dismissed counts no more, nor does an unknown firing that began no later than the newest firing
-//     that was known then. Messages about them are kept, for the case that the person opens the incident again.
-// F8  At most `max_firings` are kept: first those go that have ended, then the oldest.
+//     firing that has ended, so that its firing message does not come as news when it is late. Of a sender that does
+//     not merge a resolve of an unknown, later start ends what began before and nobody vouches for with an end: a
+//     caller that states the time of sending as the start of each message means what it has sent before.
+// F7  What a person dismissed counts no more, nor does an unknown firing whose stated start is no later than the newest
+//     firing that was known then. Messages about them are kept, for the case that the person opens the incident again.
+// F8  At most `max_firings` are kept: first those go that have ended, then the oldest. What has ended takes no room
+//     from what counts.
+// F9  A sender that merges (`Alert::merged`) speaks with one voice, in order, and about one firing at a time, whose
+//     start it sets back when it hears of an earlier one. Where nobody vouches with an end, its latest message holds: a
+//     firing message revives what it reported ended, and is news with an earlier start than what has ended; a resolve
+//     ends what began before the end that it gives, even where that end was reported before.
 #include <fusebox/incidents/firing.hpp>
 
 #include <iterator>
@@ -54,6 +58,11 @@ Firing* newest_that_counts(Firings& firings) {
     return newest;
 }
 
+/// F8: whether what counts no more may come in.
+bool has_room_for_ended(const std::vector<Firing>& all) {
+    return all.size() < max_firings || !std::ranges::all_of(all, &Firing::counts);
+}
+
 /// F8. `kept` stays in any case.
 void make_room(std::vector<Firing>& all, WallTime kept) {
     while (all.size() > max_firings) {
@@ -71,12 +80,21 @@ void insert(Firings& firings, const Firing& firing) {
 }
 
 /// When the source made the message, by the lifetime that is known; none where that cannot be told (F3).
-std::optional<WallTime> made_at(const Firings& firings, const Alert& alert) {
+std::optional<WallTime> made_at(const Firings& firings, const Firing& firing, const Alert& alert) {
     if (!alert.ends_at) return std::nullopt;
-    microseconds lifetime{};
-    for (const auto& known : firings.all) lifetime = std::max(lifetime, known.lifetime);
+    microseconds lifetime = firing.lifetime;
+    for (const auto& known : firings.all) {
+        if (firing.lifetime == microseconds::zero() || known.lifetime <= 2 * firing.lifetime)
+            lifetime = std::max(lifetime, known.lifetime);
+    }
     if (lifetime == microseconds::zero()) return std::nullopt;
     return *alert.ends_at - lifetime;
+}
+
+/// F3
+void learn_lifetime(Firing& firing, WallTime ends_at, WallTime now) {
+    const microseconds shown = ends_at - now;
+    firing.lifetime = shown < firing.lifetime / 2 ? firing.lifetime / 2 : std::max(firing.lifetime, shown);
 }
 
 /// F2. True: the firing is not as it was.
@@ -87,7 +105,7 @@ bool vouch(Firing& firing, const Alert& alert, WallTime now) {
     } else {
         // A firing that has no end yet gets one: from now on its source sends ends.
         firing.ends_at = later(firing.ends_at, alert.ends_at);
-        firing.lifetime = std::max(firing.lifetime, *alert.ends_at - now);
+        learn_lifetime(firing, *alert.ends_at, now);
     }
     return firing != before;
 }
@@ -98,15 +116,20 @@ FiringNews about(Firings& firings, const Firing& firing, FiringEffect effect) {
 
 FiringNews begin(Firings& firings, const Alert& alert, WallTime now) {
     Firing firing{.starts_at = alert.starts_at, .first_seen = now};
-    if (alert.merged &&
-        std::ranges::any_of(firings.all, [&](const Firing& known) { return known.began() > firing.began(); })) {
-        return no_news;  // F6
+    // One that ended in the same microsecond keeps its start, which names it.
+    while (!alert.start_stated && find(firings, firing.starts_at) != nullptr) firing.starts_at += microseconds{1};
+    if (alert.merged && std::ranges::any_of(firings.all, [&](const Firing& known) {
+            return known.active() && known.began() > firing.began();
+        })) {
+        return no_news;  // F9
     }
     vouch(firing, alert, now);
-    firing.dismissed = firings.dismissed_until && firing.began() <= *firings.dismissed_until;  // F7
+    // F7. Where no start is stated the firing begins now, whatever a clock that was set back says.
+    firing.dismissed = alert.start_stated && firings.dismissed_until && firing.began() <= *firings.dismissed_until;
+    if (firing.dismissed && !has_room_for_ended(firings.all)) return no_news;
     const auto effect = firing.dismissed ? FiringEffect::extended : FiringEffect::began;
     insert(firings, firing);
-    return about(firings, *find(firings, alert.starts_at), effect);
+    return about(firings, *find(firings, firing.starts_at), effect);
 }
 
 FiringNews fires(Firings& firings, const Alert& alert, WallTime now) {
@@ -117,11 +140,11 @@ FiringNews fires(Firings& firings, const Alert& alert, WallTime now) {
         return about(firings, *firing, firing->counts() || changed ? FiringEffect::extended : FiringEffect::nothing);
     }
 
-    const auto made = made_at(firings, alert);
-    const bool is_news = firing->expired() || (made && *made > *firing->reported_end);  // F4, F3
+    const auto made = made_at(firings, *firing, alert);
+    const bool is_news = firing->expired() || alert.merged || (made && *made > *firing->reported_end);  // F4, F9, F3
     if (!is_news) {
         const auto lifetime = firing->lifetime;
-        if (alert.ends_at) firing->lifetime = std::max(lifetime, *alert.ends_at - now);
+        if (alert.ends_at) learn_lifetime(*firing, *alert.ends_at, now);
         return firing->lifetime == lifetime ? no_news : about(firings, *firing, FiringEffect::extended);
     }
     firing->ended_at.reset();
@@ -137,8 +160,10 @@ WallTime end_of(const Alert& alert, WallTime began, WallTime now) {
 
 /// F5 for one firing. What it changes in `news` is whether something that counted has ended, and when.
 void end(Firing& firing, const Alert& alert, WallTime now, FiringNews& news) {
-    const auto stated = alert.ends_at && *alert.ends_at >= firing.began() ? alert.ends_at : std::nullopt;
-    if (stated && firing.reported_end && *stated <= *firing.reported_end) return;
+    std::optional<WallTime> stated;
+    if (alert.ends_at && *alert.ends_at >= firing.began()) stated = std::min(*alert.ends_at, now);
+    const bool is_latest_word = alert.merged && firing.active() && !firing.ends_at;  // F9
+    if (stated && firing.reported_end && *stated <= *firing.reported_end && !is_latest_word) return;
     if (!firing.active() && !firing.expired() && !stated) return;
 
     const WallTime ended_at = end_of(alert, firing.began(), now);
@@ -153,7 +178,7 @@ void end(Firing& firing, const Alert& alert, WallTime now, FiringNews& news) {
     }
 }
 
-/// Whether a resolve of another start ends `firing` all the same (F6).
+/// Whether a resolve of another start ends `firing` all the same (F6, F9).
 bool is_covered(const Firing& firing, const Alert& alert, bool start_known, WallTime now) {
     if (!firing.active() || firing.ends_at) return false;
     if (alert.merged) return firing.began() <= end_of(alert, alert.starts_at, now);
@@ -175,7 +200,7 @@ FiringNews resolves(Firings& firings, const Alert& alert, WallTime now) {
             end(firing, alert, now, news);
         }
     }
-    if (known == nullptr && !firings.all.empty()) {
+    if (known == nullptr && !firings.all.empty() && has_room_for_ended(firings.all)) {
         Firing over{.starts_at = alert.starts_at, .first_seen = now};
         over.ended_at = end_of(alert, over.began(), now);
         over.reported_end = over.ended_at;

@@ -47,6 +47,18 @@ void count(Incident& incident, WallTime now) {
     incident.last_seen = now;
 }
 
+void tell_of_unknown_severity(Change& change, const Alert& alert, const StatedSeverity& stated,
+                              const IncidentRules& rules, WallTime now) {
+    if (stated.unknown_word.empty()) return;
+    constexpr std::size_t longest = 64;
+    record(change, rules,
+           {.at = now,
+            .kind = "severity_unknown",
+            .actor = actor_of(alert),
+            .detail = "the severity \"" + std::string{text::cut(stated.unknown_word, longest)} +
+                      "\" is not known and counts as " + std::string{to_string(change.incident.severity)}});
+}
+
 /// Severities and texts that the message brings; its words for the timeline. True: the severity rose.
 bool take_over(Change& change, const Alert& alert, const IncidentRules& rules, WallTime now) {
     Incident& incident = change.incident;
@@ -55,13 +67,15 @@ bool take_over(Change& change, const Alert& alert, const IncidentRules& rules, W
         incident.annotations = annotations_of(alert);
     }
     const Severity before = incident.severity;
-    incident.severity = stated_severity(alert, rules.severity_words).severity.value_or(before);
+    const auto stated = stated_severity(alert, rules.severity_words);
+    incident.severity = stated.severity.value_or(before);
     if (incident.severity == before) return false;
     record(change, rules,
            {.at = now,
             .kind = "severity_changed",
             .actor = actor_of(alert),
             .detail = "from " + std::string{to_string(before)} + " to " + std::string{to_string(incident.severity)}});
+    tell_of_unknown_severity(change, alert, stated, rules, now);
     return incident.severity < before;
 }
 
@@ -128,15 +142,7 @@ Change created(const Alert& alert, const FiringNews& news, Firings firings, cons
             .kind = "created",
             .actor = actor_of(alert),
             .detail = std::string{to_string(incident.severity)} + ", fires since " + text::to_rfc3339(news.at)});
-    if (!stated.unknown_word.empty()) {
-        constexpr std::size_t longest = 64;
-        record(change, rules,
-               {.at = now,
-                .kind = "severity_unknown",
-                .actor = actor_of(alert),
-                .detail = "the severity \"" + std::string{text::cut(stated.unknown_word, longest)} +
-                          "\" is not known and counts as " + std::string{to_string(incident.severity)}});
-    }
+    tell_of_unknown_severity(change, alert, stated, rules, now);
     tell_of_truncation(change, alert, rules, now);
     return change;
 }

@@ -123,17 +123,13 @@ public:
 
     StoreResult<std::vector<IntakeResult>> run(const RequestContext& context) {
         answer_from_memory();
-        for (int round = 1; !undecided_.empty(); ++round) {
-            auto done = decide_and_commit(context);
-            if (done) break;
-            if (!may_try_again(done.error(), round)) return std::unexpected{std::move(done.error())};
-        }
+        if (auto done = settle(context); !done) return std::unexpected{std::move(done.error())};
         return std::move(results_);
     }
 
 private:
-    bool answer(std::size_t index, const Settings& settings, WallTime now) {
-        auto result = service_.memory_->answer(keys_[index], alerts_[index], settings.rules.severity_words, now);
+    bool answer(std::size_t index, const Settings& settings, WallTime now, RepeatMemory::Basis basis) {
+        auto result = service_.memory_->answer(keys_[index], alerts_[index], settings.rules.severity_words, now, basis);
         if (!result) return false;
         results_[index] = *std::move(result);
         return true;
@@ -144,11 +140,39 @@ private:
         const WallTime now = service_.now_();
         std::set<std::string_view> waited_for;
         for (std::size_t i = 0; i < alerts_.size(); ++i) {
-            if (waited_for.contains(keys_[i].fingerprint) || !answer(i, *settings, now)) {
+            if (waited_for.contains(keys_[i].fingerprint) || !answer(i, *settings, now, RepeatMemory::Basis::memory)) {
                 waited_for.insert(keys_[i].fingerprint);
                 undecided_.push_back(i);
             }
         }
+    }
+
+    StoreResult<void> settle(const RequestContext& context) {
+        for (int round = 1; !undecided_.empty(); ++round) {
+            auto done = decide_and_commit(context);
+            if (done) break;
+            if (done.error().kind == StoreError::Kind::corrupt) return settle_halves(std::move(done.error()), context);
+            if (!may_try_again(done.error(), round)) return done;
+        }
+        return {};
+    }
+
+    /// An incident that cannot be read must not keep the alerts beside it out: each half of the fingerprints for
+    /// itself.
+    StoreResult<void> settle_halves(StoreError error, const RequestContext& context) {
+        std::set<std::string_view> fingerprints;
+        for (const auto index : undecided_) fingerprints.insert(keys_[index].fingerprint);
+        if (fingerprints.size() == 1) return std::unexpected{std::move(error)};
+        const auto middle = *std::next(fingerprints.begin(), static_cast<std::ptrdiff_t>(fingerprints.size() / 2));
+        const auto second = std::ranges::stable_partition(
+            undecided_, [&](std::size_t index) { return keys_[index].fingerprint < middle; });
+        std::vector<std::size_t> later{second.begin(), second.end()};
+        undecided_.erase(second.begin(), second.end());
+        auto first_half = settle(context);
+        if (!first_half && first_half.error().kind != StoreError::Kind::corrupt) return first_half;
+        undecided_ = std::move(later);
+        auto second_half = settle(context);
+        return first_half ? second_half : first_half;
     }
 
     StoreResult<void> decide_and_commit(const RequestContext& context) {
@@ -176,7 +200,7 @@ private:
             auto [known, is_first] = newest.try_emplace(fingerprint);
             if (is_first) {
                 // A sighting that the memory takes is taken once, so this alert is not decided again.
-                if (answer(index, *settings, now)) {
+                if (answer(index, *settings, now, RepeatMemory::Basis::store)) {
                     newest.erase(known);
                     continue;
                 }
@@ -259,7 +283,6 @@ std::expected<Incident, ChangeError> IncidentService::change(std::string_view id
     for (int round = 1;; ++round) {
         const auto settings = this->settings();
         const WallTime now = now_();
-        const auto ticket = memory_->ticket();
         auto read = store_.get(id, context);
         if (!read) return std::unexpected{ChangeError{std::move(read.error())}};
         memory_->overlay(*read);
@@ -270,7 +293,7 @@ std::expected<Incident, ChangeError> IncidentService::change(std::string_view id
         batch.add(std::move(*change), settings->routing, settings->rules.max_timeline, now);
         auto stored = store_.commit(batch.writes(), context);
         if (stored) {
-            batch.remember(*memory_, ticket, now);
+            batch.remember(*memory_, RepeatMemory::no_ticket, now);
             announce(batch.changes());
             return batch.changes().front().incident;
         }
@@ -284,21 +307,26 @@ StoreResult<std::size_t> IncidentService::change_all(std::span<const std::string
     for (int round = 1;; ++round) {
         const auto settings = this->settings();
         const WallTime now = now_();
-        const auto ticket = memory_->ticket();
         Batch batch;
+        std::optional<StoreError> unreadable;
         for (const auto& id : ids) {
             auto read = store_.get(id, context);
             if (!read && read.error().kind == StoreError::Kind::not_found) continue;
+            if (!read && read.error().kind == StoreError::Kind::corrupt) {  // one such row keeps back no other
+                unreadable = std::move(read.error());
+                continue;
+            }
             if (!read) return std::unexpected{std::move(read.error())};
             memory_->overlay(*read);
             std::expected<Change, TransitionRefused> change = decide(*read, settings->rules, now);
             if (!change || change->kind == ChangeKind::none) continue;
             batch.add(std::move(*change), settings->routing, settings->rules.max_timeline, now);
         }
+        if (batch.empty() && unreadable) return std::unexpected{*std::move(unreadable)};
         if (batch.empty()) return 0;
         auto stored = store_.commit(batch.writes(), context);
         if (stored) {
-            batch.remember(*memory_, ticket, now);
+            batch.remember(*memory_, RepeatMemory::no_ticket, now);
             announce(batch.changes());
             return batch.changes().size();
         }
@@ -420,11 +448,19 @@ bool IncidentService::may_expire(WallTime now, const IncidentRules& rules) {
 
 StoreResult<std::size_t> IncidentService::expire(const RequestContext& context) {
     const WallTime now = now_();
-    if (!may_expire(now, settings()->rules)) return 0;
-    // What the memory knows of newer ends must be in the store before the store is asked.
-    if (auto flushed = flush_sightings(context); !flushed) return flushed;
+    const bool may = may_expire(now, settings()->rules);
+    // What the memory knows of newer ends must be in the store before the store is asked. While the store fails, alerts
+    // are refused that the memory does not know: their sources need the time to send them again.
+    if (auto flushed = flush_sightings(context); !flushed) {
+        resend_since_ = now;
+        return flushed;
+    }
     const auto ids = store_.expiring(now, incidents_at_once, context);
-    if (!ids) return std::unexpected{ids.error()};
+    if (!ids) {
+        resend_since_ = now;
+        return std::unexpected{ids.error()};
+    }
+    if (!may) return 0;
     return change_all(
         *ids, context,
         [](const Incident& incident, const IncidentRules& rules,

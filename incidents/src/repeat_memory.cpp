@@ -57,7 +57,7 @@ RepeatMemory::Ticket RepeatMemory::ticket() const {
 }
 
 std::optional<IntakeResult> RepeatMemory::answer(const AlertKey& key, const Alert& alert, const SeverityWords& words,
-                                                 WallTime now) {
+                                                 WallTime now, Basis basis) {
     if (alert.truncated > 0) return std::nullopt;  // the timeline must say so, and it is not remembered
     const auto severity = stated_severity(alert, words).severity;
     const std::scoped_lock lock{mutex_};
@@ -65,6 +65,13 @@ std::optional<IntakeResult> RepeatMemory::answer(const AlertKey& key, const Aler
     if (found == entries_.end()) return std::nullopt;
     Entry& entry = found->second;
     if (entry.firings.all.empty()) return std::nullopt;  // stored before firings were: the rules make one
+    // Another process on the same store may have opened an incident since, and this resolve may be about that one.
+    const auto start_known = [&] {
+        return alert.start_stated && std::ranges::any_of(entry.firings.all, [&](const Firing& firing) {
+                   return firing.starts_at == alert.starts_at;
+               });
+    };
+    if (basis == Basis::memory && alert.resolved && !entry.open && !start_known()) return std::nullopt;
 
     Firings firings = entry.firings;
     const FiringNews news = take_in(firings, alert, now);
@@ -97,7 +104,7 @@ void RepeatMemory::put(const Incident& incident, Ticket ticket, WallTime now, bo
     const std::scoped_lock lock{mutex_};
     const auto found = entries_.find(incident.fingerprint);
     if (found == entries_.end()) {
-        if (ticket == current_ && entries_.size() < capacity_) {
+        if (ticket == current_ && entries_.size() < capacity_) {  // M7: `no_ticket` is never current
             entries_.emplace(incident.fingerprint, std::move(fresh));
         } else if (is_commit) {
             ++current_;  // M5

@@ -45,6 +45,9 @@ struct AlertKey {
 ///     removes an entry, and whatever was committed and could not be put in, makes all tickets void. So where a
 ///     ticket holds and the entry is missing, nothing was committed that the thread has not seen, but what it has
 ///     committed itself.
+/// M7  An entry is made only of the incident that alerts of its fingerprint are about, as
+///     `IncidentStore::latest_by_fingerprints` finds it. People and upkeep change older incidents too, and have no
+///     ticket: a resolve that was judged by an older incident would be lost to the one that is open.
 /// M6  Bounded: a full memory takes in no further fingerprints, and what nobody asks for is dropped (`sweep`). Dropping
 ///     the oldest to make room would lose each entry just before its next repeat, where there are more alerts than
 ///     room.
@@ -54,10 +57,13 @@ public:
 
     using Ticket = std::uint64_t;
     [[nodiscard]] Ticket ticket() const;
+    static constexpr Ticket no_ticket{0};  ///< never holds: brings an entry up to date and makes none (M7)
 
+    /// Whether the caller has just read the store, and told of it by `learn`.
+    enum class Basis : bool { memory, store };
     /// The answer to an alert that says nothing new, whose sighting is noted by the same call; else nothing.
     std::optional<IntakeResult> answer(const AlertKey& key, const Alert& alert, const SeverityWords& words,
-                                       WallTime now);
+                                       WallTime now, Basis basis);
     /// Takes in what was read from the store after `ticket`.
     void learn(const Incident& incident, Ticket ticket, WallTime now);
     /// Takes in what was committed, with the version that it has in the store.

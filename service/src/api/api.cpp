@@ -45,7 +45,7 @@ middleware::Response store_problem(const incidents::StoreError& error) {
             why = "it did not answer in time";
             break;
         case corrupt:
-            why = "what it holds cannot be read";
+            why = "what it holds of this cannot be read";
             break;
         case rejected:
             why = "its circuit breaker lets nothing through";
@@ -56,9 +56,11 @@ middleware::Response store_problem(const incidents::StoreError& error) {
     if (error.kind != rejected) log(Level::warning, "store_failed", {{"reason", error.message}});
     // A breaker that an operator holds open names no time, which is 0 here: nobody shall come back at once.
     constexpr Duration soonest = std::chrono::seconds{1};
+    // Of a batch with an incident that cannot be read the alerts of other incidents are stored.
+    const auto* changed = error.kind == corrupt ? "not all was stored" : "nothing was changed";
     return middleware::problem_response(middleware::Problem{
         .status = 503,
-        .detail = fmt::format("the store cannot be used now, and nothing was changed: {}", why),
+        .detail = fmt::format("the store cannot be used now, and {}: {}", changed, why),
         .errors = {},
         .retry_after = std::max(soonest, error.retry_after ? Duration{*error.retry_after} : soonest)});
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,11 @@ public:
     void fail_next_read(StoreError error) {
         const std::scoped_lock lock{mutex_};
         read_errors_.push_back(std::move(error));
+    }
+    /// From now on this incident cannot be read.
+    void make_unreadable(std::string id) {
+        const std::scoped_lock lock{mutex_};
+        unreadable_.insert(std::move(id));
     }
     [[nodiscard]] std::vector<Incident> incidents() const {
         const std::scoped_lock lock{mutex_};
@@ -91,6 +97,7 @@ public:
         const auto known = incidents_.find(id);
         if (known == incidents_.end())
             return std::unexpected{StoreError{StoreError::Kind::not_found, "no such incident", {}}};
+        if (unreadable_.contains(id)) return corrupt();
         return known->second;
     }
     StoreResult<std::map<std::string, Incident, std::less<>>> latest_by_fingerprints(
@@ -107,6 +114,7 @@ public:
                 if (!best || rank(incident) > rank(*best)) best = incident;
             }
             if (!best) continue;
+            if (unreadable_.contains(best->id)) return corrupt();
             if (auto& timeline = best->timeline; timeline.size() > latest_events)
                 timeline.erase(timeline.begin(), timeline.end() - static_cast<std::ptrdiff_t>(latest_events));
             found.emplace(fingerprint, *std::move(best));
@@ -168,6 +176,9 @@ private:
     static std::unexpected<StoreError> conflict() {
         return std::unexpected{StoreError{StoreError::Kind::conflict, "the version is not current", {}}};
     }
+    static std::unexpected<StoreError> corrupt() {
+        return std::unexpected{StoreError{StoreError::Kind::corrupt, "the row cannot be read", {}}};
+    }
     static std::optional<StoreError> take(std::deque<StoreError>& errors) {
         if (errors.empty()) return std::nullopt;
         auto error = std::move(errors.front());
@@ -177,6 +188,7 @@ private:
 
     mutable std::mutex mutex_;  ///< guards all below
     std::map<std::string, Incident, std::less<>> incidents_;
+    std::set<std::string, std::less<>> unreadable_;
     std::vector<NotificationDraft> notifications_;
     std::deque<StoreError> commit_errors_;
     std::deque<StoreError> read_errors_;

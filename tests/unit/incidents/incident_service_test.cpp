@@ -287,6 +287,140 @@ TEST_CASE("what was resolved long enough ago is closed") {
     CHECK(f.notified() == Strings{"incident.triggered > ops", "incident.resolved > ops"});
 }
 
+TEST_CASE("while the store fails nothing expires, nor before the sources have had the time to send again") {
+    Fixture f;
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 14min;
+    f.ingest({alert});
+    for (; f.now < new_year + 10min; f.now += 10s) CHECK(f.service.expire() == 0U);
+    // The repeats of this alert find no room in the memory or no way to the store; those of another are remembered.
+    Alert other = firing(new_year, "Other");
+    other.ends_at = new_year + 24h;
+    f.ingest({other});
+    for (; f.now < new_year + 20min; f.now += 10s) {
+        other.ends_at = *other.ends_at + 1s;
+        f.ingest({other});
+        f.store.fail_next_commit({StoreError::Kind::unavailable, "the disk is full", {}});
+        CHECK_FALSE(f.service.expire());
+    }
+    const WallTime healed = f.now;
+    for (; f.now < healed + 4min; f.now += 10s) CHECK(f.service.expire() == 0U);
+    for (; f.now < healed + 6min; f.now += 10s) REQUIRE(f.service.expire());
+    CHECK(std::ranges::count(f.store.incidents(), IncidentState::resolved, &Incident::state) == 1);
+}
+
+TEST_CASE("an incident that cannot be read keeps no other from expiring") {
+    Fixture f;
+    std::vector<Alert> alerts;
+    for (const auto* name : {"A", "B", "C"}) {
+        alerts.push_back(firing(new_year, name));
+        alerts.back().ends_at = new_year + 1min;
+    }
+    f.ingest(alerts);
+    f.store.make_unreadable(f.store.incidents().front().id);
+    std::size_t expired = 0;
+    for (; f.now < new_year + 5min; f.now += 10s) REQUIRE(f.service.expire());
+    expired = f.service.expire().value_or(0);
+    CHECK(expired == 2);
+    const auto rest = f.service.expire();
+    REQUIRE_FALSE(rest);
+    CHECK(rest.error().kind == StoreError::Kind::corrupt);
+}
+
+TEST_CASE("an incident that cannot be read keeps no other alert of its batch out") {
+    for (std::size_t bad = 0; bad < 7; ++bad) {
+        CAPTURE(bad);
+        Fixture f;
+        std::vector<Alert> alerts;
+        for (char name = 'A'; name < 'H'; ++name) alerts.push_back(firing(new_year, std::string{name}));
+        const std::vector first{alerts.at(bad)};
+        f.ingest(first);
+        f.store.make_unreadable(f.only_incident().id);
+        FakeStore& store = f.store;
+        IncidentService restarted{store, to({"ops"}), {}, [&f] { return f.now; }};
+        alerts.push_back(ended(new_year, new_year + 1min, bad == 0 ? "B" : "A"));
+        const auto results = restarted.ingest(alerts);
+        REQUIRE_FALSE(results);
+        CHECK(results.error().kind == StoreError::Kind::corrupt);
+        CHECK(store.incidents().size() == 7);
+        CHECK(std::ranges::count(store.incidents(), IncidentState::resolved, &Incident::state) == 1);
+        CHECK(store.notifications().size() == 8);
+    }
+}
+
+namespace {
+
+/// The alert of an incident that has ended has fired anew, in another incident, and nothing was heard since.
+struct TwoIncidents : Fixture {
+    TwoIncidents() {
+        old = make_incident();
+        ingest({ended(new_year, new_year + 1min)});
+        now = new_year + 1h;
+        Alert again = firing(now);
+        again.merged = true;
+        REQUIRE(ingest({again}) == Kinds{ChangeKind::created});
+        now = new_year + 24h + 1min;
+        REQUIRE(service.flush_sightings());  // drops what nobody has asked for
+    }
+    bool any_open() {
+        return std::ranges::any_of(store.incidents(), [](const Incident& each) { return is_open(each.state); });
+    }
+    std::string old;
+};
+
+}  // namespace
+
+TEST_CASE("a change of an older incident does not take the resolve of the open one") {
+    for (const bool by_upkeep : {true, false}) {
+        for (const bool start_stated : {true, false}) {
+            CAPTURE(by_upkeep, start_stated);
+            TwoIncidents f;
+            if (by_upkeep) {
+                REQUIRE(f.service.close_resolved() == 1U);
+            } else {
+                REQUIRE(f.service.add_note(f.old, "ada", "why it happened"));
+            }
+            Alert over = ended(new_year + 1h, f.now);
+            over.start_stated = start_stated;
+            over.merged = start_stated;
+            CHECK(f.ingest({over}) == Kinds{ChangeKind::resolved});
+            CHECK_FALSE(f.any_open());
+        }
+    }
+}
+
+TEST_CASE("a note on an older incident does not take the resolve of the open one that goes on with its firing") {
+    Fixture f;
+    Alert alert = firing(new_year);
+    alert.ends_at = new_year + 4min;
+    f.ingest({alert});
+    std::string old = f.only_incident().id;
+    for (; f.now < new_year + 6min; f.now += 10s) REQUIRE(f.service.expire());
+    REQUIRE(f.service.close(old, "ada", ""));
+    alert.ends_at = f.now + 4min;
+    REQUIRE(f.ingest({alert}) == Kinds{ChangeKind::created});
+    f.now += 1h;
+    REQUIRE(f.service.flush_sightings());  // drops what nobody has asked for
+    REQUIRE(f.service.add_note(old, "ada", "why it happened"));
+    CHECK(f.ingest({ended(new_year, f.now)}) == Kinds{ChangeKind::resolved});
+}
+
+TEST_CASE("a resolve is not answered from the memory of an incident that has ended, unless it is known there") {
+    Fixture f;
+    f.make_incident();
+    f.now += 1min;
+    f.ingest({ended(new_year, new_year + 1min)});
+    f.now += 1h;
+    IncidentService other_process{f.store, to({"ops"}), {}, [&f] { return f.now; }};
+    REQUIRE(other_process.ingest(std::vector{firing(f.now)}));
+    const int look_ups = f.store.look_ups();
+    CHECK(f.ingest({ended(new_year, new_year + 1min)}) == Kinds{ChangeKind::none});
+    CHECK(f.store.look_ups() == look_ups);
+    Alert over = ended(f.now, f.now);
+    over.start_stated = false;
+    CHECK(f.ingest({over}) == Kinds{ChangeKind::resolved});
+}
+
 TEST_CASE("an operator can take every step of the life cycle, and back") {
     Fixture f;
     const auto id = f.make_incident();

@@ -750,4 +750,29 @@ TEST_CASE("changes have the names that the API answers") {
     for (const auto& [kind, name] : names) CHECK(to_string(kind) == name);
 }
 
+TEST_CASE("Alertmanager tells of an alert again under the start that it reported ended: the incident reopens") {
+    Alert alert = firing(new_year);
+    alert.merged = true;
+    Alert over = ended(new_year, new_year + 5min);
+    over.merged = true;
+    const auto created = apply_alert(alert, {}, {}, new_year);
+    const auto resolved = apply_alert(over, created.incident, {}, new_year + 5min);
+    REQUIRE(resolved.kind == ChangeKind::resolved);
+    const auto reopened = apply_alert(alert, resolved.incident, {}, new_year + 6min);
+    CHECK(reopened.kind == ChangeKind::reopened);
+    CHECK(reopened.notify);
+}
+
+TEST_CASE("a severity that becomes an unknown word is said as well") {
+    Alert alert = firing(new_year);
+    alert.severity_word = "critical";
+    const auto created = apply_alert(alert, {}, {}, new_year);
+    alert.severity_word = "sky-high";
+    const auto changed = apply_alert(alert, created.incident, {}, new_year + 1min);
+    REQUIRE(changed.events.size() == 2);
+    CHECK(changed.events[0].kind == "severity_changed");
+    CHECK(changed.events[1].kind == "severity_unknown");
+    CHECK(changed.incident.severity == Severity::p2);
+}
+
 }  // namespace fusebox::test

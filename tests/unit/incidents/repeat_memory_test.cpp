@@ -24,7 +24,7 @@ Incident incident_of(const Alert& alert, std::uint64_t version, std::string id =
 }
 
 std::optional<ChangeKind> ask(RepeatMemory& memory, const Alert& alert, WallTime now = new_year + 1min) {
-    const auto answer = memory.answer(AlertKey{alert}, alert, words, now);
+    const auto answer = memory.answer(AlertKey{alert}, alert, words, now, RepeatMemory::Basis::store);
     return answer ? std::optional{answer->change} : std::nullopt;
 }
 
@@ -130,6 +130,23 @@ TEST_CASE("M6: a full memory takes in no more, and forgets what nobody asks for,
     CHECK(ask(memory, firing(new_year, "C"), new_year + 1h) == ChangeKind::repeated);
 }
 
+TEST_CASE("M7: a change without a ticket brings an entry up to date and makes none") {
+    RepeatMemory memory;
+    const Alert alert = firing(new_year);
+    const auto before = memory.ticket();
+    memory.committed(incident_of(alert, 2), RepeatMemory::no_ticket, new_year);
+    CHECK_FALSE(ask(memory, alert));
+    memory.learn(incident_of(alert, 1), before, new_year);  // void: version 2 could not be put in
+    CHECK_FALSE(ask(memory, alert));
+    memory.learn(incident_of(alert, 2), memory.ticket(), new_year);
+    CHECK(ask(memory, alert) == ChangeKind::repeated);
+    memory.committed(incident_of(alert, 3), RepeatMemory::no_ticket, new_year);
+    Incident read = incident_of(alert, 3);
+    read.alert_count = 0;
+    memory.overlay(read);
+    CHECK(read.alert_count == 1);
+}
+
 TEST_CASE("the memory answers what the rules would answer") {
     // Each message against the incident of a firing with an annotation, one minute later.
     Alert known = firing(new_year);
@@ -178,7 +195,7 @@ TEST_CASE("repeats from many threads are all counted") {
             threads.emplace_back([&] {
                 const AlertKey key{alert};
                 for (int i = 0; i < 1'000; ++i) {
-                    if (memory.answer(key, alert, words, new_year + 1min)) ++answered;
+                    if (memory.answer(key, alert, words, new_year + 1min, RepeatMemory::Basis::memory)) ++answered;
                     if (i % 100 == 0) memory.give_back(memory.take_unstored());
                 }
             });

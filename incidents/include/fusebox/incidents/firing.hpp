@@ -71,7 +71,7 @@ struct FiringNews {
     bool speaks_for_all{};  ///< the message is about the newest of the firings that count: the incident shows its texts
 };
 
-/// Takes one message in, by the rules F1 … F8 at the head of src/firing.cpp. Only `firings` is changed.
+/// Takes one message in, by the rules F1 … F9 at the head of src/firing.cpp. Only `firings` is changed.
 FiringNews take_in(Firings& firings, const Alert& alert, WallTime now);
 
 }  // namespace fusebox::incidents

@@ -29,8 +29,9 @@ class RepeatMemory;
 using ChangeError = std::variant<StoreError, TransitionRefused>;
 
 /// Thread-safe. Reads, decides by the pure rules of incident.hpp and commits; on a version conflict reads and decides
-/// again, a bounded number of times, and then returns the conflict. Other store errors are returned at once: as nothing
-/// or everything was stored, and rules know repeats, the caller may simply try again. `store` must outlive the service.
+/// again, a bounded number of times, and then returns the conflict. Other store errors are returned at once: as rules
+/// know repeats, the caller may simply try again. Nothing was stored then, with one exception: where an incident cannot
+/// be read (`corrupt`), what is about other incidents is stored all the same. `store` must outlive the service.
 ///
 /// A change that notifies adds to its commit one draft per destination: the destinations that the routes name now, and
 /// those that were told of the incident before (`RoutingTable::destinations_for`).
@@ -82,8 +83,8 @@ public:
     /// Stores what repeats said since the last call; at least every 30 s, and once before the end.
     StoreResult<std::size_t> flush_sightings(const RequestContext& context = {});
     /// Resolves the incidents whose alert nobody vouches for any longer; every few seconds. Nothing expires within
-    /// `IncidentRules::resend_period` after the construction, nor after a minute without a call or a step of the clock,
-    /// since then the sources may not have had the time to send again.
+    /// `IncidentRules::resend_period` after the construction, nor after a minute without a call, a step of the clock or
+    /// a failure of the store, since then the sources may not have had the time to send again.
     StoreResult<std::size_t> expire(const RequestContext& context = {});
     /// Closes what has been resolved for `IncidentRules::close_after`.
     StoreResult<std::size_t> close_resolved(const RequestContext& context = {});
