@@ -14,6 +14,15 @@ namespace fusebox::storage {
 ///
 /// What every implementation agrees on beyond the ports:
 ///   - `commit` applies its writes in order, so one batch may resolve an incident and open the next of its fingerprint.
+///     An incident without an id, a draft without an id or a destination and a draft about another incident are
+///     `invalid`; a draft whose id is stored already, or stands twice in the commit, is a `conflict`. Nothing is stored
+///     of such a commit.
+///   - `enqueue` of a draft about an incident that is not stored, or without an id or a destination, is `invalid`.
+///   - `settle` with `delivered` forgets `first_failed_at`; `last_error` stays, as the latest there was. A row is dead
+///     since its last attempt.
+///   - `PruneCounts::notifications` counts those that went with their incident too. The time before which history goes
+///     is itself not before.
+///   - A cursor of one list is `invalid` for the other list, and so are more than 50 labels in one query.
 ///   - A cancelled request (`RequestContext::stop`) ends as `timeout`.
 ///   - `IncidentQuery::text` folds the case of ASCII letters only.
 ///   - `next_due` leaves out rows that wait behind an earlier row of their incident and destination: nothing can be
