@@ -20,10 +20,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// How often a wait looks whether the server stops.
+/// How often a wait looks whether it shall end.
 constexpr milliseconds slice{100};
-/// What a request that is under way when the server stops has left.
-constexpr milliseconds stop_grace{3000};
 /// A refused peer's: how long, and how much, it is listened to after the answer.
 constexpr milliseconds leave_timeout{1000};
 constexpr std::size_t max_discarded_bytes = 1U << 20U;
@@ -34,7 +32,7 @@ bool may_retry(int error) { return error == EAGAIN; }
 
 }  // namespace
 
-Connection::Connection(Descriptor socket, const TlsContext& tls, const std::atomic<bool>& stopping)
+Connection::Connection(Descriptor socket, const TlsContext& tls, const Stopping& stopping)
     : socket_(std::move(socket)), stopping_(stopping), ready_(!tls), waits_since_(Clock::now()) {
     if (!tls) return;
     tls_.reset(SSL_new(tls.get()));
@@ -157,11 +155,11 @@ Connection::Step Connection::send(std::string_view& bytes) {
     return Step::done;
 }
 
-bool Connection::write(std::string_view bytes, milliseconds silence, Time until) {
+bool Connection::write(std::string_view bytes, milliseconds silence, Time until, const GiveUp& give_up) {
     for (;;) {
         const auto step = send(bytes);
         if (step == Step::done) return true;
-        if (step == Step::ended || !wait(step, std::min(until, Clock::now() + silence))) return false;
+        if (step == Step::ended || !wait(step, std::min(until, Clock::now() + silence), give_up)) return false;
     }
 }
 
@@ -185,19 +183,16 @@ Connection::Step Connection::discard() {
     return Step::ended;
 }
 
-bool Connection::wait(Step step, Time until) const {
+bool Connection::wait(Step step, Time until, const GiveUp& give_up) const {
     const short events = step == Step::wants_output ? POLLOUT : POLLIN;
-    for (bool was_stopping = false;;) {
-        if (stopping_ && !was_stopping) {
-            was_stopping = true;
-            until = std::min(until, Clock::now() + stop_grace);
-        }
-        const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    for (;;) {
+        // Time is judged before the socket: a peer that drips is always ready.
+        const auto left = std::chrono::ceil<milliseconds>(std::min(until, stopping_.give_up_at()) - Clock::now());
+        if (left <= milliseconds{0} || (give_up && give_up())) return false;
         pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(std::clamp(left, milliseconds{0}, slice).count()));
+        const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, slice).count()));
         if (ready > 0) return true;
         if (ready < 0 && errno != EINTR) return false;
-        if (left <= milliseconds{0}) return false;
     }
 }
 

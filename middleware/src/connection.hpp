@@ -1,9 +1,9 @@
 // One accepted connection: bytes in and out, in the clear or over TLS, and the next request's head.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +13,7 @@
 
 #include "listener.hpp"
 #include "message_head.hpp"
+#include "stopping.hpp"
 #include "tls_context.hpp"
 
 namespace fusebox::middleware {
@@ -36,9 +37,8 @@ public:
         refused,  ///< `refusal` says why
     };
 
-    /// `tls` null: in the clear. `stopping` becomes true when the server stops, and cuts waits short. Throws
-    /// `std::bad_alloc`.
-    Connection(Descriptor socket, const TlsContext& tls, const std::atomic<bool>& stopping);
+    /// `tls` null: in the clear. `stopping` cuts waits short. Throws `std::bad_alloc`.
+    Connection(Descriptor socket, const TlsContext& tls, const Stopping& stopping);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection();
@@ -67,8 +67,10 @@ public:
 
     /// Sends as much of `bytes` as can be sent now, and removes it from them.
     Step send(std::string_view& bytes);
-    /// Sends all. False: the peer took nothing for `silence`, not all by `until`, or is gone.
-    bool write(std::string_view bytes, std::chrono::milliseconds silence, Time until);
+    /// Asked every 100 ms of a wait; true ends the wait.
+    using GiveUp = std::function<bool()>;
+    /// Sends all. False: the peer took nothing for `silence`, not all by `until`, or is gone; or as `wait` says.
+    bool write(std::string_view bytes, std::chrono::milliseconds silence, Time until, const GiveUp& give_up = {});
 
     /// Nothing will be sent any more. What is received from here on is only thrown away (see `discard`), so that the
     /// peer, which may still send, can read what it was told (RFC 9112 §9.6).
@@ -78,8 +80,9 @@ public:
     /// Throws away what has come. Ended: the peer has closed, or has sent more than is worth reading.
     Step discard();
 
-    /// Waits until the socket is what `step` wants; false at `until`. A server that stops leaves a wait 3 s at most.
-    [[nodiscard]] bool wait(Step step, Time until) const;
+    /// Waits until the socket is what `step` wants. False: it was not so by `until` or by `Stopping::give_up_at`, or
+    /// `give_up` said so.
+    [[nodiscard]] bool wait(Step step, Time until, const GiveUp& give_up = {}) const;
     /// Numeric; empty if it cannot be told.
     [[nodiscard]] const std::string& remote_address();
     [[nodiscard]] int socket() const noexcept { return socket_.get(); }
@@ -93,7 +96,7 @@ private:
 
     Descriptor socket_;
     std::unique_ptr<SSL, Free> tls_;
-    const std::atomic<bool>& stopping_;
+    const Stopping& stopping_;
     bool ready_;
     bool broken_{};  ///< TLS failed: no more calls but SSL_free
     bool leaving_{};

@@ -24,6 +24,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds refused_body_timeout{1000};
 constexpr std::uint64_t max_refused_bytes = 16U << 20U;
 
+/// An answer of so many bytes does not count as memory: that of a health check, a list of usual length.
+constexpr std::size_t always_sent_bytes = 64U << 10U;
+
 std::chrono::sys_seconds second_now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
@@ -81,7 +84,7 @@ public:
             complete_ = !(refusal_ && (head_.expects_continue || read_nothing_)) && ask_for_body() && read_body(share);
         }
         if (!refusal_) check_memory(share);
-        return answer(refusal_ ? *refusal_ : route_->handler(request_));
+        return answer(refusal_ ? *refusal_ : run_handler(share));
     }
 
     /// An exception of guard or handler becomes a 500 that says nothing about the inside.
@@ -161,13 +164,20 @@ private:
         return true;
     }
 
+    /// Who takes long to send or to read goes on while nobody else is in need.
+    [[nodiscard]] bool must_yield(Clock::time_point since) const {
+        return Clock::now() - since > options_.thread_timeout / 2 && serving_.others_wait();
+    }
+
     bool receive_more() {
+        const auto must_stop = [&] { return must_yield(began_) || Clock::now() >= serving_.stopping.give_up_at(); };
         if (Clock::now() >= read_until_) return end_body("the body came too slowly", 408);
         const auto step = connection_.receive();
         if (step == Connection::Step::done) return true;
         if (step == Connection::Step::ended) return end_body("the body ended early");
         const auto silence = Clock::now() + options_.io_timeout;
-        return connection_.wait(step, std::min(read_until_, silence)) || end_body("the body came too slowly", 408);
+        if (connection_.wait(step, std::min(read_until_, silence), must_stop)) return true;
+        return must_stop() ? end_body_for_others() : end_body("the body came too slowly", 408);
     }
 
     std::optional<Response> take(std::string_view data, MemoryBudget::Share& share) {
@@ -201,25 +211,45 @@ private:
         return false;
     }
 
+    bool end_body_for_others() {
+        if (!refusal_) refuse_body(busy("the body came slowly, and others waited or the service stops"));
+        return false;
+    }
+
     void shorten() { read_until_ = std::min(read_until_, Clock::now() + refused_body_timeout); }
 
     /// What a parser will build from JSON takes many times its bytes; it belongs to the budget too.
     void check_memory(MemoryBudget::Share& share) {
         const auto values = measure_json(request_.body).values;
         if (values > max_json_values) return;  // check_json_body refuses it, and says so better
-        if (!share.grow(values * bytes_per_json_value)) refusal_ = busy("too many bodies are being parsed at once");
+        if (!share.grow(values * bytes_per_json_value + request_.body.size() * bytes_per_json_byte)) {
+            refusal_ = busy("too many bodies are being parsed at once");
+        }
+    }
+
+    [[nodiscard]] Response run_handler(MemoryBudget::Share& share) const {
+        auto response = route_->handler(request_);
+        // Once as it is, once as it is sent. What has changed something is told so in any case.
+        const bool is_bounded = request_.method == "GET" && response.body.size() > always_sent_bytes;
+        if (is_bounded && !share.grow(2 * response.body.size())) {
+            return busy("too many large answers are being sent at once");
+        }
+        return response;
     }
 
     After answer(const Response& response) {
         if (options_.on_exchange) options_.on_exchange(request_, response, Clock::now() - began_);
-        const bool keep = complete_ && head_.keep_alive && !last_ && !serving_.stopping;
+        const bool keep = complete_ && head_.keep_alive && !last_ && !serving_.stopping.begun();
         const auto text = response_text(response, {.now = second_now(),
                                                    .head_only = head_.method == "HEAD",
                                                    .http_1_0 = head_.http_1_0,
                                                    .gzip = accepts_gzip_,
                                                    .keep_alive = keep,
                                                    .keep_alive_timeout = options_.keep_alive});
-        if (!connection_.write(text, options_.io_timeout, Clock::now() + options_.request_timeout)) return After::close;
+        const auto since = Clock::now();
+        const bool sent = connection_.write(text, options_.io_timeout, since + options_.request_timeout,
+                                            [&] { return must_yield(since); });
+        if (!sent) return After::close;
         if (keep) return After::keep;
         return complete_ ? After::close : After::leave;
     }

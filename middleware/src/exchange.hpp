@@ -1,13 +1,14 @@
 // One request, from its head to the end of its response.
 #pragma once
 
-#include <atomic>
+#include <functional>
 
 #include <fusebox/middleware/http_server.hpp>
 #include <fusebox/middleware/router.hpp>
 
 #include "connection.hpp"
 #include "memory_budget.hpp"
+#include "stopping.hpp"
 
 namespace fusebox::middleware {
 
@@ -16,7 +17,9 @@ struct Serving {
     const Router& router;
     const HttpServerOptions& options;
     MemoryBudget& memory;
-    const std::atomic<bool>& stopping;
+    const Stopping& stopping;
+    /// Whether others wait for a thread, or have found no memory.
+    std::function<bool()> others_wait;
 };
 
 /// What becomes of the connection.

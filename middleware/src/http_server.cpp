@@ -17,6 +17,8 @@ namespace {
 
 /// For `Route::always_answered`.
 constexpr std::size_t urgent_threads = 2;
+/// What a request that is under way when the server stops has left for what its peer does.
+constexpr std::chrono::milliseconds stop_grace{3000};
 /// A thread waits so long for the next head of its connection, then the connection goes back to the reception. Between
 /// the requests of a busy connection no other thread is woken.
 constexpr std::chrono::milliseconds thread_patience{100};
@@ -60,8 +62,11 @@ struct HttpServer::Impl {
     const Router router;
     const HttpServerOptions options;
     MemoryBudget memory;
-    std::atomic<bool> stopping{false};
-    const Serving serving{.router = router, .options = options, .memory = memory, .stopping = stopping};
+    Stopping stopping;
+    const Serving serving{
+        .router = router, .options = options, .memory = memory, .stopping = stopping, .others_wait = [this] {
+            return reception->starved() || memory.was_short();
+        }};
     std::mutex tls_mutex;  ///< guards `tls`, which the reception's thread copies and use_tls() replaces
     TlsContext tls;
     std::unique_ptr<ConnectionThreads> threads;
@@ -100,7 +105,7 @@ After HttpServer::Impl::wait_for_head(Connection& connection) const {
         const auto step = connection.receive();
         if (step == Connection::Step::done) continue;
         if (step == Connection::Step::ended) return After::close;
-        if (stopping || reception->crowded() || !connection.wait(step, until)) return After::leave;
+        if (stopping.begun() || reception->crowded() || !connection.wait(step, until)) return After::leave;
     }
 }
 
@@ -109,6 +114,7 @@ void HttpServer::Impl::serve(std::unique_ptr<Connection>& connection) {
         const auto after = exchange(serving, *connection, false);
         if (after == After::leave) return leave(connection);
         if (after == After::close) return;
+        if (reception->starved()) return reception->take_back(std::move(connection));
         const auto next = wait_for_head(*connection);
         if (next == After::leave) return reception->take_back(std::move(connection));
         if (next == After::close) return;
@@ -147,7 +153,7 @@ std::expected<int, std::string> HttpServer::start() {
     if (!listener) return std::unexpected(std::move(listener.error()));
     const int port = listener->port;
 
-    impl.stopping = false;
+    impl.stopping.reset();
     const auto on_free = [&impl] { impl.reception->thread_is_free(); };
     impl.threads = std::make_unique<ConnectionThreads>(
         impl.options.threads,
@@ -181,7 +187,7 @@ std::expected<int, std::string> HttpServer::start() {
 void HttpServer::stop() {
     auto& impl = *impl_;
     if (!impl.reception) return;
-    impl.stopping = true;
+    impl.stopping.begin(stop_grace);
     impl.reception->stop();
     // The threads' hooks use the reception, so it goes last.
     impl.threads->shutdown();

@@ -20,12 +20,23 @@ void give_back_to_system() {
 }  // namespace
 
 bool MemoryBudget::Share::grow(std::size_t bytes) {
+    const bool is_small = bytes <= small_share && bytes_ <= small_share - bytes;
+    const auto most = is_small ? budget_.most_ : budget_.most_ - budget_.most_ / 4;
     auto held = budget_.held_.load();
     do {
-        if (bytes > budget_.most_ - held) return false;
+        if (held > most || bytes > most - held) {
+            budget_.short_at_ = std::chrono::steady_clock::now();
+            return false;
+        }
     } while (!budget_.held_.compare_exchange_weak(held, held + bytes));
     bytes_ += bytes;
     return true;
+}
+
+bool MemoryBudget::was_short() const noexcept {
+    const auto at = short_at_.load();
+    return at != std::chrono::steady_clock::time_point{} &&
+           std::chrono::steady_clock::now() - at < std::chrono::seconds{2};
 }
 
 void MemoryBudget::give_back(std::size_t bytes) {

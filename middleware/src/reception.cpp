@@ -19,6 +19,8 @@ using Step = Connection::Step;
 constexpr milliseconds stop_grace{3000};
 /// After the system had no descriptor for a connection.
 constexpr milliseconds accept_pause{50};
+/// Then those who are here have their turn, however many come.
+constexpr int accepts_a_round = 64;
 
 constexpr Refusal too_slow{408, "the head of the request came too slowly"};
 constexpr Refusal too_many{503, "too many connections"};
@@ -88,6 +90,7 @@ void Reception::run() {
         arrivals_.clear();
     }
     waiting_ = 0;
+    starved_ = false;
     here_.clear();
 }
 
@@ -160,7 +163,7 @@ void Reception::collect() {
 void Reception::accept_all() {
     if (accept_again_ && Clock::now() < *accept_again_) return;
     accept_again_.reset();
-    while (listener_.socket.get() >= 0) {
+    for (int i = 0; i < accepts_a_round && listener_.socket.get() >= 0; ++i) {
         auto accepted = accept_next(listener_);
         if (accepted.exhausted) {
             accept_again_ = Clock::now() + accept_pause;
@@ -248,6 +251,7 @@ void Reception::hand_over() {
     waiting_ = static_cast<std::size_t>(std::ranges::count_if(here_, whole));  // R4
     std::erase_if(here_, [&](Visit& visit) { return whole(visit) && try_serve(visit); });
     waiting_ = static_cast<std::size_t>(std::ranges::count_if(here_, whole));
+    starved_ = waiting_ > 0;
 }
 
 }  // namespace fusebox::middleware

@@ -58,8 +58,10 @@ public:
     void start();
     /// Takes back a connection that waits for its next head, or that leaves. From any thread.
     void take_back(std::unique_ptr<Connection> connection);
-    /// Whether whole heads wait for a thread. From any thread.
+    /// Whether whole heads wait for a thread, or are just being given one. From any thread.
     [[nodiscard]] bool crowded() const noexcept { return waiting_ > 0; }
+    /// Whether whole heads wait for which there was no thread. From any thread.
+    [[nodiscard]] bool starved() const noexcept { return starved_; }
     /// A thread has become free. From any thread.
     void thread_is_free() const;
     /// Connections that lost their place to a newer one (R3), or found the system without descriptors for them.
@@ -110,6 +112,7 @@ private:
 
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> waiting_{0};  ///< R4
+    std::atomic<bool> starved_{false};
     std::atomic<std::uint64_t> turned_away_{0};
     std::thread loop_;
 };

@@ -247,7 +247,7 @@ std::expected<ListenAddress, std::string> App::start() {
     server.host = config_.server.listen.host;
     server.port = config_.server.listen.port;
     server.max_body_bytes = config_.server.max_body_bytes;
-    server.max_held_bytes = std::max(server.max_held_bytes, 4 * server.max_body_bytes);
+    server.max_held_bytes = std::max(server.max_held_bytes, 10 * server.max_body_bytes);
     server.threads = config_.server.threads;
     server.tls_certificate_file = config_.server.tls_certificate;
     server.tls_key_file = config_.server.tls_key;

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::atomic<bool> never{false};
+const Stopping never;
 
 std::unique_ptr<Connection> connection() {
     int pair[2]{};

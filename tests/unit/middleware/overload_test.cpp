@@ -1,11 +1,17 @@
 // Peers that take what they can get, and give nothing: who is silent, who drips, who sends half a handshake.
 #include <fusebox/middleware/http_server.hpp>
 
+#include <sys/socket.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fusebox/middleware/problem.hpp>
@@ -26,6 +32,8 @@ namespace {
 
 /// What an answer of a server that is not held up takes at the most, on a machine that is.
 constexpr auto promptly = 1500ms;
+/// More than the buffers of two sockets hold.
+constexpr std::size_t large_answer = 24U << 20U;
 
 struct Rig {
     std::promise<void> release;
@@ -54,6 +62,7 @@ struct Rig {
             "POST", "/guarded", [](const Request&) { return Response{}; },
             [](const Request&) { return std::optional{problem_response(401, "no")}; });
         router.add("POST", "/small", [](const Request&) { return Response{}; }).max_body_bytes = 100;
+        router.add("GET", "/large", [](const Request&) { return Response{.body = std::string(large_answer, 'x')}; });
         options.on_exchange = [this](const Request& request, const Response& response, Duration) {
             const std::lock_guard lock{mutex};
             if (request.path.empty()) refused.push_back(response.status);
@@ -114,12 +123,26 @@ public:
         }};
     }
     RawClient& at(std::size_t index) { return *clients_.at(index); }
+    /// The last of these threads' bytes has been sent.
+    void stop() {
+        thread_.request_stop();
+        thread_.join();
+    }
 
 private:
     static constexpr auto pace = 20ms;
     std::vector<std::unique_ptr<RawClient>> clients_;
     std::jthread thread_;  ///< last, so that it ends before what it uses
 };
+
+/// Whether there is room for `body` within 5 s.
+bool eventually_takes(const Rig& rig, const std::string& body) {
+    const auto until = Clock::now() + 5s;
+    while (rig.ask(request("POST", "/echo", body)).status != 200) {
+        if (Clock::now() > until) return false;
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -267,23 +290,18 @@ TEST_CASE("a route has its own limit of a body, judged before the body is read")
 }
 
 TEST_CASE("what all bodies hold together is bounded") {
-    Rig rig{{.max_held_bytes = 100'000, .threads = 8}};
+    Rig rig{{.max_held_bytes = 600'000, .threads = 8}};
     const std::string body(60'000, 'x');
     RawClient first{rig.port};
     first.send(request("POST", "/hold", body));
-    rig.wait_inside(1);  // its body is held until its handler returns
+    rig.wait_inside(1);  // its body and what may be built from it are held until its handler returns
     const auto second = rig.ask(request("POST", "/echo", body));
     CHECK(second.status == 503);
     CHECK(second.headers.at("retry-after") == "1");
     CHECK(rig.ask(request("POST", "/echo", std::string(1000, 'x'))).status == 200);
     rig.let_go();
     CHECK(first.receive().status == 200);
-    RawAnswer third;  // the first one's share goes a moment after its answer
-    const auto until = Clock::now() + 5s;
-    do {
-        third = rig.ask(request("POST", "/echo", body));
-    } while (third.status != 200 && Clock::now() < until);
-    CHECK(third.status == 200);
+    CHECK(eventually_takes(rig, body));  // the first one's share goes a moment after its answer
 }
 
 TEST_CASE("what would be built from JSON counts before it is built") {
@@ -293,6 +311,105 @@ TEST_CASE("what would be built from JSON counts before it is built") {
     const auto answer = rig.ask(request("POST", "/echo", values + "]"));  // 2 kB, and 1002 values
     CHECK(answer.status == 503);
     CHECK(rig.ask(request("POST", "/echo", std::string(2000, '1'))).status == 200);
+}
+
+TEST_CASE("a connection that sends request upon request gives its thread to who waits") {
+    Rig rig{{.threads = 1, .thread_timeout = 5s}};
+    RawClient busy{rig.port};
+    std::string many;
+    for (int i = 0; i < 100; ++i) many += request("GET", "/hello");
+    std::atomic<int> answered{0};
+    std::jthread sends{[&](const std::stop_token& stop) {
+        while (!stop.stop_requested() && busy.send(many)) {
+        }
+        busy.finish();
+    }};
+    std::jthread reads{[&] {
+        while (busy.receive().status == 200) ++answered;
+    }};
+    while (answered < 100) std::this_thread::yield();
+    for (int i = 0; i < 3; ++i) {
+        const auto began = Clock::now();
+        CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+        CHECK(Clock::now() - began < promptly);
+    }
+    const int before = answered;
+    while (answered == before) std::this_thread::yield();  // the busy one is served too
+    sends.request_stop();
+}
+
+TEST_CASE("a body that drips has its thread while nobody waits for one, and then gives it up") {
+    Rig rig{{.threads = 4, .thread_timeout = 2s}};
+    Drip drip{rig.port, 4, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    CHECK_FALSE(drip.at(0).closes_within(1500));  // longer than half of thread_timeout
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+    const auto refused = drip.at(0).receive();
+    CHECK(refused.status == 503);
+    CHECK(refused.headers.at("retry-after") == "1");
+    CHECK(refused.body.find("others waited") != std::string::npos);
+}
+
+TEST_CASE("an answer that is read slowly gives its thread to who waits") {
+    Rig rig{{.threads = 1, .thread_timeout = 2s}};
+    RawClient slow{rig.port};
+    slow.send(request("GET", "/large"));
+    std::array<char, 4096> some{};
+    REQUIRE(::recv(slow.socket(), some.data(), some.size(), 0) > 0);
+    const auto began = Clock::now();
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+    CHECK(Clock::now() - began < 2s);
+    CHECK(slow.receive().body.size() < large_answer);  // what is missing tells the client that it was cut off
+}
+
+TEST_CASE("large bodies that drip leave room for small ones, and give theirs to other large ones") {
+    Rig rig{{.max_body_bytes = 24U << 20U, .max_held_bytes = 32U << 20U, .threads = 8, .thread_timeout = 400ms}};
+    const std::string most_of_it(20'000'000, 'x');
+    Drip drip{rig.port, 1, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 22000000\r\n\r\n" + most_of_it};
+    const std::string large(3'500'000, 'x');
+    const auto second = rig.ask(request("POST", "/echo", large));  // three quarters of 32 MiB do not hold both
+    CHECK(second.status == 503);
+    CHECK(rig.ask(request("POST", "/echo", std::string(100'000, 'x'))).status == 200);
+    CHECK(drip.at(0).receive().status == 503);
+    CHECK(eventually_takes(rig, large));  // the dripping one's share goes a moment after its answer
+}
+
+TEST_CASE("what is built from a body's text counts as well as its values") {
+    Rig rig{{.max_held_bytes = 100'000}};
+    CHECK(rig.ask(request("POST", "/echo", '"' + std::string(15'000, 'x') + '"')).status == 200);
+    CHECK(rig.ask(request("POST", "/echo", '"' + std::string(25'000, 'x') + '"')).status == 503);
+}
+
+TEST_CASE("large answers count as bodies do; small ones always go out") {
+    Rig rig{{.max_held_bytes = large_answer, .threads = 4}};
+    CHECK(rig.ask(request("GET", "/large")).status == 503);
+    CHECK(rig.ask(request("GET", "/hello")).body == "hello");
+}
+
+TEST_CASE("a stop waits for peers that drip, and not longer than 3 s in all") {
+    Rig rig{{.threads = 8}};
+    Drip bodies{rig.port, 2, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    RawClient slow{rig.port};
+    slow.send(request("GET", "/large"));
+    std::jthread reads{[&](const std::stop_token& stop) {
+        std::vector<char> some(1U << 20U);
+        std::mutex mutex;
+        std::condition_variable_any stopped;
+        std::unique_lock lock{mutex};
+        do {
+            if (::recv(slow.socket(), some.data(), some.size(), MSG_DONTWAIT) == 0) return;
+        } while (!stopped.wait_for(lock, stop, 400ms, [&] { return stop.stop_requested(); }));
+    }};
+    RawClient late{rig.port};
+    late.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nl");
+    CHECK_FALSE(late.closes_within(200));
+    const auto began = Clock::now();
+    auto stopped = std::async(std::launch::async, [&] { rig.server->stop(); });
+    CHECK_FALSE(late.closes_within(1000));
+    late.send("ate");
+    CHECK(late.receive().body == "late");
+    CHECK(stopped.wait_for(10s) == std::future_status::ready);
+    CHECK(Clock::now() - began < 4500ms);
+    CHECK(bodies.at(0).receive().status == 503);
 }
 
 }  // namespace fusebox::test

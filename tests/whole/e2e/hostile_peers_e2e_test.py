@@ -64,6 +64,46 @@ class HostilePeers(Case):
         self.assertLess(memory(service, 'VmHWM') - before, 700, 'MiB at the most')
         wait_until(lambda: memory(service, 'VmRSS') - before < 100, 10, 'the memory is given back')
 
+    def test_bodies_of_one_long_text_do_not_fill_the_memory(self):
+        service = self.incidentd()
+        before = memory(service, 'VmRSS')
+        text = b'a' * (4 * MIB - 100)
+        for body, taken in ((b'{"title":"x","annotations":{"a":"' + text + b'"}}', 200), (b'{"title":"' + text, 400)):
+            answers = at_once(40, lambda i, body=body: http(
+                'POST', service.url + '/v1/alerts', body, timeout=60).status)
+            self.assertLessEqual(set(answers), {taken, 503})
+            self.assertIn(taken, answers)
+        self.assertLess(memory(service, 'VmHWM') - before, 500, 'MiB at the most')
+
+    def test_sigterm_is_in_order_however_peers_drip(self):
+        service = self.incidentd()
+        service.post('/v1/alerts', {'title': 'x'})
+        service.post('/v1/alerts', {'title': 'x'})  # a repeat, which is stored at the end
+        peer = socket.create_connection(('127.0.0.1', service.port), timeout=5)
+        peer.sendall(b'POST /v1/alerts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n'
+                     b'Content-Length: 100000\r\n\r\n{')
+        stopped = threading.Event()
+
+        def drip():
+            while not stopped.wait(0.2):
+                try:
+                    peer.sendall(b' ')
+                except OSError:
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            began = time.monotonic()
+            self.assertEqual(service.stop(), 0)
+            self.assertLess(time.monotonic() - began, 6)
+        finally:
+            stopped.set()
+            dripping.join()
+            peer.close()
+        service.start()
+        self.assertEqual([incident['alert_count'] for incident in service.incidents()], [2])
+
     def test_health_answers_while_every_thread_is_taken(self):
         service = self.incidentd('[server]\nthreads = 8\n')
         head = (b'POST /api/v2/alerts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n'

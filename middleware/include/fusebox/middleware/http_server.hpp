@@ -20,7 +20,9 @@ struct HttpServerOptions {
     std::string host{"127.0.0.1"};          ///< name or numeric address, IPv6 without brackets
     int port{};                             ///< 0: any free port; at most 65535
     std::size_t max_body_bytes{4U << 20U};  ///< after decompression; more is 413. A route may set less
-    /// For all bodies at once, with what is built from JSON (`bytes_per_json_value`); a body beyond it gets 503.
+    /// For all bodies at once, with what is built from JSON (`bytes_per_json_value`, `bytes_per_json_byte`), and for
+    /// the answers to GET that are larger than 64 KiB; what is beyond it gets 503. A quarter is for requests that need
+    /// no more than 1 MiB each.
     std::size_t max_held_bytes{256U << 20U};
     std::size_t threads{256};      ///< requests served at once; threads are made as needed; ≥ 1
     std::size_t max_waiting{512};  ///< connections that no thread serves; further ones close the longest silent; ≥ 1
@@ -30,8 +32,10 @@ struct HttpServerOptions {
     std::chrono::milliseconds head_timeout{10'000};
     /// Likewise for head and body together, and for the response; > 0. How long a handler takes, nobody bounds.
     std::chrono::milliseconds request_timeout{60'000};
-    std::chrono::milliseconds thread_timeout{2'000};  ///< for a thread to become free; then 503; ≥ 0
-    std::string tls_certificate_file{};               ///< PEM, read by `start`; both files: https; none: http
+    /// For a thread to become free; then 503; ≥ 0. While a request waits for a thread, or was refused for want of
+    /// memory, a peer that has taken longer than half of this time to send its body or to read its answer is cut off.
+    std::chrono::milliseconds thread_timeout{2'000};
+    std::string tls_certificate_file{};  ///< PEM, read by `start`; both files: https; none: http
     std::string tls_key_file{};
     /// After each response is made, before it is sent; also for what never became a request (then method and path may
     /// be empty): a head that was refused, a connection that found no place. The path has no query in it. From several

@@ -14,6 +14,9 @@ inline constexpr std::size_t max_json_depth = 64;
 inline constexpr std::size_t max_json_values = 500'000;
 /// What a parsed value takes at the least, next to the text itself: an empty object in an array takes 84 bytes.
 inline constexpr std::size_t bytes_per_json_value = 100;
+/// What parsing takes for each byte of the text, next to the text itself: of one long string nlohmann-json has three
+/// copies at once, in buffers that double as they grow, and a fourth in the message of an error.
+inline constexpr std::size_t bytes_per_json_byte = 5;
 
 struct JsonSize {
     std::size_t depth{};   ///< deepest nesting of arrays and objects
