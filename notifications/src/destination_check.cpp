@@ -11,8 +11,7 @@ namespace {
 constexpr std::size_t most_in_flight = 64;
 }
 
-void require_valid(const std::vector<DestinationSettings>& destinations) {
-    std::string errors;
+void require_valid(const std::vector<DestinationSettings>& destinations, std::string errors) {
     std::set<std::string_view> names;
     for (const DestinationSettings& settings : destinations) names.insert(settings.name);
     if (names.size() != destinations.size()) errors += "destination names must be unique; ";
@@ -22,6 +21,8 @@ void require_valid(const std::vector<DestinationSettings>& destinations) {
         };
         require(!settings.name.empty(), "name: must not be empty");
         require(settings.sender != nullptr, "sender: must be set");
+        require(!settings.sender || settings.sender->destination() == settings.name,
+                "sender: is made for a destination of another name");
         require(settings.max_in_flight >= 1 && settings.max_in_flight <= most_in_flight,
                 "max_in_flight: must be 1 to 64");
         require(settings.rate_limit.per > Duration::zero(), "rate_limit: its period must be more than 0");

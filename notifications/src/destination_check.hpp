@@ -1,13 +1,15 @@
 // Refuses destination settings that cannot work.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <fusebox/notifications/destination.hpp>
 
 namespace fusebox::notifications {
 
-/// Throws one `std::invalid_argument` that names every bad field of every destination.
-void require_valid(const std::vector<DestinationSettings>& destinations);
+/// Throws one `std::invalid_argument` that names every bad field of every destination, after `errors`, which end each in
+/// "; ".
+void require_valid(const std::vector<DestinationSettings>& destinations, std::string errors = {});
 
 }  // namespace fusebox::notifications

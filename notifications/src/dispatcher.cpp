@@ -38,9 +38,11 @@ struct Dispatcher::Impl {
 
 Dispatcher::Dispatcher(incidents::Outbox& outbox, std::vector<DestinationSettings> destinations,
                        DispatcherOptions options) {
-    if (options.poll <= Duration::zero()) throw std::invalid_argument("poll: must be more than 0");
-    if (options.lease_margin <= Duration::zero()) throw std::invalid_argument("lease_margin: must be more than 0");
-    require_valid(destinations);
+    std::string errors;
+    if (!options.clock) errors += "clock: must be set; ";
+    if (options.poll <= Duration::zero()) errors += "poll: must be more than 0; ";
+    if (options.lease_margin <= Duration::zero()) errors += "lease_margin: must be more than 0; ";
+    require_valid(destinations, std::move(errors));
     impl_ = std::make_unique<Impl>(outbox, std::move(options));
     update(std::move(destinations));
 }

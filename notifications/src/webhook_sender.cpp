@@ -158,6 +158,7 @@ WebhookSender::WebhookSender(const WebhookSettings& settings) {
     }
     if (settings.timeout <= Duration::zero()) bad("timeout", "must be more than 0");
     if (settings.max_body_bytes < 1024) bad("max_body_bytes", "must be at least 1024");
+    if (!settings.clock) bad("clock", "must be set");
     if (!errors.empty()) throw std::invalid_argument("webhook destination '" + settings.name + "': " + errors);
 
     transport::HttpClientConfig config;

@@ -726,6 +726,17 @@ TEST_CASE("a bad set of destinations is refused whole with every mistake named, 
               "destination 'other': fallback: must be another destination");
     }
     CHECK_THROWS_AS(dispatcher.update({destination(sender), destination(sender)}), std::invalid_argument);
+    try {
+        auto misnamed = destination(sender);
+        misnamed.name = "mail";
+        const Dispatcher refused{
+            world.outbox, {misnamed}, {.clock = nullptr, .poll = Duration::zero(), .lease_margin = Duration::zero()}};
+        FAIL("accepted");
+    } catch (const std::invalid_argument& error) {
+        CHECK(std::string{error.what()} ==
+              "clock: must be set; poll: must be more than 0; lease_margin: must be more than 0; "
+              "destination 'mail': sender: is made for a destination of another name");
+    }
     world.add("hook");
     dispatcher.notify("hook");
     CHECK(world.wait_for(Kind::delivered));

@@ -302,7 +302,8 @@ TEST_CASE("a bad configuration is refused with every field named and nothing sec
                              .url = "ftp://user:SECRET@hooks.example/SECRET",
                              .secrets = {secret_text, "whsec_SECRET"},
                              .timeout = 0s,
-                             .max_body_bytes = 10};
+                             .max_body_bytes = 10,
+                             .clock = nullptr};
     try {
         const WebhookSender sender{settings};
         FAIL("accepted");
@@ -310,7 +311,7 @@ TEST_CASE("a bad configuration is refused with every field named and nothing sec
         CHECK(std::string{error.what()} ==
               "webhook destination 'ops-hook': url: must begin with http:// or https:// and name a host; "
               "secret 2: what follows whsec_ must be base64, with its padding; timeout: must be more than 0; "
-              "max_body_bytes: must be at least 1024");
+              "max_body_bytes: must be at least 1024; clock: must be set");
     }
 }
 

@@ -27,7 +27,7 @@ struct RetryPolicy {
 /// What the dispatcher must know about one destination. `Dispatcher` refuses bad values.
 struct DestinationSettings {
     std::string name{};  ///< unique among the destinations; not empty
-    /// The bare sender: the dispatcher puts `breaker` in front of the sender.
+    /// The bare sender: the dispatcher puts `breaker` in front of the sender. Made for a destination of this `name`.
     std::shared_ptr<incidents::NotificationSender> sender{};
     /// The destination's own breaker; null = none. While the breaker is open no row is leased, so that an outage burns
     /// no attempts and writes nothing; while the breaker is half-open one delivery goes at a time.

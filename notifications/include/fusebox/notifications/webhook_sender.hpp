@@ -19,10 +19,10 @@ struct WebhookSettings {
     std::vector<std::string> secrets{};  ///< `whsec_…`, each signs; several while one is being replaced; none: unsigned
     bool allow_private_addresses{};      ///< off: loopback, private and metadata addresses are refused
     Duration timeout{std::chrono::seconds{15}};  ///< of one request, where the context has no earlier deadline; > 0
-    std::size_t max_body_bytes{256U << 10U};     ///< a larger body first loses its timeline, then more (README.md)
-    std::size_t max_idle_connections{4};         ///< kept for reuse
-    std::string ca_file{};                       ///< PEM; empty: the system's authorities
-    const Clock* clock{&steady_clock()};         ///< must outlive the sender
+    std::size_t max_body_bytes{256U << 10U};  ///< ≥ 1024; a larger body first loses its timeline, then more (README.md)
+    std::size_t max_idle_connections{4};      ///< kept for reuse
+    std::string ca_file{};                    ///< PEM; empty: the system's authorities
+    const Clock* clock{&steady_clock()};      ///< must outlive the sender
 };
 
 /// POSTs `{"type", "timestamp", "data": {incident}}`. 2xx is delivered; docs/outcomes.md, "Webhooks", says what any
