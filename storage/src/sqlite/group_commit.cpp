@@ -2,7 +2,10 @@
 #include "sqlite/group_commit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <span>
+#include <stop_token>
 #include <utility>
 
 namespace fusebox::storage::sqlite {
@@ -23,10 +26,14 @@ GroupCommit::GroupCommit(Connection& connection) : connection_(connection) {
 
 void GroupCommit::run(const Work& work, const RequestContext& context) {
     Request request{.work = work, .context = context, .give_up_at = connection_.give_up_at(context)};
-    std::unique_lock lock{mutex_};
-    waiting_.push_back(&request);
-    wait_for_turn(lock, request);
-    if (!request.done) lead(lock, request);
+    bool leads = false;
+    {
+        const std::lock_guard lock{mutex_};
+        waiting_.push_back(&request);
+        leads = leader_ == nullptr;  // then nobody else waits (G5)
+        if (leads) leader_ = &request;
+    }
+    if (leads || wait_for_turn(request) == Turn::leads) lead(request);
     if (request.failure) std::rethrow_exception(request.failure);
 }
 
@@ -35,22 +42,37 @@ std::size_t GroupCommit::waiting() const {
     return waiting_.size();
 }
 
-/// Waits until a leader has done the request, or until the request is the first in the queue and there is no leader.
-void GroupCommit::wait_for_turn(std::unique_lock<std::mutex>& lock, Request& request) {
-    const auto its_turn = [&] { return request.done || (!has_leader_ && waiting_.front() == &request); };
-    const auto its_turn_or_taken = [&] { return request.taken || its_turn(); };
-    if (!changed_.wait_until(lock, request.context.stop, request.give_up_at, its_turn_or_taken)) {
-        std::erase(waiting_, &request);  // G3
-        throw Failure{StoreError::Kind::timeout,
-                      "sqlite: the time for this request was up before its turn to write came"};
+GroupCommit::Turn GroupCommit::wait_for_turn(Request& request) {
+    const auto has_come = [&] { return request.turn != Turn::waits; };
+    const auto& stop = request.context.stop;
+    {
+        const std::stop_callback wake{stop, [&] {
+                                          const std::lock_guard lock{request.mutex};
+                                          request.said.notify_one();
+                                      }};
+        std::unique_lock lock{request.mutex};
+        request.said.wait_until(lock, request.give_up_at, [&] { return has_come() || stop.stop_requested(); });
+        if (has_come()) return request.turn;
     }
-    changed_.wait(lock, its_turn);
+    {
+        const std::lock_guard lock{mutex_};
+        if (leader_ != &request && std::erase(waiting_, &request) > 0)  // G3
+            throw Failure{StoreError::Kind::timeout,
+                          "sqlite: the time for this request was up before its turn to write came"};
+    }
+    std::unique_lock lock{request.mutex};
+    request.said.wait(lock, has_come);
+    return request.turn;
+}
+
+void GroupCommit::say(Turn turn, Request& request) noexcept {
+    const std::lock_guard lock{request.mutex};  // G3
+    request.turn = turn;
+    request.said.notify_one();
 }
 
 /// G6: noexcept, so that a mistake here ends the process instead of all writing.
-void GroupCommit::lead(std::unique_lock<std::mutex>& lock, Request& request) noexcept {
-    has_leader_ = true;
-    lock.unlock();
+void GroupCommit::lead(Request& request) noexcept {
     // The wait for other processes ends when the leader's own time is up. Requests behind it may have more time: their
     // threads lead afterwards.
     try {
@@ -58,19 +80,30 @@ void GroupCommit::lead(std::unique_lock<std::mutex>& lock, Request& request) noe
     } catch (...) {
         request.failure = std::current_exception();
     }
-    lock.lock();
-    const std::size_t size = request.failure ? 1 : std::min(waiting_.size(), max_batch);
-    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(size);
-    batch_.assign(waiting_.begin(), end);  // the first of them is `request` (G2)
-    waiting_.erase(waiting_.begin(), end);
-    for (auto* taken : batch_) taken->taken = true;
-    lock.unlock();
+    take_in(request);
     if (!request.failure) store();
-    lock.lock();
-    // G4, G5
-    for (auto* finished : batch_) finished->done = true;
-    has_leader_ = false;
-    changed_.notify_all();
+    // The next leader works while the threads of this batch wake up, and `batch_` is then the next leader's.
+    std::array<Request*, max_batch> finished{};
+    const auto end = std::ranges::copy(batch_, finished.begin()).out;
+    hand_over();
+    for (auto* other : std::span{finished.begin(), end})
+        if (other != &request) say(Turn::done, *other);
+}
+
+/// The leader and the requests behind it become the batch; the leader alone where its transaction could not begin.
+void GroupCommit::take_in(const Request& leader) noexcept {
+    const std::lock_guard lock{mutex_};
+    const std::size_t size = leader.failure ? 1 : std::min(waiting_.size(), max_batch);
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(size);
+    batch_.assign(waiting_.begin(), end);  // G6
+    waiting_.erase(waiting_.begin(), end);
+}
+
+/// G5
+void GroupCommit::hand_over() noexcept {
+    const std::lock_guard lock{mutex_};
+    leader_ = waiting_.empty() ? nullptr : waiting_.front();
+    if (leader_ != nullptr) say(Turn::leads, *leader_);
 }
 
 void GroupCommit::begin(const RequestContext& context, std::chrono::steady_clock::time_point give_up_at) {
