@@ -3,7 +3,7 @@
 #   fusebox_find(<name> <found-variable>)   makes the target fusebox_dep::<name> if the library is here
 #
 # Names: threads httplib curl json toml fmt cli11 sqlite openssl catch2 rapidcheck asio benchmark hiredis
-#        pqxx prometheus prometheus_pull zlib brotli
+#        pqxx prometheus prometheus_pull zlib brotli simdjson
 
 # The Debian package that brings each one, for the message when it is missing.
 set(FUSEBOX_DEB_threads libc6-dev)
@@ -25,6 +25,7 @@ set(FUSEBOX_DEB_prometheus prometheus-cpp-dev)
 set(FUSEBOX_DEB_prometheus_pull prometheus-cpp-dev)
 set(FUSEBOX_DEB_zlib zlib1g-dev)
 set(FUSEBOX_DEB_brotli libbrotli-dev)
+set(FUSEBOX_DEB_simdjson libsimdjson-dev)
 
 # Sets `target` in the caller to the imported target of a pkg-config module, or to nothing.
 macro(_fusebox_pkg_config module)
@@ -90,6 +91,8 @@ function(fusebox_find name found)
         _fusebox_package(ZLIB ZLIB::ZLIB)
     elseif(name STREQUAL "brotli")
         _fusebox_pkg_config(libbrotlidec)
+    elseif(name STREQUAL "simdjson")
+        _fusebox_package(simdjson simdjson::simdjson CONFIG)
     elseif(name STREQUAL "catch2")
         _fusebox_package(Catch2 Catch2::Catch2 CONFIG)
     elseif(name STREQUAL "rapidcheck")

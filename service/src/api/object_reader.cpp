@@ -6,6 +6,8 @@
 
 #include <fusebox/text/utf8.hpp>
 
+#include "api/quick_json.hpp"
+
 namespace fusebox::service {
 
 ObjectReader::ObjectReader(const nlohmann::json& object, std::string path, FieldErrors& errors)
@@ -60,6 +62,7 @@ void ObjectReader::refuse_fields_but(std::initializer_list<std::string_view> kno
 }
 
 std::expected<nlohmann::json, middleware::Problem> parse_json(std::string_view body) {
+    if (auto quick = parse_quickly(body)) return *std::move(quick);
     try {
         return nlohmann::json::parse(body);
     } catch (const nlohmann::json::exception& exception) {
