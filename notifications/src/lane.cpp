@@ -64,7 +64,7 @@ Lane::~Lane() {
 void Lane::wake() {
     {
         const std::lock_guard lock(mutex_);
-        woken_ = true;
+        if (std::exchange(woken_, true)) return;  // the leader has been told already and has not looked yet
     }
     changed_.notify_all();
 }

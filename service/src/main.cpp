@@ -10,9 +10,14 @@
 #include <string>
 #include <thread>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <fusebox/storage/open_store.hpp>
 #include <fusebox/text/printable.hpp>
 
 #include "app.hpp"
@@ -219,6 +224,12 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return options.exit(error) == 0 ? ok : bad_configuration;
     }
+    fusebox::storage::own_process();
+#ifdef __GLIBC__
+    // Without fast bins. With them, each block of more than 1 KiB makes the allocator merge what is in them, and a
+    // store allocates pages of 4 KiB all the time; the caches of the threads serve small blocks either way.
+    ::mallopt(M_MXFAST, 0);
+#endif
     int code = failed;
     try {
         code = run(arguments);

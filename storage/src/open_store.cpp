@@ -52,6 +52,12 @@ StoreResult<std::unique_ptr<Store>> open_store(std::string_view url) {
     return std::unexpected(not_supported("a store's URL is " + std::string{supported}, url));
 }
 
+void own_process() noexcept {
+#ifdef FUSEBOX_WITH_SQLITE
+    SqliteStore::spare_memory_statistics();
+#endif
+}
+
 StoreResult<void> back_up_store(std::string_view url, [[maybe_unused]] const std::filesystem::path& to,
                                 [[maybe_unused]] const RequestContext& context) {
 #ifdef FUSEBOX_WITH_SQLITE

@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <fusebox/storage/sqlite_store.hpp>
+
 #include "sqlite/label_hash.hpp"
 
 namespace fusebox::storage::sqlite {
@@ -58,6 +60,14 @@ Statement::~Statement() {
 }
 
 Statement& Statement::bind(std::string_view text) {
+    // An empty view may have no address, which SQLite would take for NULL.
+    const auto* begin = text.data() ? text.data() : "";
+    const int code = sqlite3_bind_text64(statement_, ++bound_, begin, text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    if (code != SQLITE_OK) throw connection_.failure(code);
+    return *this;
+}
+
+Statement& Statement::bind(std::string&& text) {  // NOLINT(cppcoreguidelines-rvalue-reference-param-not-moved)
     const int code = sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
     if (code != SQLITE_OK) throw connection_.failure(code);
     return *this;
@@ -116,6 +126,7 @@ Connection::Connection(const std::filesystem::path& path, Mode mode, std::chrono
     if (!handle) throw Failure{Kind::unavailable, "sqlite: out of memory"};
     if (code != SQLITE_OK) throw failure(code);
     sqlite3_extended_result_codes(handle, 1);
+    if (mode == Mode::write) sqlite3_db_config(handle, SQLITE_DBCONFIG_LOOKASIDE, nullptr, 512, 1024);
     sqlite3_busy_handler(
         handle, [](void* self, int) { return static_cast<const Connection*>(self)->wait_for_lock() ? 1 : 0; }, this);
     give_up_at_ = SteadyClock::now() + busy_timeout_;
@@ -251,3 +262,7 @@ bool Connection::wait_for_lock() const noexcept {
 }
 
 }  // namespace fusebox::storage::sqlite
+
+bool fusebox::storage::SqliteStore::spare_memory_statistics() noexcept {
+    return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK;
+}

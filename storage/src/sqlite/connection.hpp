@@ -46,7 +46,10 @@ public:
     Statement& operator=(const Statement&) = delete;
     ~Statement();
 
+    /// `text` must live, unchanged, until the statement was run or is destroyed: SQLite reads it where it is.
     Statement& bind(std::string_view text);
+    /// SQLite keeps a copy.
+    Statement& bind(std::string&& text);
     Statement& bind(std::int64_t number);
     Statement& bind(incidents::WallTime time) { return bind(std::int64_t{time.time_since_epoch().count()}); }
     template <class T>
