@@ -12,11 +12,10 @@ std::string fingerprint(const Labels& labels) {
     }
     static constexpr std::string_view hex = "0123456789abcdef";
     const Sha256 digest = sha256(texts.encoded());
-    std::string out;
-    out.reserve(digest.size() * 2);
-    for (const unsigned byte : digest) {
-        out.push_back(hex[byte >> 4]);
-        out.push_back(hex[byte & 15]);
+    std::string out(digest.size() * 2, '0');
+    for (auto digit = out.begin(); const unsigned byte : digest) {
+        *digit++ = hex[byte >> 4];
+        *digit++ = hex[byte & 15];
     }
     return out;
 }

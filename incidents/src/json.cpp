@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fusebox/incidents/ports.hpp>
+#include <fusebox/text/ascii.hpp>
 #include <fusebox/text/rfc3339.hpp>
 
 #include "payload.hpp"
@@ -32,8 +33,7 @@ ordered_json or_null(const std::optional<WallTime>& time) {
 ordered_json text_or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
 
 void append_text(std::string& out, std::string_view text) {
-    const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
-    if (std::ranges::all_of(text, is_plain)) {
+    if (text::is_plain_json(text)) {
         out.append(1, '"').append(text).append(1, '"');
     } else {
         out += dump(std::string{text});

@@ -2,12 +2,46 @@
 
 #include <nlohmann/json.hpp>
 
+#include <fusebox/text/ascii.hpp>
+
 #include "sqlite/connection.hpp"
 
 namespace fusebox::storage::sqlite {
 
 using Json = nlohmann::json;
 using Kind = incidents::StoreError::Kind;
+
+namespace {
+
+void append(std::string& out, const std::string& text) {
+    if (text::is_plain_json(text)) {
+        out.append(1, '"').append(text).append(1, '"');
+    } else {
+        out += dump(Json(text));
+    }
+}
+
+}  // namespace
+
+std::string dump(const incidents::Labels& labels) {
+    std::string out{'{'};
+    for (const auto& [name, value] : labels) {
+        if (out.size() > 1) out += ',';
+        append(out, name);
+        out += ':';
+        append(out, value);
+    }
+    return out += '}';
+}
+
+std::string dump(const std::vector<std::string>& texts) {
+    std::string out{'['};
+    for (const auto& text : texts) {
+        if (out.size() > 1) out += ',';
+        append(out, text);
+    }
+    return out += ']';
+}
 
 std::string dump(const Json& json) {
     try {

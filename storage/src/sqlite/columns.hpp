@@ -4,13 +4,19 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
+
+#include <fusebox/incidents/types.hpp>
 
 namespace fusebox::storage::sqlite {
 
 /// Throws `Failure`: `invalid` for text that is not UTF-8.
 [[nodiscard]] std::string dump(const nlohmann::json& json);
+/// The same for what each write of an incident has, without a tree in between.
+[[nodiscard]] std::string dump(const incidents::Labels& labels);
+[[nodiscard]] std::string dump(const std::vector<std::string>& texts);
 /// Throws `Failure`: `corrupt`.
 [[noreturn]] void corrupt(std::string_view row, std::string_view what);
 

@@ -18,8 +18,8 @@ using Kind = StoreError::Kind;
 
 namespace {
 
-Json json_of(const std::optional<WallTime>& time) {
-    return time ? Json(time->time_since_epoch().count()) : Json(nullptr);
+std::string text_of(const std::optional<WallTime>& time) {
+    return time ? std::to_string(time->time_since_epoch().count()) : "null";
 }
 
 WallTime time_of(const Json& json) { return WallTime{WallTime::duration{json.get<WallTime::rep>()}}; }
@@ -30,13 +30,15 @@ std::optional<WallTime> optional_time_of(const Json& json) {
 
 /// `[dismissed_until, [starts_at, first_seen, ends_at, ended_at, reported_end, lifetime, dismissed], …]`, in µs.
 std::string text_of(const Firings& firings) {
-    Json array = Json::array({json_of(firings.dismissed_until)});
+    std::string out = "[" + text_of(firings.dismissed_until);
     for (const auto& firing : firings.all) {
-        array.push_back({json_of(firing.starts_at), json_of(firing.first_seen), json_of(firing.ends_at),
-                         json_of(firing.ended_at), json_of(firing.reported_end), firing.lifetime.count(),
-                         firing.dismissed ? 1 : 0});
+        out += ",[";
+        for (const auto& time : {std::optional{firing.starts_at}, std::optional{firing.first_seen}, firing.ends_at,
+                                 firing.ended_at, firing.reported_end})
+            (out += text_of(time)) += ',';
+        (out += std::to_string(firing.lifetime.count())) += firing.dismissed ? ",1]" : ",0]";
     }
-    return dump(array);
+    return out += ']';
 }
 
 Firings firings_of(std::string_view text) {
@@ -170,43 +172,48 @@ IncidentRow::IncidentRow(const IncidentWrite& write)
       notified_(dump(write.incident.notified)),
       firings_(text_of(write.incident.firings)) {}
 
-void IncidentRow::write(Connection& connection) const {
+void IncidentRow::write(Connection& connection, NewRows& added) const {
     const bool is_new = write_.incident.version == 0;
-    const std::int64_t incident = is_new ? insert(connection) : update(connection);
+    const std::int64_t incident = is_new ? insert(connection, added) : update(connection);
     write_sighting(connection, incident);
     append_events(connection, incident, write_.events, write_.max_timeline, is_new);
     for (const auto& draft : write_.notifications)
-        if (!insert_notification(connection, draft, incident)) throw Failure{rules::duplicate_notification(draft.id)};
+        if (!insert_notification(connection, draft, incident, added))
+            throw Failure{rules::duplicate_notification(draft.id)};
 }
 
-std::int64_t IncidentRow::insert(Connection& connection) const {
+/// What both an insertion and an update write, in this order.
+Statement& IncidentRow::bind_columns(Statement& statement) const {
+    const Incident& incident = write_.incident;
+    return statement.bind(incident.fingerprint)
+        .bind(number_of(incident.state))
+        .bind(number_of(incident.severity))
+        .bind(incident.created_at)
+        .bind(incident.updated_at)
+        .bind(incident.alert_starts_at)
+        .bind(incident.resolved_at)
+        .bind(incident.title)
+        .bind(incident.source)
+        .bind(labels_)
+        .bind(annotations_)
+        .bind(notified_);
+}
+
+std::int64_t IncidentRow::insert(Connection& connection, NewRows& added) const {
     const Incident& incident = write_.incident;
     try {
-        connection
-            .prepare(
-                "INSERT INTO incidents (id, fingerprint, state, severity, created_at, updated_at, alert_starts_at, "
-                "resolved_at, version, title, source, labels, annotations, notified) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
-            .bind(incident.id)
-            .bind(incident.fingerprint)
-            .bind(number_of(incident.state))
-            .bind(number_of(incident.severity))
-            .bind(incident.created_at)
-            .bind(incident.updated_at)
-            .bind(incident.alert_starts_at)
-            .bind(incident.resolved_at)
-            .bind(incident.title)
-            .bind(incident.source)
-            .bind(labels_)
-            .bind(annotations_)
-            .bind(notified_)
-            .run();
+        auto insertion = connection.prepare(
+            "INSERT INTO incidents (version, id, fingerprint, state, severity, created_at, updated_at, "
+            "alert_starts_at, resolved_at, title, source, labels, annotations, notified) "
+            "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING");
+        bind_columns(insertion.bind(incident.id)).run();
     } catch (const Failure& failure) {
         // The statement does not fail on the id, so only the unique index over open incidents can have refused the row.
         if (failure.error().kind == Kind::conflict) throw Failure{rules::second_open_incident(incident)};
         throw;
     }
     if (connection.changes() == 0) throw Failure{rules::version_conflict(incident)};
+    added.add(incident.state);
     const std::int64_t key = connection.last_key();
     write_labels(connection, key);
     return key;
@@ -226,25 +233,11 @@ std::int64_t IncidentRow::update(Connection& connection) const {
         }
     }
     try {
-        connection
-            .prepare(
-                "UPDATE incidents SET fingerprint = ?, state = ?, severity = ?, created_at = ?, updated_at = ?, "
-                "alert_starts_at = ?, resolved_at = ?, title = ?, source = ?, labels = ?, annotations = ?, "
-                "notified = ?, version = version + 1 WHERE key = ?")
-            .bind(incident.fingerprint)
-            .bind(number_of(incident.state))
-            .bind(number_of(incident.severity))
-            .bind(incident.created_at)
-            .bind(incident.updated_at)
-            .bind(incident.alert_starts_at)
-            .bind(incident.resolved_at)
-            .bind(incident.title)
-            .bind(incident.source)
-            .bind(labels_)
-            .bind(annotations_)
-            .bind(notified_)
-            .bind(key)
-            .run();
+        auto change = connection.prepare(
+            "UPDATE incidents SET fingerprint = ?, state = ?, severity = ?, created_at = ?, updated_at = ?, "
+            "alert_starts_at = ?, resolved_at = ?, title = ?, source = ?, labels = ?, annotations = ?, "
+            "notified = ?, version = version + 1 WHERE key = ?");
+        bind_columns(change).bind(key).run();
     } catch (const Failure& failure) {
         if (failure.error().kind == Kind::conflict) throw Failure{rules::second_open_incident(incident)};
         throw;

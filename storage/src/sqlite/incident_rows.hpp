@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sqlite/connection.hpp"
+#include "sqlite/new_rows.hpp"
 
 namespace fusebox::storage::sqlite {
 
@@ -32,13 +33,14 @@ public:
     explicit IncidentRow(const incidents::IncidentWrite& write);
     /// Stores the incident with `incident.version + 1`, its new events and its notifications. Throws `Failure`:
     /// `conflict`.
-    void write(Connection& connection) const;
+    void write(Connection& connection, NewRows& added) const;
 
 private:
-    std::int64_t insert(Connection& connection) const;
+    std::int64_t insert(Connection& connection, NewRows& added) const;
     std::int64_t update(Connection& connection) const;
     void write_labels(Connection& connection, std::int64_t incident) const;
     void write_sighting(Connection& connection, std::int64_t incident) const;
+    Statement& bind_columns(Statement& statement) const;
 
     const incidents::IncidentWrite& write_;
     std::string labels_;

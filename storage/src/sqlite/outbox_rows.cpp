@@ -120,8 +120,9 @@ Notification read_notification(const Statement& row) {
     return notification;
 }
 
-bool insert_notification(Connection& connection, const NotificationDraft& draft, std::int64_t incident) {
-    const Notification row = rules::new_row(draft);
+bool insert_notification(Connection& connection, const NotificationDraft& draft, std::int64_t incident,
+                         NewRows& added) {
+    constexpr auto state = NotificationState::pending;  // as rules::new_row says, whose copy of the payload costs time
     connection
         .prepare(
             "INSERT INTO outbox (id, incident, incident_id, destination, kind, severity, state, attempts, deferrals, "
@@ -133,12 +134,13 @@ bool insert_notification(Connection& connection, const NotificationDraft& draft,
         .bind(draft.destination)
         .bind(draft.kind)
         .bind(number_of(draft.severity))
-        .bind(number_of(row.state))
+        .bind(number_of(state))
         .bind(draft.created_at)
-        .bind(row.next_attempt_at)
+        .bind(draft.created_at)
         .bind(draft.fallback_for)
         .run();
     if (connection.changes() == 0) return false;
+    added.add(draft.destination, state);
     connection.prepare("INSERT INTO outbox_payloads (sequence, payload) VALUES (?, ?)")
         .bind(connection.last_key())
         .bind(draft.payload)
@@ -146,14 +148,14 @@ bool insert_notification(Connection& connection, const NotificationDraft& draft,
     return true;
 }
 
-bool insert_notification(Connection& connection, const NotificationDraft& draft) {
+bool insert_notification(Connection& connection, const NotificationDraft& draft, NewRows& added) {
     std::int64_t incident = 0;
     {
         auto query = connection.prepare("SELECT key FROM incidents WHERE id = ?");
         if (!query.bind(draft.incident_id).step()) throw Failure{rules::about_no_incident(draft)};
         incident = query.number(0);
     }
-    return insert_notification(connection, draft, incident);
+    return insert_notification(connection, draft, incident, added);
 }
 
 void update_notification(Connection& connection, const Notification& row) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sqlite/connection.hpp"
+#include "sqlite/new_rows.hpp"
 
 namespace fusebox::storage::sqlite {
 
@@ -22,9 +23,10 @@ inline constexpr std::string_view notification_tables =
 [[nodiscard]] incidents::Notification read_notification(const Statement& row);
 
 /// False when a row of this id exists already. Throws `Failure`: `invalid` when the incident does not exist.
-bool insert_notification(Connection& connection, const incidents::NotificationDraft& draft);
+bool insert_notification(Connection& connection, const incidents::NotificationDraft& draft, NewRows& added);
 /// The same where the key of the incident is known.
-bool insert_notification(Connection& connection, const incidents::NotificationDraft& draft, std::int64_t incident);
+bool insert_notification(Connection& connection, const incidents::NotificationDraft& draft, std::int64_t incident,
+                         NewRows& added);
 /// Writes the columns that delivery changes.
 void update_notification(Connection& connection, const incidents::Notification& row);
 

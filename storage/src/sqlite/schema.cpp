@@ -261,6 +261,11 @@ constexpr std::array steps{
             WHERE destination = OLD.destination AND state = OLD.state;
     END;
     )sql"},
+    // 5: NewRows counts new rows, once per request.
+    Step{"new rows counted together", R"sql(
+    DROP TRIGGER incident_counts_insert;
+    DROP TRIGGER outbox_counts_insert;
+    )sql"},
 };
 
 }  // namespace

@@ -56,7 +56,9 @@ StoreResult<void> SqliteStore::commit(std::span<const IncidentWrite> writes, con
         return std::unexpected(failure.error());
     }
     return impl_->write(context, [&](Connection& connection) {
-        for (const auto& row : rows) row.write(connection);
+        sqlite::NewRows added;
+        for (const auto& row : rows) row.write(connection, added);
+        added.count(connection);
     });
 }
 

@@ -102,7 +102,11 @@ StoreResult<Notification> SqliteStore::replay(std::string_view id, WallTime now,
 
 StoreResult<void> SqliteStore::enqueue(const NotificationDraft& draft, const RequestContext& context) {
     if (auto bad = rules::check(draft)) return std::unexpected(*std::move(bad));
-    return impl_->write(context, [&](Connection& connection) { sqlite::insert_notification(connection, draft); });
+    return impl_->write(context, [&](Connection& connection) {
+        sqlite::NewRows added;
+        sqlite::insert_notification(connection, draft, added);
+        added.count(connection);
+    });
 }
 
 StoreResult<std::map<std::string, std::map<NotificationState, std::uint64_t>>> SqliteStore::counts(

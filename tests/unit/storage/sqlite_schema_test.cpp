@@ -101,7 +101,7 @@ TEST_CASE("an older schema is brought up to date with its data") {
         CHECK(store->enqueue(sample_draft("msg_1", "inc_old"), {}));
         CHECK(store->lease("hook", new_year, 30s, 1, {}).value().size() == 1);
     }
-    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "4");
+    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "5");
     CHECK(file.open()->get("inc_old", {}));
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("from schema 2 on it is known who was told, and what was told before i
         const IncidentWrite write{.incident = told, .notifications = {}};
         CHECK(store->commit({&write, 1}, {}));
     }
-    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "4");
+    CHECK(Sqlite{file.path()}.value("PRAGMA user_version") == "5");
     CHECK(file.open()->get("inc_old", {}).value().notified == std::vector<std::string>{"pager", "hook", "mail"});
 }
 
@@ -244,13 +244,37 @@ TEST_CASE("what an upgrade did is told, and a new file or a current one has noth
     SECTION("an old file") {
         Sqlite{file.path()}.execute(schema_3());
         const auto told = file.open()->upgrades();
-        REQUIRE(told.size() == 2);
+        REQUIRE(told.size() == 3);
         CHECK(told.front().find("schema 4") != std::string::npos);
         CHECK(told.back().find("shrink") != std::string::npos);
     }
     SECTION("a new file") { CHECK(file.open()->upgrades().empty()); }
     CHECK(file.open()->upgrades().empty());
     CHECK(Sqlite{file.path()}.value("PRAGMA auto_vacuum") == "2");
+}
+
+TEST_CASE("after the upgrade from schema 4, which counted by triggers, new rows are counted once") {
+    const SqliteFile file;
+    static_cast<void>(file.open());
+    Sqlite{file.path()}.execute(
+        "CREATE TRIGGER incident_counts_insert AFTER INSERT ON incidents BEGIN"
+        " INSERT INTO incident_counts VALUES (NEW.state, 1) ON CONFLICT (state) DO UPDATE SET incidents = incidents + "
+        "1;"
+        "END;"
+        "CREATE TRIGGER outbox_counts_insert AFTER INSERT ON outbox BEGIN"
+        " INSERT INTO outbox_counts VALUES (NEW.destination, NEW.state, 1)"
+        "  ON CONFLICT (destination, state) DO UPDATE SET notifications = notifications + 1;"
+        "END;"
+        "PRAGMA user_version = 4");
+    const auto store = file.open();
+    const IncidentWrite write{.incident = sample_incident("inc_1"),
+                              .events = {},
+                              .notifications = {sample_draft("msg_1", "inc_1", "hook", new_year)}};
+    REQUIRE(store->commit({&write, 1}, {}));
+    REQUIRE(store->enqueue(sample_draft("msg_2", "inc_1", "hook", new_year), {}));
+    CHECK(store->incident_counts({}).value() == std::map<IncidentState, std::uint64_t>{{IncidentState::detected, 1}});
+    CHECK(store->counts({}).value().at("hook") ==
+          std::map<NotificationState, std::uint64_t>{{NotificationState::pending, 2}});
 }
 
 TEST_CASE("a row that could not be read before the upgrade cannot be read after it, and stops nothing else") {

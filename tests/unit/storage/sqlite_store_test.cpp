@@ -93,7 +93,7 @@ TEST_CASE("the file is written ahead and synced in full") {
     Sqlite other{file.path()};
     CHECK(other.value("PRAGMA journal_mode") == "wal");
     CHECK(other.value("PRAGMA application_id") == "1718973285");
-    CHECK(other.value("PRAGMA user_version") == "4");
+    CHECK(other.value("PRAGMA user_version") == "5");
 }
 
 TEST_CASE("a process that is killed in mid-write loses nothing that it acknowledged") {

@@ -16,6 +16,11 @@ namespace fusebox::text {
 /// U+0000 … U+001F and U+007F, with which a value could forge a line, a header or what a terminal shows.
 [[nodiscard]] constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
+/// Whether the JSON string of `text` is `text` between two quotes: printable ASCII alone, without quote and backslash.
+[[nodiscard]] constexpr bool is_plain_json(std::string_view text) noexcept {
+    return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+}
+
 /// 'A' … 'Z' as 'a' … 'z', every other character as it is.
 [[nodiscard]] constexpr char lower(char c) noexcept {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
