@@ -102,8 +102,8 @@ A first incident:
     std::fflush(stdout);
 }
 
-void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
-            const ListenAddress& running) {
+void try_reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
+                const ListenAddress& running) {
     auto& metrics = app.metrics();
     auto config = load(arguments, listen, running);
     if (!config) {
@@ -129,6 +129,17 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
     log(Level::info, "reloaded",
         {{"file", file_name(arguments)},
          {"changed", reloaded->changed.empty() ? "nothing" : fmt::format("{}", fmt::join(reloaded->changed, ", "))}});
+}
+
+/// Whatever a file holds, the service goes on.
+void reload(App& app, const Arguments& arguments, const std::optional<ListenAddress>& listen,
+            const ListenAddress& running) {
+    try {
+        try_reload(app, arguments, listen, running);
+    } catch (const std::exception& error) {
+        app.metrics().count_reload(false);
+        log(Level::error, "reload_refused", {{"file", file_name(arguments)}, {"reason", error.what()}});
+    }
 }
 
 /// As `app.start()`. To open the store may take long (another process has it locked, an older one is upgraded):

@@ -13,14 +13,16 @@
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/duration.hpp>
 #include <fusebox/text/printable.hpp>
+#include <fusebox/text/utf8.hpp>
 
 namespace fusebox::service {
 namespace {
 
-/// A TOML basic string.
+/// A TOML basic string. TOML has no escape for bytes that are not UTF-8 (a variable of the environment may have brought
+/// some): then the string holds what `printable` makes of them.
 std::string quoted(std::string_view text) {
     std::string inside;
-    for (const char c : text) {
+    for (const char c : text::is_utf8(text) ? std::string{text} : text::printable(text)) {
         if (c == '"' || c == '\\') inside += '\\';
         inside += c;
     }

@@ -41,6 +41,15 @@ TEST_CASE("changed fields are named, in the order of the alphabet") {
           Names{"default_route", "server.breaker_state", "destinations.log removed"});
 }
 
+TEST_CASE("bytes that are not UTF-8, from a variable of the environment, can be compared") {
+    auto before = config("");
+    before.store_url = "sqlite:/data/caf\xe9/x.db";
+    auto after = before;
+    CHECK(changed_names(before, after).empty());
+    after.store_url = "sqlite:/data/caf\xe8/x.db";
+    CHECK(changed_names(before, after) == Names{"store.url"});
+}
+
 TEST_CASE("a secret that is replaced is named and not shown") {
     CHECK(changes("[server]\nadmin_token = \"one\"\ningest_token = \"a\"", "[server]\nadmin_token = \"two\"") ==
           Names{"server.admin_token", "server.ingest_token"});

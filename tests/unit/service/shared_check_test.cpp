@@ -56,6 +56,22 @@ TEST_CASE("who asks while the check runs waits for its answer and starts no seco
     CHECK(checks == 1);
 }
 
+TEST_CASE("a check that throws what is no std::exception leaves nobody waiting") {
+    ManualClock clock;
+    bool throws = true;
+    SharedCheck check{[&]() -> Answer {
+                          if (throws) throw 7;  // NOLINT(hicpp-exception-baseclass)
+                          return {};
+                      },
+                      1s, clock};
+    CHECK_FALSE(check.ask());
+    throws = false;
+    clock.advance(1s);
+    auto second = std::async(std::launch::async, [&] { return check.ask(); });
+    REQUIRE(second.wait_for(5s) == std::future_status::ready);
+    CHECK(second.get());
+}
+
 TEST_CASE("a check that throws is an answer, and the next one runs") {
     ManualClock clock;
     int checks = 0;

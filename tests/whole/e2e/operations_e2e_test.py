@@ -71,6 +71,17 @@ class Operations(Case):
         service.post('/v1/alerts', {'title': 'still running'})
         wait_until(lambda: len(receiver.accepted()) == 2, 10, 'and still delivering')
 
+    def test_a_folder_whose_name_is_not_utf_8_survives_sighup(self):
+        where = os.fsdecode(b'caf\xe9')
+        (self.folder / where).mkdir()
+        service = self.incidentd('[store]\nurl = "sqlite:${WHERE}/x.db"\n', env={'WHERE': where})
+        service.config.write_text('[store]\nurl = "sqlite:${WHERE}/x.db"\n[log]\nlevel = "debug"\n')
+        service.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: 'changed=log.level' in service.daemon.output() or not service.daemon.alive(), 10,
+                   'the reload is logged')
+        self.assertTrue(service.daemon.alive(), service.daemon.output())
+        self.assertEqual(service.get('/v1/incidents').status, 200)
+
     def test_who_got_the_trigger_gets_the_resolve_although_a_reload_changed_the_routes(self):
         def hook(name, receiver):
             return HOOK.split('[[routes]]')[0].replace('"hook"', f'"{name}"').format(url=receiver.url)
