@@ -293,16 +293,18 @@ StoreResult<Page<Incident>> MemoryStore::list(const IncidentQuery& query, const 
     const std::lock_guard lock{data_->mutex};
     Page<Incident> page;
     Age last_shown;
+    std::size_t bytes = 0;
     auto next = *start ? data_->by_age.lower_bound({(*start)->created_at, (*start)->order}) : data_->by_age.end();
     while (next != data_->by_age.begin()) {
         --next;
         const Incident& incident = data_->at(next->first);
         if (!matches(incident, query, text)) continue;
-        if (page.items.size() == query.limit) {
+        if (page.items.size() == query.limit || bytes >= rules::max_page_bytes) {
             page.next_cursor = rules::cursor_after({.created_at = last_shown.first, .order = last_shown.second});
             break;
         }
         last_shown = next->first;
+        bytes += rules::text_bytes(incident);
         page.items.push_back(incident);
         page.items.back().timeline.clear();
     }

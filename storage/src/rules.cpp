@@ -89,6 +89,13 @@ std::optional<StoreError> check(const NotificationDraft& draft) {
     return std::nullopt;
 }
 
+std::size_t text_bytes(const Incident& incident) {
+    std::size_t bytes = incident.title.size();
+    for (const auto* texts : {&incident.labels, &incident.annotations})
+        for (const auto& [name, value] : *texts) bytes += name.size() + value.size();
+    return bytes;
+}
+
 std::optional<StoreError> check(const IncidentWrite& write) {
     if (write.incident.id.empty()) return error(Kind::invalid, "an incident has no id");
     if (write.incident.fingerprint.empty())

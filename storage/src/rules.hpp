@@ -21,6 +21,12 @@ namespace fusebox::storage::rules {
 [[nodiscard]] std::optional<incidents::StoreError> check(const incidents::IncidentWrite& write);
 [[nodiscard]] std::optional<incidents::StoreError> check(const incidents::NotificationDraft& draft);
 
+/// A page of incidents that hold so much ends, and goes on at its cursor: one incident may hold more than 1 MiB, and a
+/// limit counts up to 500.
+inline constexpr std::size_t max_page_bytes = 4U << 20U;
+/// The texts of an incident, without its timeline.
+[[nodiscard]] std::size_t text_bytes(const incidents::Incident& incident);
+
 /// The last incident of a page; the next page begins after this incident.
 struct IncidentPosition {
     incidents::WallTime created_at{};

@@ -208,7 +208,7 @@ int list_incidents(const Options& options, const IncidentFilter& filter) {
     using nlohmann::ordered_json;
     auto page = ordered_json::parse(session.get(filter.path(filter.state.empty() ? open_states : filter.state, most)));
     auto& incidents = page.at("incidents");
-    if (filter.all && filter.state.empty() && incidents.size() < most) {
+    if (filter.all && filter.state.empty() && incidents.size() < most && page.at("next_cursor").is_null()) {
         auto ended = ordered_json::parse(session.get(filter.path(ended_states, most - incidents.size())));
         for (auto& incident : ended.at("incidents")) incidents.push_back(std::move(incident));
         page["next_cursor"] = ended.at("next_cursor");

@@ -170,6 +170,7 @@ Page<Incident> list_incidents(Connection& connection, const IncidentQuery& query
 
     Page<Incident> page;
     Position last_shown{};
+    std::size_t bytes = 0;
     for (; walk.next(at); --at.key) {
         if (!text.empty()) {
             looks += looks_per_title;
@@ -180,10 +181,11 @@ Page<Incident> list_incidents(Connection& connection, const IncidentQuery& query
         if (!row.bind(at.key).step()) continue;
         Incident incident = read_incident(row);
         if (!has_labels(incident, query.labels)) continue;  // another label has the same hash
-        if (page.items.size() == query.limit) {
+        if (page.items.size() == query.limit || bytes >= rules::max_page_bytes) {
             page.next_cursor = cursor_at(last_shown);
             return page;
         }
+        bytes += rules::text_bytes(incident);
         page.items.push_back(std::move(incident));
         last_shown = at;
     }

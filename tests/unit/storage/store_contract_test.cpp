@@ -461,6 +461,24 @@ TEMPLATE_TEST_CASE("lists are newest first, without timelines", "", EVERY_STORE)
     CHECK(page.items.front().labels == sample_incident("", "").labels);
 }
 
+TEMPLATE_TEST_CASE("a page of very large incidents ends at 4 MiB, and the next one goes on", "", EVERY_STORE) {
+    Subject<TestType> subject;
+    for (int i = 0; i < 7; ++i) {
+        Incident incident = sample_incident("inc_" + std::to_string(i), std::to_string(i), new_year + 1s * i);
+        incident.annotations.clear();
+        for (int a = 0; a < 64; ++a) incident.annotations["a" + std::to_string(a)] = std::string(16'384, 'x');
+        subject.commit({{.incident = incident}});
+    }
+    IncidentQuery query;
+    query.limit = 500;
+    const auto first = subject.store.list(query, {}).value();
+    CHECK(ids_of(first.items) == Ids{"inc_6", "inc_5", "inc_4", "inc_3"});
+    query.cursor = first.next_cursor.value();
+    const auto second = subject.store.list(query, {}).value();
+    CHECK(ids_of(second.items) == Ids{"inc_2", "inc_1", "inc_0"});
+    CHECK(second.next_cursor == std::nullopt);
+}
+
 TEMPLATE_TEST_CASE("paging shows each incident once while others are added", "", EVERY_STORE) {
     Subject<TestType> subject;
     for (int i = 0; i < 7; ++i) subject.add("old_" + std::to_string(i), {}, new_year + 1s * (i / 2));

@@ -73,7 +73,7 @@ struct IncidentQuery {
     std::vector<Severity> severities{};   ///< any of these; empty = all
     Labels labels{};                      ///< all of these
     std::string text{};                   ///< in the title, case-insensitive
-    std::size_t limit{50};                ///< 1 … 500
+    std::size_t limit{50};                ///< 1 … 500; a page of very large incidents ends sooner
     std::string cursor{};                 ///< opaque, from the page before
 };
 template <class T>
