@@ -3,13 +3,22 @@
 #include <fusebox/text/ascii.hpp>
 
 namespace fusebox::middleware {
+namespace {
 
-std::string_view Request::path_parameter(std::string_view name) const noexcept {
-    for (const auto& [key, value] : path_parameters) {
+std::string_view first_of(const NameValues& values, std::string_view name) noexcept {
+    for (const auto& [key, value] : values) {
         if (key == name) return value;
     }
     return {};
 }
+
+}  // namespace
+
+std::string_view Request::path_parameter(std::string_view name) const noexcept {
+    return first_of(path_parameters, name);
+}
+
+std::string_view Request::query_parameter(std::string_view name) const noexcept { return first_of(query, name); }
 
 std::string_view Request::header(std::string_view name) const noexcept {
     for (const auto& [key, value] : headers) {

@@ -52,6 +52,18 @@ TEST_CASE("a route is found by its method and its whole path") {
     }
 }
 
+TEST_CASE("the parameters of a query are decoded, and the first of a name is given") {
+    Router router;
+    router.add("GET", "/a", says(""));
+    Request request{.method = "GET"};
+    REQUIRE(router.find(request, "/a?q=caf%C3%A9+au+lait&q=tea&empty=&flag"));
+    CHECK(request.query_parameter("q") == "café au lait");
+    CHECK(request.query_parameter("empty").empty());
+    CHECK(request.query_parameter("flag").empty());
+    CHECK(request.query_parameter("Q").empty());
+    CHECK(request.query.size() == 4);
+}
+
 TEST_CASE("an encoded slash stays inside its segment, and a colon needs no encoding") {
     Router router;
     router.add("GET", "/a/{name}", says(""));

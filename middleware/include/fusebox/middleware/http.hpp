@@ -23,6 +23,8 @@ struct Request {
 
     /// A parameter of the route's pattern; empty if the pattern has none of this name.
     [[nodiscard]] std::string_view path_parameter(std::string_view name) const noexcept;
+    /// First value of a parameter of the query; empty when absent.
+    [[nodiscard]] std::string_view query_parameter(std::string_view name) const noexcept;
     /// First value of a header, by name without case; empty when absent.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
 };
