@@ -23,6 +23,8 @@ BEGIN = "<!-- figures: written by ./dev bench -->"
 END = "<!-- end of figures -->"
 INTAKE_BEGIN = "<!-- figures: written by ./dev bench ingest --write -->"
 INTAKE_END = "<!-- end of the intake's figures -->"
+RESENDS_BEGIN = "<!-- figures: written by ./dev bench resends --write -->"
+RESENDS_END = "<!-- end of the figures of re-sends -->"
 SECONDS_PER_PEER = 15
 
 
