@@ -1,30 +1,19 @@
 #include "tls_context.hpp"
 
 #include <array>
-#include <filesystem>
-#include <system_error>
 
 #include <openssl/err.h>
+
+#include <fusebox/text/file.hpp>
 
 namespace fusebox::middleware {
 namespace {
 
-constexpr std::uintmax_t max_file_bytes = 1U << 20U;
-
 /// OpenSSL would read a pipe until its end, which need not come.
 std::expected<void, std::string> check_file(const std::string& what, const std::string& path) {
-    std::error_code error;
-    const auto status = std::filesystem::status(path, error);
-    if (error) return std::unexpected("cannot read " + what + " " + path + ": " + error.message());
-    if (!std::filesystem::is_regular_file(status)) {
-        return std::unexpected("cannot read " + what + " " + path + ": it is not a regular file");
-    }
-    const auto size = std::filesystem::file_size(path, error);
-    if (error) return std::unexpected("cannot read " + what + " " + path + ": " + error.message());
-    if (size > max_file_bytes) {
-        return std::unexpected("cannot read " + what + " " + path + ": it is larger than 1 MiB");
-    }
-    return {};
+    const auto content = text::read_file(path, text::max_pem_bytes);
+    if (content) return {};
+    return std::unexpected(what + " " + path + " " + content.error().message);
 }
 
 std::string last_error() {

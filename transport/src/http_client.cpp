@@ -256,8 +256,7 @@ HttpClientConfig checked(HttpClientConfig config) {
     };
     // libcurl reads the file again for each connection, and would wait for the writer of a FIFO.
     const auto readable = [](const std::string& file) {
-        constexpr std::size_t max_pem_bytes{4U << 20U};
-        return file.empty() || text::read_file(file, max_pem_bytes).has_value();
+        return file.empty() || text::read_file(file, text::max_pem_bytes).has_value();
     };
     require(config.timeout > 0ns && config.timeout <= 24h, "timeout must be more than 0 and at most a day");
     require(config.connect_timeout > 0ns && config.connect_timeout <= 24h,

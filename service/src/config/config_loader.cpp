@@ -76,7 +76,7 @@ void read_tls(TableReader& reader, ServerConfig& server) {
     server.tls_key = reader.text("tls_key").value_or("");
     bool all_read = true;
     for (const auto& [key, file] : {std::pair{"tls_certificate", server.tls_certificate}, {"tls_key", server.tls_key}})
-        all_read = (file.empty() || reader.read_file(key, file, max_pem_bytes)) && all_read;
+        all_read = (file.empty() || reader.read_file(key, file, text::max_pem_bytes)) && all_read;
     if (!all_read) return;
     if (server.tls_certificate.empty() != server.tls_key.empty()) {
         reader.mistake(server.tls_key.empty() ? "tls_certificate" : "tls_key",

@@ -7,6 +7,7 @@
 
 #include <fusebox/notifications/webhook_signature.hpp>
 #include <fusebox/text/ascii.hpp>
+#include <fusebox/text/file.hpp>
 #include <fusebox/text/suggestion.hpp>
 
 #include "config/delivery_checks.hpp"
@@ -65,7 +66,7 @@ void read_webhook(TableReader& reader, DestinationConfig& destination) {
                                           host));
     }
     destination.ca_file = reader.text("ca_file").value_or("");
-    if (!destination.ca_file.empty() && reader.read_file("ca_file", destination.ca_file, max_pem_bytes)) {
+    if (!destination.ca_file.empty() && reader.read_file("ca_file", destination.ca_file, text::max_pem_bytes)) {
         if (auto wrong = check_authorities(destination.ca_file)) reader.mistake("ca_file", std::move(*wrong));
     }
 }

@@ -24,9 +24,6 @@ struct ReadContext {
     std::vector<ConfigMistake> warnings{};  ///< what works now, and yet is probably not meant
 };
 
-/// The largest file of certificates or keys that is read.
-inline constexpr std::size_t max_pem_bytes{4U << 20U};
-
 /// Every getter remembers its key and notes a mistake where the value has a wrong type or range; after a mistake the
 /// getter answers as if the key were not there. `finish` notes a mistake for each key that no getter read.
 class TableReader {

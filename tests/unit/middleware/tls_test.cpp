@@ -9,6 +9,7 @@
 
 #include <openssl/ssl.h>
 
+#include <fusebox/text/file.hpp>
 #include <fusebox/transport/http_client.hpp>
 
 #include "connection.hpp"
@@ -150,6 +151,22 @@ TEST_CASE("a certificate or key that cannot be used is named, and nobody waits f
     const auto nothing = tls_server("", "")->read_tls();
     REQUIRE(nothing);
     (*nothing)();
+}
+
+TEST_CASE("a file of certificates may be as large as anywhere else") {
+    const TestCertificate good;
+    const TemporaryFolder folder;
+    const auto padded = (folder.path() / "padded.pem").string();
+    std::filesystem::copy_file(good.certificate_file(), padded);
+    const auto pad_to = [&](std::size_t size) {
+        std::ofstream{padded, std::ios::app} << std::string(size - std::filesystem::file_size(padded), '\n');
+    };
+    pad_to(text::max_pem_bytes);
+    CHECK(tls_server(padded, good.key_file())->start());
+    pad_to(text::max_pem_bytes + 1);
+    const auto too_large = tls_server(padded, good.key_file())->start();
+    REQUIRE_FALSE(too_large);
+    CHECK(too_large.error().find(padded) != std::string::npos);
 }
 
 TEST_CASE("a request in the clear to a server that speaks TLS is closed") {
