@@ -28,8 +28,6 @@ constexpr std::size_t max_discarded_bytes = 1U << 20U;
 /// A TLS record has no more, so that none of one is left inside OpenSSL, where poll(2) does not see it.
 constexpr std::size_t receive_bytes = 16384;
 
-bool may_retry(int error) { return error == EAGAIN; }
-
 }  // namespace
 
 Connection::Connection(Descriptor socket, const TlsContext& tls, const Stopping& stopping)
@@ -82,7 +80,7 @@ Connection::Step Connection::receive() {
         do {
             got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
         } while (got < 0 && errno == EINTR);
-        if (got < 0 && may_retry(errno)) return Step::wants_input;
+        if (got < 0 && errno == EAGAIN) return Step::wants_input;
         if (got <= 0) return Step::ended;
         count = static_cast<std::size_t>(got);
     }
@@ -146,7 +144,7 @@ Connection::Step Connection::send(std::string_view& bytes) {
         } else {
             const auto sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
             if (sent < 0 && errno == EINTR) continue;
-            if (sent < 0 && may_retry(errno)) return Step::wants_output;
+            if (sent < 0 && errno == EAGAIN) return Step::wants_output;
             if (sent <= 0) return Step::ended;
             count = static_cast<std::size_t>(sent);
         }
@@ -176,7 +174,7 @@ Connection::Step Connection::discard() {
     while (discarded_ < max_discarded_bytes) {
         const auto got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);  // under TLS: records as they are
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0 && may_retry(errno)) return Step::wants_input;
+        if (got < 0 && errno == EAGAIN) return Step::wants_input;
         if (got <= 0) return Step::ended;
         discarded_ += static_cast<std::size_t>(got);
     }

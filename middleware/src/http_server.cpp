@@ -1,8 +1,7 @@
 // Puts the server together: the loop that accepts connections and reads heads (reception.hpp), the threads that serve
 // requests (connection_threads.hpp, exchange.hpp), TLS.
 //
-// Why no library reads the requests: cpp-httplib, which once did, takes a bare LF for the end of a line, blanks before
-// a colon, "0xd" for a chunk's size, half a gzip stream for a whole one, and decodes percent signs in headers.
+// Why no library reads the requests: docs/architecture.md, "Libraries".
 #include <fusebox/middleware/http_server.hpp>
 
 #include <stdexcept>

@@ -29,18 +29,11 @@ bool is_host_character(char c) noexcept {
     return text::is_letter_or_digit(c) || std::string_view{"-._~%!$&'()*+;=:[]"}.contains(c);
 }
 
-std::string_view without_blanks(std::string_view text) noexcept {
-    constexpr std::string_view blanks = " \t";
-    const auto begin = text.find_first_not_of(blanks);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
-}
-
 /// True if the comma-separated `list` has `token`, without case.
 bool lists(std::string_view list, std::string_view token) noexcept {
     for (;;) {
         const auto comma = list.find(',');
-        if (text::equal_without_case(without_blanks(list.substr(0, comma)), token)) return true;
+        if (text::equal_without_case(text::trimmed(list.substr(0, comma)), token)) return true;
         if (comma == std::string_view::npos) return false;
         list.remove_prefix(comma + 1);
     }
@@ -75,7 +68,7 @@ std::optional<Refusal> read_header(std::string_view line, MessageHead& head) {
     }
     if (head.headers.size() == max_headers) return Refusal{400, "there are more than 100 headers"};
     const auto colon = line.find(':');
-    head.headers.emplace_back(line.substr(0, colon), without_blanks(line.substr(colon + 1)));
+    head.headers.emplace_back(line.substr(0, colon), text::trimmed(line.substr(colon + 1)));
     return std::nullopt;
 }
 
