@@ -70,10 +70,10 @@ bool same_routes(const incidents::RoutingTable& left, const incidents::RoutingTa
 }
 
 void add_changed_breakers(const ServiceConfig& before, const ServiceConfig& after, std::vector<std::string>& names) {
-    const auto was_there = breaker_names(before);
-    for (const auto& name : breaker_names(after)) {
-        if (std::ranges::find(was_there, name) == was_there.end()) continue;  // said with its destination
-        if (config_fields(before.breakers.resolve(name)) != config_fields(after.breakers.resolve(name)) ||
+    const auto was_there = own_breakers(before);
+    for (const auto& [name, base] : own_breakers(after)) {
+        if (!was_there.contains(name)) continue;  // said with its destination
+        if (before.breakers.resolve(name, base) != after.breakers.resolve(name, base) ||
             before.breakers.criticality(name) != after.breakers.criticality(name)) {
             names.push_back("breakers." + name);
         }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <optional>
 #include <string_view>
 
@@ -99,10 +98,8 @@ std::string describe_incidents(const incidents::IncidentRules& rules) {
 
 /// Those that the service makes and those that the file names, as they are in the end.
 std::string describe_breakers(const ServiceConfig& config) {
-    std::map<std::string, std::optional<CircuitBreakerConfig>> bases{{"store", store_breaker_defaults()},
-                                                                     {"store-reads", store_reads_breaker_defaults()}};
-    for (const auto& destination : config.destinations)
-        bases.emplace("notify:" + destination.name, destination_breaker_defaults());
+    std::map<std::string, std::optional<CircuitBreakerConfig>> bases;
+    for (const auto& [name, base] : own_breakers(config)) bases.emplace(name, base);
     for (const auto& name : config.breakers.names()) bases.emplace(name, std::nullopt);
     std::string text;
     for (const auto& [name, base] : bases) {
@@ -133,10 +130,12 @@ std::vector<std::string> unguarded(const ServerConfig& server) {
 
 const char* to_string(DestinationType type) noexcept { return type == DestinationType::webhook ? "webhook" : "log"; }
 
-std::vector<std::string> breaker_names(const ServiceConfig& config) {
-    std::vector<std::string> names{"store", "store-reads"};
-    for (const auto& destination : config.destinations) names.push_back("notify:" + destination.name);
-    return names;
+std::map<std::string, CircuitBreakerConfig> own_breakers(const ServiceConfig& config) {
+    std::map<std::string, CircuitBreakerConfig> breakers{{"store", store_breaker_defaults()},
+                                                         {"store-reads", store_reads_breaker_defaults()}};
+    for (const auto& destination : config.destinations)
+        breakers.emplace("notify:" + destination.name, destination_breaker_defaults());
+    return breakers;
 }
 
 CircuitBreakerConfig store_breaker_defaults() {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -105,8 +106,8 @@ struct ServiceConfig {
 /// Likewise of a destination's breaker, "notify:NAME". It sets no timeout: `delivery.send_timeout` is the deadline.
 [[nodiscard]] CircuitBreakerConfig destination_breaker_defaults();
 
-/// The names of the breakers that incidentd makes.
-[[nodiscard]] std::vector<std::string> breaker_names(const ServiceConfig& config);
+/// The breakers that incidentd makes: their names, and what each is where the configuration says nothing else.
+[[nodiscard]] std::map<std::string, CircuitBreakerConfig> own_breakers(const ServiceConfig& config);
 
 /// As TOML, with the defaults filled in and every secret masked: what `--check` prints. The breakers stand in comments.
 [[nodiscard]] std::string describe(const ServiceConfig& config);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -251,10 +252,9 @@ void read_delivery(const toml::table& table, ReadContext& context, DeliveryConfi
 void check_breaker_names(const toml::table& document, ReadContext& context, const ServiceConfig& config) {
     const auto* entries = document.get_as<toml::table>("breakers");
     if (!entries) return;
-    auto names = breaker_names(config);
-    const auto log_breaker = std::string{"notify:"} + builtin_log;  // is there as soon as something leads there
-    if (std::ranges::find(names, log_breaker) == names.end()) names.push_back(log_breaker);
-    std::vector<std::string> known{names};
+    std::set<std::string> names{std::string{"notify:"} + builtin_log};  // is there as soon as something leads there
+    for (const auto& [name, base] : own_breakers(config)) names.insert(name);
+    std::vector<std::string> known{names.begin(), names.end()};
     known.emplace_back("defaults");
     for (const auto& [key, entry] : *entries) {
         const auto* table = entry.as_table();

@@ -60,6 +60,9 @@ TEST_CASE("destinations, routes and breakers are named") {
     const std::string store = "[breakers.\"store\"]\nopen_timeout = \"7s\"\n";
     CHECK(changes(hook() + "[[routes]]\nto = \"hook\"", "") == Names{"destinations.hook removed", "routes"});
     CHECK(changes("", store) == Names{"breakers.store"});
+    // Without a preset of its own the breaker has the one that incidentd gives it.
+    CHECK(changes("", "[breakers.\"store\"]\npreset = \"standard\"\n") == Names{"breakers.store"});
+    CHECK(changes("", "[breakers.\"store\"]\npreset = \"database\"\noperation_timeout = \"4s\"\n").empty());
     CHECK(changes(store, "[breakers.\"store\"]\nopen_timeout = \"7s\"\ncriticality = \"optional\"") ==
           Names{"breakers.store"});
     CHECK(changes("default_route = [\"log\"]", "default_route = [\"log\"]\n" + hook()) ==
