@@ -114,9 +114,17 @@ TEST_CASE("more incidents than a batch holds are closed and deleted one batch af
         alert.ends_at = world.clock.wall_now();
         world.fire(alert);
     }
+    world.deliver_all();
     world.retention = {.incidents = 24h * 365, .notifications = 24h * 365};
     world.pass(25h);
     CHECK(world.done["close_resolved"] == many);
+    CHECK(world.done["prune"] == 0);
+    world.retention = {.incidents = 1h, .notifications = 1h};
+    world.pass(1h);
+    CHECK(world.done["prune"] >= many);
+    const auto left = world.store.list({}, {});
+    REQUIRE(left);
+    CHECK(left->items.empty());
 }
 
 TEST_CASE("nothing is deleted while the wall clock has not run evenly for ten minutes") {

@@ -112,6 +112,16 @@ TEST_CASE("who logs does not wait for a reader that has stopped, and what is dro
     CHECK(reader.text().ends_with("dropped 6\nlater\n"));
 }
 
+TEST_CASE("an error does not wait for other lines") {
+    Reader reader;
+    auto chosen = options(reader);
+    chosen.gather = 1h;
+    LogWriter writer{chosen};
+    writer.write("first", false);
+    writer.write("an error", true);
+    reader.wait_entered(1);
+}
+
 TEST_CASE("errors have room where other lines have none") {
     Reader reader;
     reader.stop_reading();

@@ -262,7 +262,9 @@ open_timeout = "soon"
         database.execute('BEGIN EXCLUSIVE')
         (self.folder / 'x.toml').write_text('[store]\nurl = "sqlite:locked.db"\n')
         daemon = self.daemon('waiting', [INCIDENTD, '--config', 'x.toml', '--listen', '127.0.0.1:0'], cwd=self.folder)
-        time.sleep(1)
+        files = f'/proc/{daemon.process.pid}/fd'
+        wait_until(lambda: any(os.path.realpath(f'{files}/{fd}').endswith('locked.db') for fd in os.listdir(files)), 10,
+                   'it has the file of its store open')
         self.assertTrue(daemon.alive(), daemon.output())
         started = time.monotonic()
         self.assertEqual(daemon.stop(), 1)
