@@ -13,8 +13,8 @@ namespace fusebox::middleware {
 using TlsContext = std::shared_ptr<SSL_CTX>;
 
 /// TLS 1.2 or newer, with AEAD ciphers and forward secrecy only. One sentence if a file is no regular one, is larger
-/// than `text::max_pem_bytes`, or has not what it should: PEM, the certificate first in its chain, a key that is its own
-/// and not encrypted.
+/// than `text::max_pem_bytes`, or has not what it should: PEM, the certificate first in its chain, a key that is its
+/// own and not encrypted.
 [[nodiscard]] std::expected<TlsContext, std::string> make_tls_context(const std::string& certificate_file,
                                                                       const std::string& key_file);
 
