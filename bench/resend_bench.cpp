@@ -1,5 +1,5 @@
 // A day of alerts that fire all the time: `resend_bench FOLDER [ALERTS] [HOURS]` has ALERTS (10,000) alerts fire, sends
-// each again every minute for HOURS (24) on a clock of its own, with upkeep twice a minute as incidentd does it, and
+// each again every minute for HOURS (24) on a clock of its own, with upkeep every 15 s as incidentd does it, and
 // prints one JSON object: for each hour what was written to the store's files, their size and the memory in use.
 #include <algorithm>
 #include <charconv>
@@ -72,14 +72,15 @@ void run(const std::filesystem::path& folder, std::size_t count, int hours) {
     std::printf(R"({"alerts": %zu, "hours": [)", count);
     for (int minute = 0; minute < hours * 60; ++minute) {
         for (auto& alert : alerts) alert.ends_at = now + 4min;
-        for (int half = 0; half < 2; ++half) {
-            const auto part = std::span{alerts}.subspan(half * count / 2, (half + 1) * count / 2 - half * count / 2);
+        for (std::size_t quarter = 0; quarter < 4; ++quarter) {
+            const auto first_of_it = quarter * count / 4;
+            const auto part = std::span{alerts}.subspan(first_of_it, (quarter + 1) * count / 4 - first_of_it);
             for (std::size_t first = 0; first < part.size(); first += per_request) {
                 need(service.ingest(part.subspan(first, std::min(per_request, part.size() - first))));
             }
             need(service.flush_sightings());
             need(service.expire());
-            now += 30s;
+            now += 15s;
         }
         // The first minute stores the incidents; what is of interest is what follows.
         if (minute == 0 || (minute + 1) % 60 == 0) {

@@ -2,7 +2,7 @@
 """A day of alerts that fire all the time and are sent again every minute. `./dev bench resends` builds resend_bench and
 calls this.
 
-The clock is the bench's own, so a day takes minutes. Upkeep runs twice a minute, as incidentd does it."""
+The clock is the bench's own, so a day takes minutes. Upkeep runs every 15 s, as incidentd does it."""
 
 import argparse
 import sys

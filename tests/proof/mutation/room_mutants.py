@@ -28,6 +28,26 @@ ACCESS = "service/src/api/access.cpp"
 ACCESS_TABLE = "service/src/api/access_table.cpp"
 API_ALERTS = "service/src/api/api_alerts.cpp"
 CONFIG = "service/src/config/config_loader.cpp"
+APP = "service/src/app.cpp"
+UPKEEP = "service/src/upkeep.cpp"
+JOBS = "service/src/incident_jobs.cpp"
+METRICS = "service/src/service_metrics.cpp"
+QUICK_JSON = "service/src/api/quick_json.cpp"
+GROUP_COMMIT = "storage/src/sqlite/group_commit.cpp"
+CONNECTION = "storage/src/sqlite/connection.cpp"
+SQLITE_STORE = "storage/src/sqlite/sqlite_store.cpp"
+SQLITE_INCIDENTS = "storage/src/sqlite/sqlite_incidents.cpp"
+INCIDENT_ROWS = "storage/src/sqlite/incident_rows.cpp"
+OUTBOX_ROWS = "storage/src/sqlite/outbox_rows.cpp"
+SQLITE_OUTBOX = "storage/src/sqlite/sqlite_outbox.cpp"
+STORE_IMPL = "storage/src/sqlite/store_impl.hpp"
+BREAKER_STORE = "storage/src/circuit_breaker_store.cpp"
+HEAD = "middleware/src/message_head.cpp"
+HEAD_LIMITS = "middleware/src/message_head.hpp"
+CHUNKS = "middleware/src/chunk_reader.cpp"
+EXCHANGE = "middleware/src/exchange.cpp"
+RECEPTION = "middleware/src/reception.cpp"
+SERVER_OPTIONS = "middleware/include/fusebox/middleware/http_server.hpp"
 
 MUTANTS = [
     # ---- notifications: what a send's result means for the row ----
@@ -307,4 +327,113 @@ MUTANTS = [
            "        if (!batch->errors.empty()) {", "        if (false) {"),
     mutant("service: rejected alerts are not counted", API_ALERTS,
            "        if (batch.rejected.at(i) > 0) counters", "        if (false) counters"),
+    # ---- storage: what is acknowledged is there ----
+    mutant("storage: a COMMIT that fails is answered as stored", GROUP_COMMIT,
+           '    connection_.prepare("COMMIT").run();\n    return true;',
+           '    try {\n        connection_.prepare("COMMIT").run();\n    } catch (const Failure&) {\n    }\n'
+           "    return true;"),
+    mutant("storage: what a failed request wrote stays", GROUP_COMMIT,
+           "    } else if (changed_something) {", "    } else if (false) {"),
+    mutant("storage: each write has a sync of its own", GROUP_COMMIT,
+           "std::min(waiting_.size(), max_batch);", "1;"),
+    mutant("storage: who is cancelled while waiting is written", GROUP_COMMIT,
+           "return has_come() || stop.stop_requested();", "return has_come();"),
+    mutant("storage: the disk is not synced", CONNECTION,
+           "PRAGMA synchronous = FULL;", "PRAGMA synchronous = OFF;"),
+    mutant("storage: the log is not synced at a commit", CONNECTION,
+           "PRAGMA synchronous = FULL;", "PRAGMA synchronous = NORMAL;"),
+    mutant("storage: the check of writing reads", SQLITE_STORE,
+           '"INSERT INTO write_test VALUES (zeroblob(32768)); DELETE FROM write_test"', '"SELECT 1"'),
+    mutant("storage: anybody may read the file", SQLITE_STORE, "S_IRUSR | S_IWUSR", "0644"),
+    mutant("storage: a copy replaces a file", SQLITE_STORE,
+           "    if (std::filesystem::exists(to, ignored)) return fail(to, Kind::invalid,",
+           "    if (std::filesystem::exists(to, ignored)) std::filesystem::remove(to, ignored);\n"
+           "    if (false) return fail(to, Kind::invalid,"),
+    mutant("storage: slow lists take the connections of intake", STORE_IMPL,
+           "context.for_people ? readers_for_people_ : readers_", "readers_"),
+    mutant("storage: new rows are not counted", SQLITE_INCIDENTS, "        added.count(connection);\n", ""),
+    mutant("storage: a notification that is put in is not counted", SQLITE_OUTBOX,
+           "        added.count(connection);\n", ""),
+    mutant("storage: an older version overwrites a newer one", INCIDENT_ROWS,
+           " || stored.number(1) != static_cast<std::int64_t>(incident.version))", ")"),
+    mutant("storage: repeats change an incident of another version", INCIDENT_ROWS,
+           " ||\n            stored.number(1) != static_cast<std::int64_t>(sighting.version))", ")"),
+    mutant("storage: changed labels are not found", INCIDENT_ROWS,
+           "            remove_labels(connection, key, stored.time(2), stored.text(3));\n"
+           "            write_labels(connection, key);\n",
+           "            remove_labels(connection, key, stored.time(2), stored.text(3));\n"),
+    mutant("storage: labels that went are found", INCIDENT_ROWS,
+           "            remove_labels(connection, key, stored.time(2), stored.text(3));\n", ""),
+    mutant("storage: a timeline is cut too late", INCIDENT_ROWS,
+           "    if (1 + next - second <= most) return;", "    if (1 + next - second <= most + 1) return;"),
+    mutant("storage: retention takes what still waits to be sent", INCIDENT_ROWS,
+           " AND outbox.state < 2)\"\n            \" ORDER BY updated_at",
+           " AND outbox.state < 0)\"\n            \" ORDER BY updated_at"),
+    mutant("storage: a later message overtakes an earlier one", OUTBOX_ROWS,
+           '"  AND earlier.sequence < row.sequence)"\n        " ORDER BY row.sequence LIMIT ?");',
+           '"  AND earlier.sequence < 0)"\n        " ORDER BY row.sequence LIMIT ?");'),
+    mutant("storage: what is due just now is not due", OUTBOX_ROWS, "row.due_at <= ? AND", "row.due_at < ? AND"),
+    mutant("storage: a lease has no token", SQLITE_OUTBOX, ".bind(row.lease_token)", '.bind(std::string_view{"x"})'),
+    mutant("storage: a conflict counts against the breaker", BREAKER_STORE,
+           "        case StoreError::Kind::conflict:\n        case StoreError::Kind::not_found:",
+           "        case StoreError::Kind::conflict:\n            return Outcome::failure;\n"
+           "        case StoreError::Kind::not_found:"),
+    # ---- middleware: the reader of requests ----
+    mutant("middleware: a bare LF ends a line", HEAD,
+           "if (after_return != (c == '\\n'))", "if (after_return && c != '\\n')"),
+    mutant("middleware: a head may have 8 MiB", HEAD_LIMITS,
+           "max_head_bytes = 64U << 10U", "max_head_bytes = 64U << 17U"),
+    mutant("middleware: a head may have any number of headers", HEAD,
+           "if (head.headers.size() == max_headers)", "if (false)"),
+    mutant("middleware: a header may have any length", HEAD, "if (line.size() > max_header_bytes)", "if (false)"),
+    mutant("middleware: a blank may stand before the colon", HEAD,
+           "is_token(line.substr(0, colon)) &&", "!line.substr(0, colon).empty() &&"),
+    mutant("middleware: what follows the number of a Content-Length is ignored", HEAD,
+           "value.empty() || end != last || error", "value.empty() || error"),
+    mutant("middleware: of two Content-Lengths the last counts", HEAD,
+           'if (head.length) return Refusal{400, "there are two Content-Lengths"};', ""),
+    mutant("middleware: Content-Length and chunks go together", HEAD,
+           "if (head.chunked && head.length)", "if (false)"),
+    mutant("middleware: any Transfer-Encoding is chunked", HEAD,
+           'if (!text::equal_without_case(value, "chunked"))', "if (value.empty())"),
+    mutant("middleware: two Hosts are taken", HEAD, "if (hosts > 1)", "if (hosts > 2)"),
+    mutant("middleware: the size of a chunk overflows", CHUNKS,
+           "if (digits_ == max_size_digits) return Place::broken;", ""),
+    mutant("middleware: anything may follow the size of a chunk", CHUNKS,
+           "return c == ';' ? Place::extension : Place::broken;", "return Place::extension;"),
+    mutant("middleware: anything may stand where a chunk ends", CHUNKS,
+           "return c == '\\r' ? Place::data_end : Place::broken;", "return Place::data_end;"),
+    mutant("middleware: a refused body is read for 8 s", EXCHANGE,
+           "refused_body_timeout{1000}", "refused_body_timeout{8000}"),
+    mutant("middleware: a compressed body may end early", EXCHANGE,
+           "if (!refusal_ && decoder_ && decoded_ != ContentDecoder::State::complete)", "if (false)"),
+    mutant("middleware: a body may be twice as large", EXCHANGE,
+           "if (received_ > limit)", "if (received_ > 2 * limit)"),
+    mutant("middleware: a stop waits 24 s for a dripping head", RECEPTION, "stop_grace{3000}", "stop_grace{24'000}"),
+    mutant("middleware: a head may take 80 s", SERVER_OPTIONS, "head_timeout{10'000}", "head_timeout{80'000}"),
+    mutant("middleware: a peer may be silent for 40 s", SERVER_OPTIONS, "io_timeout{5}", "io_timeout{40}"),
+    mutant("middleware: an idle connection stays for 16 s", SERVER_OPTIONS, "keep_alive{2}", "keep_alive{16}"),
+    # ---- service: what ties them together ----
+    mutant("service: a change does not wake the dispatcher", APP,
+           "    if (change.notify) dispatcher_->notify_all();  // else no notification was stored\n", ""),
+    mutant("service: a stop gives sends no time", APP, "dispatcher_->stop(grace);", "dispatcher_->stop({});"),
+    mutant("service: everybody sees the details of health", APP,
+           "return access()->may_see_details(request);", "return access() && request.path.size() > 0;"),
+    mutant("service: a damaged file is no matter of health", APP, "    if (!damage) return {};", "    return {};"),
+    mutant("service: a refused reload changes the breakers", APP,
+           "    // What needs a token stays so",
+           "    registry_.load(config.breakers);\n    // What needs a token stays so"),
+    mutant("service: the number of deliveries stands under dead", METRICS,
+           '{"dead", stats.dead}', '{"dead", stats.delivered}'),
+    mutant("service: upkeep that left work waits for its next turn", UPKEEP,
+           "result && result->more ? options_.breath : job.every", "job.every"),
+    mutant("service: what repeats said is lost at a stop", UPKEEP,
+           "if (!scheduled.job.at_stop) continue;", "continue;"),
+    mutant("service: retention of notifications is that of incidents", JOBS,
+           "now - age(retention.notifications)", "now - age(retention.incidents)"),
+    mutant("service: retention trusts a clock that has just jumped", JOBS,
+           "if (!wall->even_for(even_before_pruning)) return UpkeepResult{};", ""),
+    mutant("service: a negative number is a large one", QUICK_JSON,
+           "number < 0 ? json(number) : json(static_cast<std::uint64_t>(number))",
+           "json(static_cast<std::uint64_t>(number))"),
 ]
