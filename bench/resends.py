@@ -22,8 +22,8 @@ def mib(size):
 def table(measured):
     """The lines of the table, and what is not as promised."""
     rows = {row["minute"]: row for row in measured["hours"]}
-    lines = [["after", "written to files since the start", "written a minute since the line before", "size of the files",
-              "memory of the process"]]
+    lines = [["after", "written to files since the start", "written a minute since the line before",
+              "size of the files", "memory of the process"]]
     before = {"minute": 0, "written": 0}
     for minute in sorted(set(MINUTES_SHOWN) & set(rows)):
         row = rows[minute]
@@ -53,7 +53,8 @@ def main():
         measured = run.said(run.BIN / "resend_bench", folder, options.alerts, options.hours)
     lines, broken = table(measured)
     print(report.plain(lines))
-    print(f"\n{measured['alerts']:,} alerts, each sent {60 * options.hours:,} times, in {measured['took_seconds']:.0f} s")
+    print(f"\n{measured['alerts']:,} alerts, each sent {60 * options.hours:,} times, "
+          f"in {measured['took_seconds']:.0f} s")
     if broken:
         print("\nNot as promised:\n" + "\n".join(f"  {line}" for line in broken))
     if options.write:
