@@ -156,7 +156,8 @@ std::string cursor_at(const Position& position) {
 }  // namespace
 
 Page<Incident> list_incidents(Connection& connection, const IncidentQuery& query,
-                              const std::optional<rules::IncidentPosition>& start) {
+                              const std::optional<rules::IncidentPosition>& start,
+                              std::optional<std::string>& unreadable) {
     static const std::string select =
         "SELECT " + std::string{incident_columns} + " FROM " + std::string{incident_tables} + " WHERE row.key = ?";
     const Connection::Snapshot snapshot{connection};  // an incident in two lists of an index would be shown twice
@@ -179,7 +180,13 @@ Page<Incident> list_incidents(Connection& connection, const IncidentQuery& query
         }
         auto row = connection.prepare(select);
         if (!row.bind(at.key).step()) continue;
-        Incident incident = read_incident(row);
+        Incident incident;
+        try {
+            incident = read_incident(row);
+        } catch (const Failure& failure) {
+            unreadable = failure.error().message;
+            continue;
+        }
         if (!has_labels(incident, query.labels)) continue;  // another label has the same hash
         if (page.items.size() == query.limit || bytes >= rules::max_page_bytes) {
             page.next_cursor = cursor_at(last_shown);

@@ -181,6 +181,24 @@ void update_notification(Connection& connection, const Notification& row) {
         .run();
 }
 
+void put_aside(Connection& connection, std::int64_t sequence, std::string_view why, WallTime now) {
+    DeliveryError error;
+    error.next_move = NextMove::give_up;
+    error.error_class = "unreadable";
+    error.message = why;
+    connection
+        .prepare(
+            "UPDATE outbox SET state = 3, severity = CASE WHEN severity BETWEEN 0 AND 4 THEN severity ELSE 0 END, "
+            "ended_at = ?, lease_token = '', lease_until = NULL, last_error = ?, attempt_log = '[]' WHERE sequence = ?")
+        .bind(now)
+        .bind(dump(json_of(error)))
+        .bind(sequence)
+        .run();
+    connection.prepare("INSERT OR IGNORE INTO outbox_payloads (sequence, payload) VALUES (?, '{}')")
+        .bind(sequence)
+        .run();
+}
+
 std::vector<std::int64_t> find_due(Connection& connection, std::string_view destination, WallTime now,
                                    std::size_t limit) {
     auto rows = connection.prepare(

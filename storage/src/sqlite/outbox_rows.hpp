@@ -30,6 +30,10 @@ bool insert_notification(Connection& connection, const incidents::NotificationDr
 /// Writes the columns that delivery changes.
 void update_notification(Connection& connection, const incidents::Notification& row);
 
+/// Makes a dead letter of a row that cannot be read. From then on the row can be read: what is wrong stands in its last
+/// error, the attempts are gone, and the payload stays where there is one.
+void put_aside(Connection& connection, std::int64_t sequence, std::string_view why, incidents::WallTime now);
+
 /// The rows that `Outbox::lease` takes, oldest first.
 [[nodiscard]] std::vector<std::int64_t> find_due(Connection& connection, std::string_view destination,
                                                  incidents::WallTime now, std::size_t limit);

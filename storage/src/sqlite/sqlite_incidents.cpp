@@ -148,8 +148,11 @@ StoreResult<PruneCounts> SqliteStore::prune(const PruneQuery& query, const Reque
 StoreResult<Page<Incident>> SqliteStore::list(const IncidentQuery& query, const RequestContext& context) {
     const auto start = rules::start_of(query);
     if (!start) return std::unexpected(start.error());
-    return impl_->read(context,
-                       [&](Connection& connection) { return sqlite::list_incidents(connection, query, *start); });
+    std::optional<std::string> unreadable;
+    auto page = impl_->read(
+        context, [&](Connection& connection) { return sqlite::list_incidents(connection, query, *start, unreadable); });
+    if (unreadable) impl_->note_damage(*std::move(unreadable));
+    return page;
 }
 
 StoreResult<std::map<IncidentState, std::uint64_t>> SqliteStore::incident_counts(const RequestContext& context) {

@@ -28,12 +28,25 @@ Notification find_notification(Connection& connection, std::string_view id) {
     return sqlite::read_notification(query);
 }
 
-std::vector<Notification> read_all(Connection& connection, const std::vector<std::int64_t>& sequences) {
+struct Unreadable {
+    std::int64_t sequence{};
+    std::string why;
+};
+
+/// The rows that can be read. The others keep none of them from being shown or sent.
+std::vector<Notification> read_all(Connection& connection, const std::vector<std::int64_t>& sequences,
+                                   std::vector<Unreadable>& unreadable) {
     static const std::string sql = select_notification("WHERE row.sequence = ?");
     std::vector<Notification> found;
     auto query = connection.prepare(sql);
-    for (const auto sequence : sequences)
-        if (query.again().bind(sequence).step()) found.push_back(sqlite::read_notification(query));
+    for (const auto sequence : sequences) {
+        if (!query.again().bind(sequence).step()) continue;
+        try {
+            found.push_back(sqlite::read_notification(query));
+        } catch (const Failure& failure) {
+            unreadable.push_back({.sequence = sequence, .why = failure.error().message});
+        }
+    }
     return found;
 }
 
@@ -43,8 +56,12 @@ StoreResult<std::vector<Notification>> SqliteStore::lease(std::string_view desti
                                                           std::chrono::milliseconds lease_for, std::size_t limit,
                                                           const RequestContext& context) {
     const std::string token = new_id("lease", now);
-    return impl_->write(context, [&](Connection& connection) {
-        std::vector<Notification> leased = read_all(connection, sqlite::find_due(connection, destination, now, limit));
+    std::vector<Unreadable> unreadable;
+    auto rows = impl_->write(context, [&](Connection& connection) {
+        unreadable.clear();
+        std::vector<Notification> leased =
+            read_all(connection, sqlite::find_due(connection, destination, now, limit), unreadable);
+        for (const auto& row : unreadable) sqlite::put_aside(connection, row.sequence, row.why, now);
         for (auto& row : leased) {
             row.state = NotificationState::leased;
             row.lease_token = token;
@@ -57,6 +74,8 @@ StoreResult<std::vector<Notification>> SqliteStore::lease(std::string_view desti
         }
         return leased;
     });
+    for (const auto& row : unreadable) impl_->note_damage(row.why);
+    return rows;
 }
 
 StoreResult<void> SqliteStore::settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
@@ -85,7 +104,9 @@ StoreResult<Page<Notification>> SqliteStore::list_notifications(const Notificati
         const Connection::Snapshot snapshot{connection};
         const auto found = sqlite::find_newest(connection, query, *start);
         Page<Notification> page;
-        page.items = read_all(connection, found.sequences);
+        std::vector<Unreadable> unreadable;
+        page.items = read_all(connection, found.sequences, unreadable);
+        for (const auto& row : unreadable) impl_->note_damage(row.why);
         if (found.next) page.next_cursor = rules::cursor_after(static_cast<std::uint64_t>(*found.next));
         return page;
     });

@@ -108,10 +108,13 @@ std::optional<std::string> SqliteStore::Impl::damage() const {
     return damage_;
 }
 
-void SqliteStore::Impl::note_failed(const StoreError& error) {
-    if (error.kind != Kind::corrupt) return;
+void SqliteStore::Impl::note_damage(std::string what) {
     const std::lock_guard lock{mutex_};
-    damage_ = error.message;
+    damage_ = std::move(what);
+}
+
+void SqliteStore::Impl::note_failed(const StoreError& error) {
+    if (error.kind == Kind::corrupt) note_damage(error.message);
 }
 
 SqliteStore::SqliteStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

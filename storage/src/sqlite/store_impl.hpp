@@ -59,6 +59,8 @@ public:
     }
 
     [[nodiscard]] std::optional<std::string> damage() const;
+    /// Of a row that a call could do without.
+    void note_damage(std::string what);
     [[nodiscard]] const std::vector<std::string>& upgrades() const noexcept { return upgrades_; }
 
 private:

@@ -305,10 +305,55 @@ TEST_CASE("damage is called corrupt, and a damaged file is left alone") {
         CHECK(read.error().kind == Kind::corrupt);
         CHECK(read.error().message.find("inc_1") != std::string::npos);
         CHECK(store->get_notification("msg-inc_1", {}).error().kind == Kind::corrupt);
-        CHECK(store->lease("hook", new_year, 30s, 1, {}).error().kind == Kind::corrupt);
         other.execute("UPDATE outbox SET attempt_log = '[{}]'");
         CHECK(store->get_notification("msg-inc_1", {}).error().kind == Kind::corrupt);
     }
+}
+
+TEST_CASE("a notification that cannot be read becomes a dead letter with the reason, and stops no other") {
+    const auto* damage = GENERATE("UPDATE outbox SET attempt_log = '[{]' WHERE sequence = 1",
+                                  "UPDATE outbox SET attempt_log = '[{}]' WHERE sequence = 1",
+                                  "UPDATE outbox SET last_error = '{' WHERE sequence = 1",
+                                  "UPDATE outbox SET severity = -1 WHERE sequence = 1",
+                                  "DELETE FROM outbox_payloads WHERE sequence = 1");
+    CAPTURE(damage);
+    const SqliteFile file;
+    const auto store = file.open();
+    REQUIRE(add(*store, "inc_1"));
+    REQUIRE(add(*store, "inc_2"));
+    Sqlite{file.path()}.execute(damage);
+
+    // What can be read is shown meanwhile.
+    const auto page = store->list_notifications({}, {});
+    REQUIRE(page);
+    CHECK(page->items.size() == 1);
+    const auto leased = store->lease("hook", new_year + 1min, 30s, 5, {});
+    REQUIRE(leased);
+    REQUIRE(leased->size() == 1);
+    CHECK(leased->front().draft.id == "msg-inc_2");
+    REQUIRE(store->damage());
+    CHECK(store->damage()->contains("msg-inc_1"));
+
+    const auto dead = store->get_notification("msg-inc_1", {});
+    REQUIRE(dead);
+    CHECK(dead->state == NotificationState::dead);
+    REQUIRE(dead->last_error);
+    CHECK(dead->last_error->error_class == "unreadable");
+    CHECK(dead->last_error->message.contains("msg-inc_1"));
+    CHECK(store->counts({})->at("hook").at(NotificationState::dead) == 1);
+    CHECK(store->list_notifications({.state = NotificationState::dead}, {})->items.size() == 1);
+    REQUIRE(store->replay("msg-inc_1", new_year + 61s, {}));
+    CHECK(store->lease("hook", new_year + 61s, 30s, 5, {})->size() == 1);
+}
+
+TEST_CASE("an incident that cannot be read is left out of lists, and the store says that it is damaged") {
+    const SqliteFile file;
+    const auto store = file.open();
+    for (const auto* id : {"inc_1", "inc_2", "inc_3"}) REQUIRE(add(*store, id));
+    Sqlite{file.path()}.execute("UPDATE incidents SET labels = '{' WHERE id = 'inc_2'");
+    CHECK(count(*store) == 2);
+    REQUIRE(store->damage());
+    CHECK(store->damage()->contains("inc_2"));
 }
 
 TEST_CASE("a place that cannot be written is unavailable and named") {

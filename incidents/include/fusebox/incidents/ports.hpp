@@ -111,7 +111,8 @@ public:
     virtual StoreResult<PruneCounts> prune(const PruneQuery& query, const RequestContext& context) = 0;
     /// Newest first by `created_at`, of one moment the one that was stored last; stable while incidents are added. A
     /// page may be short, even empty, although there are more: a search looks at a bounded number of them per page, and
-    /// `next_cursor` goes on from there. `invalid` for a bad cursor. Timelines are left empty.
+    /// `next_cursor` goes on from there. `invalid` for a bad cursor. Timelines are left empty. Incidents that cannot be
+    /// read are left out.
     virtual StoreResult<Page<Incident>> list(const IncidentQuery& query, const RequestContext& context) = 0;
     /// Incidents by state; a state without any may be missing.
     virtual StoreResult<std::map<IncidentState, std::uint64_t>> incident_counts(const RequestContext& context) = 0;
@@ -142,7 +143,8 @@ public:
     virtual ~Outbox() = default;
     /// Takes up to `limit` due rows of `destination`: pending and due at `now`, or leased with an expired lease; never
     /// a row while an earlier row of the same incident and destination is pending or leased (a resolve never overtakes
-    /// its trigger). Oldest first. The lease and its token are durable.
+    /// its trigger). Oldest first. The lease and its token are durable. A row that cannot be read becomes dead, and its
+    /// last error says why (class `unreadable`): it keeps no other waiting.
     virtual StoreResult<std::vector<Notification>> lease(std::string_view destination, WallTime now,
                                                          std::chrono::milliseconds lease_for, std::size_t limit,
                                                          const RequestContext& context) = 0;
