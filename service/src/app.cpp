@@ -225,6 +225,10 @@ std::expected<ListenAddress, std::string> App::start() {
         registry_.keep_state(std::make_shared<FileStateStore>(file));
     }
 
+    // Before anything of the store's is read: the saved states of the breakers belong to it too.
+    auto lock = StoreLock::take(config_.store_url);
+    if (!lock) return std::unexpected(std::move(lock.error()));
+    store_lock_ = std::move(*lock);
     auto opened = storage::open_store(config_.store_url);
     if (!opened)
         return std::unexpected(fmt::format("cannot open the store {}: {}", config_.store_url, opened.error().message));
@@ -338,3 +342,4 @@ void App::stop(std::chrono::seconds grace) {
 }
 
 }  // namespace fusebox::service
+    store_lock_ = {};

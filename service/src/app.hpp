@@ -22,6 +22,7 @@
 #include "request_log.hpp"
 #include "service_metrics.hpp"
 #include "shared_check.hpp"
+#include "store_lock.hpp"
 #include "upkeep.hpp"
 
 namespace fusebox::service {
@@ -84,6 +85,7 @@ private:
     Registry registry_;
     std::vector<Subscription> subscriptions_;
     std::shared_ptr<storage::Store> store_;
+    StoreLock store_lock_;
     SharedCheck writable_;  // of store_
     RequestLog request_log_;
     Senders senders_;
