@@ -14,6 +14,8 @@
 #include <fusebox/storage/open_store.hpp>
 
 #include "config/changes.hpp"
+#include "config/tls_files.hpp"
+#include "delivery_health.hpp"
 #include "event_log.hpp"
 #include "incident_jobs.hpp"
 #include "logging.hpp"
@@ -42,6 +44,7 @@ std::shared_ptr<incidents::NotificationSender> make_sender(const DestinationConf
 
 /// Well below a second, because whoever asks for health does not wait for longer.
 constexpr std::chrono::milliseconds longest_check{700};
+constexpr std::chrono::milliseconds longest_count{200};
 
 SharedCheck::Answer check_writable(storage::Store& store) {
     const auto writable =
@@ -150,12 +153,17 @@ std::expected<void, std::string> App::check_ready() {
 }
 
 std::vector<middleware::HealthCheck> App::more_checks() {
-    const auto damage = store_->damage();
-    if (!damage) return {};
-    return {{.name = "store:damage",
-             .component_type = "datastore",
-             .status = middleware::HealthStatus::warn,
-             .output = *damage + "; restore a backup, or have an expert look at the file"}};
+    // A store that gives no counts in time adds nothing here: readiness and breakers speak of it.
+    const auto counts =
+        store_->counts({.deadline = std::chrono::steady_clock::now() + longest_count, .stop = {}, .for_people = true});
+    auto checks = delivery_health(counts.value_or(NotificationCounts{}), dispatcher_->stats());
+    if (const auto damage = store_->damage()) {
+        checks.push_back({.name = "store:damage",
+                          .component_type = "datastore",
+                          .status = middleware::HealthStatus::warn,
+                          .output = *damage + "; save what can be read, or restore a backup (docs/operations.md)"});
+    }
+    return checks;
 }
 
 middleware::Router App::routes() {
@@ -217,6 +225,10 @@ std::expected<ListenAddress, std::string> App::start() {
                                            to_string(config_.server.listen), fmt::join(open, ", ")));
     }
     access_ = std::make_shared<const Access>(config_.server, on_loopback);
+    // Before anything of the store's is read: the saved states of the breakers belong to it too.
+    auto lock = StoreLock::take(config_.store_url);
+    if (!lock) return std::unexpected(std::move(lock.error()));
+    store_lock_ = std::move(*lock);
     configure_log(config_.log);
     log_breakers();
     registry_.load(config_.breakers);
@@ -225,10 +237,6 @@ std::expected<ListenAddress, std::string> App::start() {
         registry_.keep_state(std::make_shared<FileStateStore>(file));
     }
 
-    // Before anything of the store's is read: the saved states of the breakers belong to it too.
-    auto lock = StoreLock::take(config_.store_url);
-    if (!lock) return std::unexpected(std::move(lock.error()));
-    store_lock_ = std::move(*lock);
     auto opened = storage::open_store(config_.store_url);
     if (!opened)
         return std::unexpected(fmt::format("cannot open the store {}: {}", config_.store_url, opened.error().message));
@@ -264,6 +272,7 @@ std::expected<ListenAddress, std::string> App::start() {
         log(Level::error, "request_threw", {{"method", request.method}, {"path", request.path}, {"what", what}});
     };
     server_ = std::make_unique<middleware::HttpServer>(routes(), std::move(server));
+    if (!config_.server.tls_certificate.empty()) certificate_ = identify_certificate(config_.server.tls_certificate);
     const auto port = server_->start();
     if (!port) return std::unexpected(port.error());
     auto jobs = upkeep_jobs();
@@ -314,6 +323,11 @@ std::expected<App::Reloaded, std::string> App::reload(ServiceConfig config) {
     }
     senders_ = std::move(senders);
     (*use_tls)();
+    if (!config.server.tls_certificate.empty()) {
+        auto served = identify_certificate(config.server.tls_certificate);
+        if (served != certificate_) reloaded.changed.push_back(fmt::format("server.tls_certificate ({})", served));
+        certificate_ = std::move(served);
+    }
     configure_log(config.log);
     registry_.load(config.breakers);
     incident_service_->reconfigure(config.routing, config.rules);
@@ -337,9 +351,9 @@ void App::stop(std::chrono::seconds grace) {
     dispatcher_.reset();
     incident_service_.reset();
     store_.reset();
+    store_lock_ = {};
     registry_.keep_state(nullptr);  // saves the states a last time
     subscriptions_.clear();
 }
 
 }  // namespace fusebox::service
-    store_lock_ = {};

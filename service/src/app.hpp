@@ -41,7 +41,7 @@ public:
 
     struct Reloaded {
         std::vector<std::string> kept;     ///< fields that cannot change while incidentd runs, and kept their value
-        std::vector<std::string> changed;  ///< names of what is different now, as `changed_names` has them
+        std::vector<std::string> changed;  ///< as `changed_names` has them, and which certificate is served by now
     };
     /// Replaces destinations, routes, rules, breakers, tokens and the form of the log, and reads the TLS certificate
     /// again. A configuration without a token for what needs one now is an error. After an error nothing has changed.
@@ -73,7 +73,7 @@ private:
     void on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result);
     /// Whether the store can be written.
     std::expected<void, std::string> check_ready();
-    /// What /health says beside readiness and breakers.
+    /// What /health says beside readiness and breakers: damage in the store, and destinations that are not told.
     std::vector<middleware::HealthCheck> more_checks();
 
     // Guards config_ and access_ (the pointer; what it points to never changes). Only start and reload write them;
@@ -81,11 +81,12 @@ private:
     std::mutex mutex_;
     ServiceConfig config_;
     std::shared_ptr<const Access> access_;
+    std::string certificate_;  // which one is served, as `identify_certificate` has it; only start and reload use it
     ServiceMetrics metrics_;
     Registry registry_;
     std::vector<Subscription> subscriptions_;
-    std::shared_ptr<storage::Store> store_;
     StoreLock store_lock_;
+    std::shared_ptr<storage::Store> store_;
     SharedCheck writable_;  // of store_
     RequestLog request_log_;
     Senders senders_;

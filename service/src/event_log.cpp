@@ -54,8 +54,14 @@ void log_change(const incidents::Change& change) {
          {"actor", change.events.empty() ? "" : change.events.back().actor},
          {"title", incident.title}});
     for (const auto& event : change.events) {
+        // An alert that expired was not reported resolved: the source may be dead.
+        if (event.kind == "resolved" && event.actor == "system")
+            log(Level::warning, "incident_expired", {{"id", incident.id}, {"reason", event.detail}});
         if (event.kind == "severity_unknown") {
-            log(Level::warning, event.kind, {{"id", incident.id}, {"reason", event.detail}});
+            log(Level::warning, event.kind,
+                {{"id", incident.id},
+                 {"reason", event.detail},
+                 {"mend", "give the word a meaning in [incidents.severity_map]"}});
         }
     }
 }
@@ -65,7 +71,6 @@ void log_delivery(const notifications::DeliveryEvent& event) {
     if (!log_enabled(level)) return;
     const std::string error_class = event.error ? event.error->error_class : "";
     const std::string message = event.error ? event.error->message : event.message;
-    const std::string next = event.next_attempt_at ? text::to_rfc3339(*event.next_attempt_at) : "";
     // Each kind of event has its own fields: a line has no field without a value.
     const auto name = fmt::format("delivery_{}", notifications::to_string(event.kind));
     if (event.notification_id.empty()) {
@@ -83,6 +88,14 @@ void log_delivery(const notifications::DeliveryEvent& event) {
              {"notification", event.notification_id},
              {"incident", event.incident_id},
              {"fallback", event.fallback_destination}});
+    } else if (!event.next_attempt_at) {
+        log(level, name,
+            {{"destination", event.destination},
+             {"notification", event.notification_id},
+             {"incident", event.incident_id},
+             {"attempt", event.attempt},
+             {"class", error_class},
+             {"reason", message}});
     } else {
         log(level, name,
             {{"destination", event.destination},
@@ -91,7 +104,7 @@ void log_delivery(const notifications::DeliveryEvent& event) {
              {"attempt", event.attempt},
              {"class", error_class},
              {"reason", message},
-             {"next_attempt", next}});
+             {"next_attempt", text::to_rfc3339(*event.next_attempt_at)}});
     }
 }
 

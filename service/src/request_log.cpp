@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/access_table.hpp"
+
 namespace fusebox::service {
 namespace {
 
@@ -11,11 +13,21 @@ RateLimiter limiter(const Clock& clock) {
     return RateLimiter{{.permits = 1, .period = std::chrono::seconds{1}, .burst = 20}, {.clock = &clock}};
 }
 
-/// What the answer told the client.
+/// What the answer told the client: `detail` of a problem, `output` of a health check.
 std::string detail_of(const middleware::Response& response) {
-    const auto problem = nlohmann::json::parse(response.body, nullptr, false);
-    const auto detail = problem.is_object() ? problem.find("detail") : problem.end();
-    return detail != problem.end() && detail->is_string() ? detail->get<std::string>() : std::string{};
+    const auto body = nlohmann::json::parse(response.body, nullptr, false);
+    if (!body.is_object()) return {};
+    for (const auto* field : {"detail", "output"}) {
+        const auto found = body.find(field);
+        if (found != body.end() && found->is_string()) return found->get<std::string>();
+    }
+    return {};
+}
+
+/// Somebody who brings alerts is not heard: worth more than a mistyped path.
+bool brings_alerts(const middleware::Request& request) {
+    const auto* row = find_access(request.method, request.path);
+    return row && row->role == Role::ingest;
 }
 
 }  // namespace
@@ -45,7 +57,8 @@ void RequestLog::add(const middleware::Request& request, const middleware::Respo
     const bool failed = response.status >= 500;
     const auto left_out = admit(failed ? failed_ : refused_);
     if (!left_out) return;
-    sink_(failed ? Level::warning : Level::info, failed ? "request_failed" : "request_refused",
+    sink_(failed || brings_alerts(request) ? Level::warning : Level::info,
+          failed ? "request_failed" : "request_refused",
           {{"method", request.method},
            {"path", request.path},
            {"status", response.status},

@@ -192,6 +192,22 @@ void check_fallbacks(const std::vector<Place>& places, ReadContext& context,
     }
 }
 
+/// A destination that nothing leads to is never told, which nobody means who wrote it down.
+void warn_of_unused(const std::vector<Place>& places, ReadContext& context, const ServiceConfig& config) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const auto& name = config.destinations[i].name;
+        const auto names_it = [&](const std::vector<std::string>& to) {
+            return std::ranges::find(to, name) != to.end();
+        };
+        if (name.empty() || names_it(config.routing.default_route) ||
+            std::ranges::any_of(config.routing.routes, names_it, &incidents::Route::to) ||
+            std::ranges::find(config.destinations, name, &DestinationConfig::fallback) != config.destinations.end())
+            continue;
+        TableReader{*places[i].table, places[i].path, context}.warning(
+            "name", fmt::format("no route, no fallback and no default_route leads to '{}': it is told nothing", name));
+    }
+}
+
 /// Where incidents go that no route matches, if the file does not say: without any routing to each destination, except
 /// those that are only a fallback.
 std::vector<std::string> implied_default_route(const ServiceConfig& config) {
@@ -239,6 +255,7 @@ void read_delivery_paths(TableReader& root, ReadContext& context, ServiceConfig&
         check(TableReader{*table, path, context}, "to", config.routing.routes[i].to);
     }
     check(TableReader{root.raw(), "", context}, "default_route", default_route);
+    warn_of_unused(destination_places, context, config);
     if (log_is_wanted && std::ranges::find(names, builtin_log) == names.end()) {
         config.destinations.push_back({.name = builtin_log});
     }

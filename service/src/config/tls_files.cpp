@@ -26,6 +26,11 @@ struct Free {
 using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
 using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using File = std::unique_ptr<BIO, Free<BIO_free>>;
+using BigNumber = std::unique_ptr<BIGNUM, Free<BN_free>>;
+struct FreeText {
+    void operator()(char* text) const noexcept { OPENSSL_free(text); }
+};
+using Text = std::unique_ptr<char, FreeText>;
 
 /// Without it OpenSSL asks for a passphrase on the terminal.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*user*/) { return 0; }
@@ -52,6 +57,14 @@ std::string time_text(const ASN1_TIME* time) {
     return text::to_rfc3339(std::chrono::sys_seconds{std::chrono::seconds{::timegm(&parts)}});
 }
 
+/// The first certificate of the file; none where there is none.
+Certificate read_certificate(const std::string& file_name) {
+    const File file{BIO_new_file(file_name.c_str(), "r")};
+    Certificate certificate{file ? PEM_read_bio_X509_AUX(file.get(), nullptr, no_passphrase, nullptr) : nullptr};
+    ERR_clear_error();
+    return certificate;
+}
+
 }  // namespace
 
 std::optional<TlsMistake> check_tls_pair(const std::string& certificate_file, const std::string& key_file) {
@@ -73,10 +86,17 @@ std::optional<TlsMistake> check_tls_pair(const std::string& certificate_file, co
                       .message = fmt::format("{} holds no PEM key without a passphrase ({})", key_file, reason())};
 }
 
+std::string identify_certificate(const std::string& certificate_file) {
+    const auto certificate = read_certificate(certificate_file);
+    if (!certificate) return {};
+    const BigNumber serial{ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate.get()), nullptr)};
+    const Text digits{serial ? BN_bn2hex(serial.get()) : nullptr};
+    return fmt::format("serial {}, valid until {}", digits ? digits.get() : "unreadable",
+                       time_text(X509_get0_notAfter(certificate.get())));
+}
+
 std::optional<std::string> check_validity(const std::string& certificate_file) {
-    const File file{BIO_new_file(certificate_file.c_str(), "r")};
-    const Certificate certificate{file ? PEM_read_bio_X509_AUX(file.get(), nullptr, no_passphrase, nullptr) : nullptr};
-    ERR_clear_error();
+    const auto certificate = read_certificate(certificate_file);
     if (!certificate) return std::nullopt;
     if (const auto* end = X509_get0_notAfter(certificate.get()); X509_cmp_current_time(end) < 0) {
         return fmt::format("{} expired at {}", certificate_file, time_text(end));

@@ -18,6 +18,8 @@ struct TlsMistake {
                                                        const std::string& key_file);
 /// "expired at …" or "is not valid before …", where that is so of the first certificate now.
 [[nodiscard]] std::optional<std::string> check_validity(const std::string& certificate_file);
+/// Which certificate the PEM file begins with: "serial 0A3F, valid until …"; empty where it holds none.
+[[nodiscard]] std::string identify_certificate(const std::string& certificate_file);
 /// Whether the PEM file holds authorities that a client can trust.
 [[nodiscard]] std::optional<std::string> check_authorities(const std::string& file);
 

@@ -634,4 +634,20 @@ TEST_CASE("texts of the configuration are shown without what steers a terminal")
         contains(describe(config.error().front(), "x\x1b.toml"), R"(x\u001b.toml:1: a\u001b[2J: is not a known key)"));
 }
 
+TEST_CASE("a destination that nothing leads to is a warning") {
+    const std::string chat = "[[destinations]]\nname = \"chat\"\ntype = \"log\"\n";
+    const std::string pager = "[[destinations]]\nname = \"pager\"\ntype = \"log\"\n";
+    const std::string to_chat = "[[routes]]\nto = [\"chat\"]\n";
+    const auto config = good(chat + pager + to_chat);
+    REQUIRE(config.warnings.size() == 1);
+    CHECK(config.warnings.front().line == 5);
+    CHECK(config.warnings.front().field == "destinations[1].name");
+    CHECK(contains(config.warnings.front().message, "leads to 'pager'"));
+    // A route, the default route, the implied one and a fallback each lead somewhere.
+    CHECK(good(chat + pager + "[[routes]]\nto = [\"chat\", \"pager\"]\n").warnings.empty());
+    CHECK(good("default_route = [\"pager\"]\n" + chat + pager + to_chat).warnings.empty());
+    CHECK(good(chat + pager).warnings.empty());
+    CHECK(good(chat + "fallback = \"pager\"\n" + pager + to_chat).warnings.empty());
+}
+
 }  // namespace fusebox::test

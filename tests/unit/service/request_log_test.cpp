@@ -39,10 +39,36 @@ TEST_CASE("a refused request is one line that says who, what and why") {
     log.add(request, answer(401), 1500us);
     log.add(request, answer(503), 2ms);
     CHECK(lines.all ==
-          std::vector<std::string>{"info request_refused method=POST path=/v1/alerts status=401 peer=192.0.2.7 "
+          std::vector<std::string>{"warning request_refused method=POST path=/v1/alerts status=401 peer=192.0.2.7 "
                                    "reason=\"a bearer token is needed\" took_us=1500 left_out=0",
                                    "warning request_failed method=POST path=/v1/alerts status=503 peer=192.0.2.7 "
                                    "reason=\"a bearer token is needed\" took_us=2000 left_out=0"});
+}
+
+TEST_CASE("alerts that are refused are a warning, other requests a remark") {
+    Lines lines;
+    ManualClock clock;
+    RequestLog log{lines.sink(), clock};
+    const auto level = [&](const char* method, const char* path) {
+        auto asked = request;
+        asked.method = method;
+        asked.path = path;
+        log.add(asked, answer(401), 1us);
+        return lines.all.back().substr(0, lines.all.back().find(' '));
+    };
+    CHECK(level("POST", "/v1/alerts") == "warning");
+    CHECK(level("POST", "/api/v2/alerts") == "warning");
+    CHECK(level("POST", "/v1/webhooks/alertmanager") == "warning");
+    CHECK(level("GET", "/v1/incidents") == "info");
+    CHECK(level("POST", "/nowhere") == "info");
+}
+
+TEST_CASE("a health check that fails is logged with what it says") {
+    Lines lines;
+    ManualClock clock;
+    RequestLog log{lines.sink(), clock};
+    log.add(request, {.status = 503, .body = R"({"status": "fail", "output": "the disk is full"})"}, 1us);
+    CHECK(lines.all.back().find("reason=\"the disk is full\"") != std::string::npos);
 }
 
 TEST_CASE("an answer that is no problem is logged without a reason, and a good one is for debugging") {

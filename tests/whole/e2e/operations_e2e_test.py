@@ -247,6 +247,10 @@ open_timeout = "soon"
         second = certificate()
         self.assertNotEqual(first, second)
         self.assertEqual(served(), second)
+        serial = subprocess.run(['openssl', 'x509', '-in', 'certificate.pem', '-noout', '-serial'], cwd=self.folder,
+                                check=True, capture_output=True, text=True, timeout=20).stdout.strip().split('=')[1]
+        line = next(line for line in service.daemon.output().splitlines() if ' reloaded ' in line)
+        self.assertRegex(line, f'server.tls_certificate \\(serial 0*{serial}, valid until 20')
         # A key that does not belong to the certificate is a mistake, and the pair in use stays.
         key = (self.folder / 'key.pem').read_text()
         renew()
@@ -255,6 +259,27 @@ open_timeout = "soon"
         wait_until(lambda: 'reload_refused' in service.daemon.output(), 10, 'the refusal is logged')
         self.assertIn('does not belong to the certificate', service.daemon.output())
         self.assertEqual(served(), second)
+
+    def test_a_second_incidentd_on_the_same_store_does_not_start(self):
+        service = self.incidentd()
+        started = time.monotonic()
+        second = self.run_incidentd('--listen', '127.0.0.1:0')
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(second.returncode, 1, second.stderr)
+        self.assertIn(f'another incidentd (process {service.daemon.process.pid}) uses the store', second.stderr)
+        self.assertEqual(service.post('/v1/alerts', {'title': 'x'}).status, 200)
+        service.kill()
+        service.start()
+
+    def test_an_alert_that_expires_says_so_in_the_log(self):
+        service = self.incidentd('[incidents]\nresend_period = "1s"\n')
+        end = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2))
+        labels = {'alertname': 'Gone', 'severity': 'nobody-knows'}
+        self.assertEqual(service.post('/api/v2/alerts', [{'labels': labels, 'endsAt': end}]).status, 200)
+        line = wait_until(lambda: next((line for line in service.daemon.output().splitlines()
+                                        if ' incident_expired ' in line), None), 40, 'the alert expires')
+        self.assertRegex(line, r'warning incident_expired id=inc_\w+ reason="expired: the alert was not reported')
+        self.assertIn('[incidents.severity_map]', service.daemon.output())
 
     def test_sigterm_ends_a_start_that_waits_for_the_store(self):
         database = sqlite3.connect(self.folder / 'locked.db', isolation_level=None)
