@@ -16,10 +16,11 @@ std::string text_of(const nlohmann::json& object, const char* field) {
 
 }  // namespace
 
-ApiClient::ApiClient(std::string url, Secret token)
+ApiClient::ApiClient(std::string url, Secret token, std::string ca_file)
     : url_(std::move(url)),
       token_(std::move(token)),
-      client_(transport::HttpClientConfig{.max_response_bytes = 64U << 20U, .user_agent = "fusebox-cli"}) {
+      client_(transport::HttpClientConfig{
+          .max_response_bytes = 64U << 20U, .ca_file = std::move(ca_file), .user_agent = "fusebox-cli"}) {
     while (url_.ends_with('/')) url_.pop_back();
 }
 
@@ -34,10 +35,20 @@ std::expected<Answer, std::string> ApiClient::send(const char* method, const std
     if (request.method == "POST") request.headers.emplace_back("Content-Type", "application/json");
     if (!token_.empty()) request.headers.emplace_back("Authorization", "Bearer " + token_.reveal());
     auto response = client_.send(request);
-    if (!response)
-        return std::unexpected(
-            fmt::format("cannot reach {}: {}", text::printable(url_), text::printable(response.error().message)));
+    if (!response) return std::unexpected(describe_failure(url_, response.error()));
     return Answer{.status = response->status, .body = std::move(response->body)};
+}
+
+std::string describe_failure(std::string_view url, const transport::HttpError& error) {
+    using enum transport::HttpError::Kind;
+    auto text = fmt::format("cannot reach {}: {}", text::printable(url), text::printable(error.message));
+    if (error.kind == certificate)
+        text += "\nGive the authority that signed its certificate with --ca-file FILE or in FUSEBOX_CA_FILE.";
+    if (error.kind == reset && url.starts_with("http://"))
+        text += "\nWhere incidentd has a certificate, the URL begins with https://.";
+    if (error.kind == bad_request && url.find("://") == std::string_view::npos)
+        text += fmt::format("\nGive it whole: http://{} or https://{}.", text::printable(url), text::printable(url));
+    return text;
 }
 
 std::string percent_encode(std::string_view text) {

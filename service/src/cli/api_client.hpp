@@ -19,8 +19,9 @@ struct Answer {
 
 class ApiClient {
 public:
-    /// `url`: "http://127.0.0.1:8080"; an empty token sends none.
-    ApiClient(std::string url, Secret token);
+    /// `url`: "http://127.0.0.1:8080"; an empty token sends none; `ca_file`: PEM of the authorities to trust; empty:
+    /// the system's.
+    ApiClient(std::string url, Secret token, std::string ca_file);
 
     /// An answer of any status, or one sentence about why there is none.
     std::expected<Answer, std::string> get(const std::string& path);
@@ -34,6 +35,8 @@ private:
     transport::HttpClient client_;
 };
 
+/// Why there was no answer, and what to try where the kind of the failure tells.
+[[nodiscard]] std::string describe_failure(std::string_view url, const transport::HttpError& error);
 /// Percent-encodes one segment of a path or one value of a query.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 /// "404 Not Found: there is no circuit breaker named 'x'", with the wrong fields, from a problem; with a hint about

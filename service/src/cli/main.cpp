@@ -1,6 +1,8 @@
 // The fusebox command: looks at a running incidentd and gives an operator a hand on it.
+#include <pwd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -32,6 +34,7 @@ constexpr int failed = 2;
 struct Options {
     std::string url{"http://127.0.0.1:8080"};
     std::string token_file;
+    std::string ca_file;
     bool json{};
 };
 
@@ -47,24 +50,38 @@ std::string variable(const char* name) {
 
 /// Who asks for a change, for timelines and reports.
 std::string user() {
-    const auto name = variable("USER");
-    return name.empty() ? "fusebox" : name;
+    if (auto name = variable("USER"); !name.empty()) return name;
+    passwd entry{};
+    passwd* found = nullptr;
+    std::array<char, 4096> texts{};
+    ::getpwuid_r(::geteuid(), &entry, texts.data(), texts.size(), &found);
+    return found ? found->pw_name : "fusebox";
+}
+
+std::string read_named(const char* option, const std::string& file, std::size_t max_bytes) {
+    auto content = text::read_file(file, max_bytes);
+    if (!content) throw Failure{fmt::format("{}: {} {}", option, text::printable(file), content.error().message)};
+    return std::move(*content);
 }
 
 Secret read_token(const Options& options) {
     if (options.token_file.empty()) return Secret{variable("FUSEBOX_TOKEN")};
-    constexpr std::size_t max_bytes{64U << 10U};
-    const auto content = text::read_file(options.token_file, max_bytes);
-    const auto shown = text::printable(options.token_file);
-    if (!content) throw Failure{fmt::format("--token-file: {} {}", shown, content.error().message)};
-    const auto token = text::trimmed(*content);
-    if (token.empty()) throw Failure{fmt::format("--token-file: {} is empty", shown)};
+    const auto content = read_named("--token-file", options.token_file, 64U << 10U);
+    const auto token = text::trimmed(content);
+    if (token.empty()) throw Failure{fmt::format("--token-file: {} is empty", text::printable(options.token_file))};
     return Secret{std::string{token}};
+}
+
+/// A file that can be read; the client itself takes it as it is.
+std::string find_authorities(const Options& options) {
+    if (!options.ca_file.empty()) read_named("--ca-file", options.ca_file, 4U << 20U);
+    return options.ca_file;
 }
 
 class Session {
 public:
-    explicit Session(const Options& options) : options_(options), client_(options.url, read_token(options)) {}
+    explicit Session(const Options& options)
+        : options_(options), client_(options.url, read_token(options), find_authorities(options)) {}
 
     using View = std::string (*)(const nlohmann::json&, bool colours);
 
@@ -81,11 +98,15 @@ public:
         return print(get(path, unhealthy_is_ok), view);
     }
 
-    nlohmann::json post(const std::string& path, std::string body, View view) {
+    std::string post(const std::string& path, std::string body) {
         auto answer = client_.post(path, std::move(body));
         if (!answer) throw Failure{answer.error()};
         if (!answer->ok()) throw Failure{describe_problem(*answer)};
-        return print(answer->body, view);
+        return std::move(answer->body);
+    }
+
+    nlohmann::json post(const std::string& path, std::string body, View view) {
+        return print(post(path, std::move(body)), view);
     }
 
     nlohmann::json print(const std::string& body, View view) {
@@ -198,6 +219,13 @@ struct IncidentFilter {
     }
 };
 
+/// What is said where no incident is open, or none of those that are is wanted.
+std::string describe_none(const IncidentFilter& filter) {
+    const bool filtered = !filter.severity.empty() || !filter.text.empty() || !filter.labels.empty();
+    return fmt::format("{}; --all shows those that have ended too.\n",
+                       filtered ? "No open incident matches" : "There are no open incidents");
+}
+
 constexpr const char* open_states = "detected,triaged,investigating,remediating";
 constexpr const char* ended_states = "resolved,closed";
 
@@ -214,7 +242,7 @@ int list_incidents(const Options& options, const IncidentFilter& filter) {
         page["next_cursor"] = ended.at("next_cursor");
     }
     if (incidents.empty() && !options.json && !filter.all && filter.state.empty()) {
-        fmt::print("There are no open incidents; --all shows those that have ended too.\n");
+        fmt::print("{}", describe_none(filter));
         return healthy;
     }
     session.print(page.dump(), view_incidents);
@@ -277,6 +305,32 @@ void add_incident_changes(CLI::App& app, const Options& options, Action& action)
     add({"note", "notes", "add a note to an incident's timeline"})->add_option("TEXT", *note)->required();
 }
 
+/// One that is refused does not keep the others from going out.
+int replay_all(const Options& options, const std::vector<std::string>& ids) {
+    Session session{options};
+    const auto order = nlohmann::json{{"actor", user()}}.dump();
+    auto replayed = nlohmann::json::array();
+    std::string refused;
+    for (const auto& id : ids) {
+        try {
+            const auto body = session.post("/v1/notifications/" + percent_encode(id) + "/replay", order);
+            if (options.json) {
+                session.print(body, view_notifications);
+            } else {
+                replayed.push_back(nlohmann::json::parse(body));
+            }
+        } catch (const Failure& failure) {
+            refused += (refused.empty() ? "" : "\nfusebox: ") + failure.message;
+        }
+    }
+    if (!replayed.empty()) {
+        const nlohmann::json page{{"notifications", std::move(replayed)}, {"next_cursor", nullptr}};
+        session.print(page.dump(), view_notifications);
+    }
+    if (!refused.empty()) throw Failure{std::move(refused)};
+    return healthy;
+}
+
 void add_notifications(CLI::App& app, const Options& options, Action& action) {
     auto limit = std::make_shared<int>(50);
     auto dead = std::make_shared<bool>(false);
@@ -284,7 +338,7 @@ void add_notifications(CLI::App& app, const Options& options, Action& action) {
     auto* notifications = app.add_subcommand("notifications", "notifications, newest first");
     notifications->add_flag("--dead", *dead, "only those that could not be delivered");
     notifications->add_option("--destination", *destination, "only those to this destination");
-    notifications->add_option("--limit", *limit, "1 to 500");
+    notifications->add_option("--limit", *limit, "1 to 500")->check(CLI::Range(1, 500));
     notifications->callback([&, limit, dead, destination] {
         action = [&options, limit, dead, destination] {
             auto path = fmt::format("/v1/notifications?limit={}{}", *limit, *dead ? "&state=dead" : "");
@@ -296,20 +350,7 @@ void add_notifications(CLI::App& app, const Options& options, Action& action) {
     auto ids = std::make_shared<std::vector<std::string>>();
     auto* replay = app.add_subcommand("replay-notification", "send dead notifications again, under the same ids");
     replay->add_option("ID", *ids)->required();
-    replay->callback([&, ids] {
-        action = [&options, ids] {
-            Session session{options};
-            const nlohmann::json order{{"actor", user()}};
-            for (const auto& id : *ids) {
-                session.post("/v1/notifications/" + percent_encode(id) + "/replay", order.dump(),
-                             [](const nlohmann::json& notification, bool colours) {
-                                 return view_notifications(
-                                     {{"notifications", {notification}}, {"next_cursor", nullptr}}, colours);
-                             });
-            }
-            return healthy;
-        };
-    });
+    replay->callback([&, ids] { action = [&options, ids] { return replay_all(options, *ids); }; });
 }
 
 void add_backup(CLI::App& app, const Options& options, Action& action) {
@@ -321,7 +362,8 @@ void add_backup(CLI::App& app, const Options& options, Action& action) {
     backup->callback([&, file, store] {
         action = [&options, file, store] {
             if (const auto copied = storage::back_up_store(*store, *file, {}); !copied)
-                throw Failure{copied.error().message};
+                throw Failure{fmt::format("{} (--store {}: store.url of incidentd, seen from this folder)",
+                                          copied.error().message, *store)};
             if (options.json) {
                 fmt::print("{}\n", nlohmann::json{{"file", *file}, {"store", *store}}.dump());
             } else {
@@ -351,8 +393,12 @@ int run(int argc, char** argv) {
     Options options;
     Action action;
     if (const auto url = variable("FUSEBOX_URL"); !url.empty()) options.url = url;
+    options.ca_file = variable("FUSEBOX_CA_FILE");
     app.add_option("--url", options.url, "where incidentd is; else $FUSEBOX_URL, else http://127.0.0.1:8080");
     app.add_option("--token-file", options.token_file, "file with the token to use; else $FUSEBOX_TOKEN");
+    app.add_option(
+        "--ca-file", options.ca_file,
+        "PEM of the authority that signed incidentd's certificate; else $FUSEBOX_CA_FILE, else the system's");
     app.add_flag("--json", options.json, "print the API's JSON as it is");
     app.set_version_flag("--version", FUSEBOX_VERSION);
     app.require_subcommand(1);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <fusebox/text/printable.hpp>
+#include <fusebox/text/utf8.hpp>
 
 #include "cli/table.hpp"
 
@@ -55,8 +56,31 @@ std::string outcome_words(const json& outcome) {
     return words;
 }
 
-std::string more(const json& page) {
-    return page.at("next_cursor").is_null() ? "" : "There are more; --limit shows up to 500.\n";
+/// `filters`: the options that narrow the list down.
+std::string more(const json& page, const char* filters) {
+    return page.at("next_cursor").is_null()
+               ? ""
+               : fmt::format("There are more: {} narrow the list down, --limit shows up to 500.\n", filters);
+}
+
+/// One long title must not push the table off the screen.
+std::string title_in_list(const json& incident) {
+    constexpr std::size_t most = 100;
+    const auto title = text(incident, "title");
+    return title.size() <= most ? title : std::string{text::cut(title, most)} + "…";
+}
+
+/// What the alert itself says by now, which need not be what people made of the incident.
+std::string alert_words(const json& incident) {
+    const auto state = text(incident, "state");
+    const bool ended = state == "resolved" || state == "closed";
+    for (const auto& firing : incident.at("firings")) {
+        if (!firing.at("ended_at").is_null()) continue;
+        const auto words = "fires since " + text(firing, "starts_at");
+        if (ended) return words + ", not reported resolved; the incident opens again when it starts anew, or by reopen";
+        return firing.at("ends_at").is_null() ? words : fmt::format("{}, expires {}", words, text(firing, "ends_at"));
+    }
+    return ended ? "has ended" : "has ended; the incident stays open until somebody resolves it";
 }
 
 }  // namespace
@@ -143,6 +167,8 @@ std::string view_incident(const json& incident, bool colours) {
     line("updated", text(incident, "updated_at"));
     if (!incident.at("resolved_at").is_null()) line("resolved", text(incident, "resolved_at"));
     line("alerts", std::to_string(incident.at("alert_count").get<std::uint64_t>()));
+    line("last seen", text_or(incident, "last_seen", "-"));
+    line("alert", alert_words(incident));
     pairs("labels", "labels");
     pairs("annotations", "annotations");
     for (std::string_view name = "told"; const auto& destination : incident.at("notified"))
@@ -163,24 +189,26 @@ std::string view_incidents(const json& page, bool colours) {
                    {text(incident, "state")},
                    {text(incident, "created_at")},
                    {std::to_string(incident.at("alert_count").get<std::uint64_t>())},
-                   {text(incident, "title")}});
+                   {title_in_list(incident)}});
     }
-    return table.empty() ? "There are no incidents.\n" : table.format(colours) + more(page);
+    return table.empty() ? "No incident matches.\n" : table.format(colours) + more(page, "--severity, --label and --q");
 }
 
 std::string view_notifications(const json& page, bool colours) {
-    Table table{{"ID", "DESTINATION", "TYPE", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "LAST ERROR"}};
+    Table table{{"ID", "DESTINATION", "INCIDENT", "TYPE", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "LAST ERROR"}};
     for (const auto& notification : page.at("notifications")) {
         const auto& error = notification.at("last_error");
         table.add({{text(notification, "id")},
                    {text(notification, "destination")},
+                   {text(notification, "incident_id")},
                    {text(notification, "kind")},
                    state_cell(text(notification, "state")),
                    {std::to_string(notification.at("attempts").get<std::uint64_t>())},
                    {text_or(notification, "next_attempt_at", "-")},
                    {error.is_null() ? "-" : fmt::format("{}: {}", text(error, "class"), text(error, "message"))}});
     }
-    return table.empty() ? "There are no notifications.\n" : table.format(colours) + more(page);
+    return table.empty() ? "No notification matches.\n"
+                         : table.format(colours) + more(page, "--dead and --destination");
 }
 
 }  // namespace fusebox::service::cli

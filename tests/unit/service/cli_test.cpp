@@ -75,7 +75,8 @@ TEST_CASE("no text of the server's can steer the terminal, wherever it stands") 
     for (const auto* field : {"id", "severity", "state", "created_at", "title"}) incident[field] = evil;
     check(view_incidents({{"incidents", json::array({incident})}, {"next_cursor", nullptr}}, false), 2);
     json notification{{"attempts", 3}, {"last_error", {{"class", evil}, {"message", evil}}}};
-    for (const auto* field : {"id", "destination", "kind", "state", "next_attempt_at"}) notification[field] = evil;
+    for (const auto* field : {"id", "destination", "incident_id", "kind", "state", "next_attempt_at"})
+        notification[field] = evil;
     check(view_notifications({{"notifications", json::array({notification})}, {"next_cursor", nullptr}}, false), 2);
     const json error{{"field", evil}, {"message", evil}};
     const json problem{{"title", evil}, {"detail", evil}, {"errors", json::array({error})}};
@@ -133,19 +134,33 @@ TEST_CASE("incidents and notifications are tables, and say when there are more")
     const auto incidents = view_incidents({{"incidents", {incident}}, {"next_cursor", "x"}}, false);
     CHECK(incidents.find("inc_1  P0        detected  2026-01-01T00:00:00Z  2       Checkout\\nis down\n") !=
           std::string::npos);
-    CHECK(incidents.find("There are more") != std::string::npos);
+    CHECK(incidents.find("There are more: --severity") != std::string::npos);
     const json notification{{"id", "msg_1"},
                             {"destination", "hook"},
+                            {"incident_id", "inc_1"},
                             {"kind", "incident.triggered"},
                             {"state", "dead"},
                             {"attempts", 3},
                             {"next_attempt_at", nullptr},
                             {"last_error", {{"class", "http_4xx"}, {"message", "404"}, {"status", 404}}}};
     const auto notifications = view_notifications({{"notifications", {notification}}, {"next_cursor", nullptr}}, false);
+    CHECK(notifications.find("msg_1  hook         inc_1     incident.triggered  dead") != std::string::npos);
     CHECK(notifications.find("http_4xx: 404") != std::string::npos);
     CHECK(notifications.find("There are more") == std::string::npos);
-    CHECK(view_incidents({{"incidents", json::array()}, {"next_cursor", nullptr}}, false) ==
-          "There are no incidents.\n");
+    CHECK(view_incidents({{"incidents", json::array()}, {"next_cursor", nullptr}}, false) == "No incident matches.\n");
+}
+
+TEST_CASE("a long title is cut in the list, between two characters") {
+    json incident{{"id", "inc_1"}, {"severity", "P0"}, {"state", "detected"}, {"created_at", "t"}, {"alert_count", 1}};
+    const auto shown = [&](const std::string& title) {
+        incident["title"] = title;
+        const auto table = view_incidents({{"incidents", json::array({incident})}, {"next_cursor", nullptr}}, false);
+        return table.substr(table.rfind("  ") + 2);
+    };
+    const std::string fits(100, 'x');
+    CHECK(shown(fits) == fits + "\n");
+    CHECK(shown(fits + "y") == fits + "…\n");
+    CHECK(shown(fits.substr(1) + "éé") == fits.substr(1) + "…\n");
 }
 
 TEST_CASE("one incident is shown with its labels and its timeline, and cannot steer the terminal") {
@@ -159,6 +174,8 @@ TEST_CASE("one incident is shown with its labels and its timeline, and cannot st
         {"updated_at", "2026-01-01T00:01:00Z"},
         {"resolved_at", nullptr},
         {"alert_count", 2},
+        {"last_seen", "2026-01-01T00:02:00Z"},
+        {"firings", json::array()},
         {"labels", {{"alertname", "Down"}, {"team", "pay"}}},
         {"annotations", {{"summary", "x"}}},
         {"notified", {"hook", "mail"}},
@@ -176,7 +193,43 @@ TEST_CASE("one incident is shown with its labels and its timeline, and cannot st
         CAPTURE(part);
         CHECK(shown.find(part) != std::string::npos);
     }
-    CHECK(shown.find("resolved") == std::string::npos);
+    CHECK(shown.find("  last seen     2026-01-01T00:02:00Z\n") != std::string::npos);
+    CHECK(shown.find("  resolved ") == std::string::npos);
+}
+
+TEST_CASE("an incident says whether its alert fires, whatever people made of it") {
+    json incident{{"id", "inc_1"},
+                  {"severity", "P0"},
+                  {"state", "detected"},
+                  {"title", "x"},
+                  {"source", "prometheus"},
+                  {"created_at", "t"},
+                  {"updated_at", "t"},
+                  {"resolved_at", nullptr},
+                  {"alert_count", 2},
+                  {"last_seen", "t"},
+                  {"labels", json::object()},
+                  {"annotations", json::object()},
+                  {"notified", json::array()},
+                  {"timeline", json::array()},
+                  {"firings", {{{"starts_at", "T1"}, {"ends_at", "T2"}, {"ended_at", "T2"}}}}};
+    const auto alert = [&](const char* state) {
+        incident["state"] = state;
+        const auto shown = view_incident(incident, false);
+        const std::string label = "\n  alert         ";
+        const auto begin = shown.find(label) + label.size();
+        return shown.substr(begin, shown.find('\n', begin) - begin);
+    };
+    CHECK(alert("resolved") == "has ended");
+    CHECK(alert("triaged") == "has ended; the incident stays open until somebody resolves it");
+    incident["firings"].push_back({{"starts_at", "T3"}, {"ends_at", nullptr}, {"ended_at", nullptr}});
+    CHECK(alert("detected") == "fires since T3");
+    incident["firings"][1]["ends_at"] = "T4";
+    CHECK(alert("detected") == "fires since T3, expires T4");
+    for (const auto* state : {"resolved", "closed"}) {
+        CHECK(alert(state) ==
+              "fires since T3, not reported resolved; the incident opens again when it starts anew, or by reopen");
+    }
 }
 
 TEST_CASE("a problem is told with its fields, and how to bring the token") {
@@ -187,6 +240,21 @@ TEST_CASE("a problem is told with its fields, and how to bring the token") {
                             .body = R"({"title": "T", "detail": "D", "errors": [{"field": "f", "message": "m"}]})"}) ==
           "422 T: D\n  f: m");
     CHECK(describe_problem({.status = 200, .body = "<html>"}).find("not incidentd's") != std::string::npos);
+}
+
+TEST_CASE("why there was no answer says what to try") {
+    using enum transport::HttpError::Kind;
+    const auto told = [](const char* url, transport::HttpError::Kind kind) {
+        transport::HttpError error;
+        error.kind = kind;
+        error.message = "the reason";
+        return describe_failure(url, error);
+    };
+    CHECK(told("https://h", connect) == "cannot reach https://h: the reason");
+    CHECK(told("https://h", certificate).find("--ca-file FILE") != std::string::npos);
+    CHECK(told("http://h", reset).find("https://") != std::string::npos);
+    CHECK(told("https://h", reset) == "cannot reach https://h: the reason");
+    CHECK(told("h:80", bad_request).find("http://h:80 or https://h:80") != std::string::npos);
 }
 
 TEST_CASE("names go into URLs encoded") {

@@ -17,10 +17,11 @@ class Command(Case):
         self.token.write_text(ADMIN_TOKEN + '\n')
         self.token.chmod(0o600)
 
-    def fusebox(self, *arguments, code=0, token=False):
+    def fusebox(self, *arguments, code=0, token=False, env=None):
         options = ['--url', self.service.url] + (['--token-file', str(self.token)] if token else [])
         result = subprocess.run([FUSEBOX, *options, *arguments], capture_output=True, text=True, timeout=20,
-                                cwd=self.folder, env={k: v for k, v in os.environ.items() if k != 'FUSEBOX_TOKEN'})
+                                cwd=self.folder,
+                                env={k: v for k, v in os.environ.items() if k != 'FUSEBOX_TOKEN'} | (env or {}))
         self.assertEqual(result.returncode, code, f'{arguments}: {result.stdout}{result.stderr}')
         self.assertNotIn('\x1b', result.stdout + result.stderr, 'no colours where there is no terminal')
         self.assertNotIn(ADMIN_TOKEN, result.stdout + result.stderr)
@@ -47,6 +48,7 @@ class Command(Case):
 
     def test_it_shows_incidents_and_replays_notifications(self):
         id = self.service.post('/v1/alerts', {'title': 'Checkout is down', 'severity': 'P0'}).json['incident_id']
+        self.assertIn('No open incident matches', self.fusebox('incidents', '--q', 'nothing like it').stdout)
         table = self.fusebox('incidents').stdout
         self.assertIn('Checkout is down', table)
         self.assertIn(id, table)
@@ -67,7 +69,9 @@ class Command(Case):
         shown = self.fusebox('show-incident', id).stdout
         for part in ('team = pay', 'Checkout is down', 'acknowledged', 'admin:', 'looking', 'a bad disk'):
             self.assertIn(part, shown)
+        self.assertRegex(shown, r'alert +fires since ')
         self.assertEqual(json.loads(self.fusebox('--json', 'resolve', id, token=True).stdout)['state'], 'resolved')
+        self.assertRegex(self.fusebox('show-incident', id).stdout, r'alert +fires since .*, not reported resolved')
         for command, state in (('reopen', 'detected'), ('investigate', 'investigating'), ('remediate', 'remediating'),
                                ('unack', 'detected'), ('resolve', 'resolved'), ('close', 'closed')):
             self.assertIn(f'{id}: P0, {state}', self.fusebox(command, id, token=True).stdout)
@@ -108,7 +112,58 @@ class Command(Case):
         self.assertIn('exists already', again.stderr)
         missing = self.fusebox('backup', str(self.folder / 'other.db'), '--store', 'sqlite:none.db', code=2)
         self.assertIn('none.db', missing.stderr)
+        self.assertIn('store.url', missing.stderr)
         self.assertFalse((self.folder / 'other.db').exists())
+
+    def test_it_trusts_the_authority_that_it_is_given(self):
+        def openssl(*arguments):
+            subprocess.run(['openssl', *arguments], cwd=self.folder, check=True, capture_output=True, timeout=20)
+
+        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1',
+                '-subj', '/CN=fusebox', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', 'key.pem',
+                '-out', 'certificate.pem')
+        self.service.stop()
+        self.service.config.write_text('[server]\ntls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+        self.service.start()
+        plain = self.service.url
+        self.assertIn('https://', self.fusebox('list', code=2).stderr)
+        self.service.url = plain.replace('http:', 'https:')
+        self.assertIn('--ca-file', self.fusebox('list', code=2).stderr)
+        certificate = str(self.folder / 'certificate.pem')
+        self.assertIn('store', self.fusebox('--ca-file', certificate, 'list').stdout)
+        self.assertIn('store', self.fusebox('list', env={'FUSEBOX_CA_FILE': certificate}).stdout)
+        missing = self.fusebox('--ca-file', 'none.pem', 'list', code=2).stderr
+        self.assertIn('none.pem', missing)
+        self.assertNotIn('the answer is not', missing)
+        self.service.url = plain.removeprefix('http://')
+        self.assertIn(f'https://{self.service.url}', self.fusebox('list', code=2).stderr)
+
+    def test_one_replay_that_is_refused_does_not_keep_the_others(self):
+        receiver = self.receiver().set(404)
+        self.service.stop()
+        self.service.config.write_text('[[destinations]]\nname = "hook"\ntype = "webhook"\n'
+                                       f'url = "{receiver.url}"\nallow_private_addresses = true\n')
+        self.service.start()
+        for n in range(2):
+            self.service.post('/v1/alerts', {'title': f'alert {n}', 'severity': 'P0', 'labels': {'n': str(n)}})
+
+        def dead():
+            found = [n for n in self.service.notifications() if n['state'] == 'dead']
+            return found if len(found) == 2 else None
+
+        ids = [n['id'] for n in wait_until(dead, 10, 'both are dead letters')]
+        health = self.fusebox('health', code=1, token=True).stdout
+        self.assertRegex(health, r'destination:hook +warn +2 could not be delivered: fusebox notifications --dead')
+        listed = self.fusebox('notifications', '--dead', '--destination', 'hook').stdout
+        self.assertIn(self.service.incidents()[0]['id'], listed)
+        receiver.set(200)
+        replayed = self.fusebox('replay-notification', ids[0], 'msg_unknown', ids[1], code=2, token=True)
+        self.assertIn('msg_unknown', replayed.stderr)
+        self.assertEqual(replayed.stdout.count('DESTINATION'), 1)
+        for id in ids:
+            self.assertIn(id, replayed.stdout)
+        wait_until(lambda: len(receiver.accepted()) == 2, 10, 'both went out')
+        wait_until(lambda: 'destination:hook' not in self.service.get('/health').json['checks'], 10, 'all is well')
 
     def test_a_mistyped_command_is_named_beside_those_there_are(self):
         mistyped = self.fusebox('lsit', code=2).stderr
