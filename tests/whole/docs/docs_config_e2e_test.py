@@ -1,4 +1,4 @@
-"""incidentd takes every TOML block of the documentation, and the commands of service/README.md do what they say."""
+"""incidentd takes every TOML block of the documentation, and the commands of some pages do what they say."""
 
 import os
 import pathlib
@@ -65,6 +65,14 @@ class DocsConfigTest(unittest.TestCase):
         (self.folder / "incidentd.toml").write_text('[store]\nurl = "memory:"\n', encoding="utf-8")
         self.assertIn("memory:", self.said(*check))
         self.assertIn("store", self.said(*ask, *self.serve(*serve)))
+
+    def test_the_first_commands_when_something_is_wrong_answer(self):
+        commands = self.commands("docs/operations.md")
+        self.assertGreater(len(commands), 3)
+        (self.folder / "incidentd.toml").write_text('[store]\nurl = "memory:"\n', encoding="utf-8")
+        url = self.serve(INCIDENTD, "--config", "incidentd.toml")
+        for command in commands:
+            self.assertTrue(self.said(*command, *url), command)
 
     def test_the_commands_of_an_operator_do_what_they_say(self):
         commands = self.commands("docs/access.md")
