@@ -59,30 +59,40 @@ void Dispatcher::notify_all() {
 void Dispatcher::update(std::vector<DestinationSettings> destinations) {
     require_valid(destinations);
     const std::lock_guard one_at_a_time(impl_->changing);
+    // Both are declared before the lock is taken: the lanes that go with them are joined without the lock, which the
+    // threads of a lane take.
+    std::map<std::string, std::shared_ptr<Lane>, std::less<>> lanes;
     std::vector<std::shared_ptr<Lane>> finished;
     {
         const std::lock_guard lock(impl_->mutex);
         if (impl_->stopped) return;
-        std::map<std::string, std::shared_ptr<Lane>, std::less<>> lanes;
+        auto counters = impl_->counters;
         for (DestinationSettings& settings : destinations) {
+            auto& lane = lanes[settings.name];
             const auto old = impl_->lanes.find(settings.name);
             if (old != impl_->lanes.end() && old->second->settings() == settings) {
-                lanes.insert(impl_->lanes.extract(old));
+                lane = old->second;
                 continue;
             }
             // The new lane takes over the gate: a time that the destination named holds beyond a reload.
             const RateGate gate = old != impl_->lanes.end() ? old->second->gate() : RateGate{{}, *impl_->options.clock};
-            auto& counters = impl_->counters[settings.name];
-            if (!counters) counters = std::make_shared<DestinationCounters>();
-            const std::string name = settings.name;
-            lanes.emplace(name, std::make_shared<Lane>(std::move(settings), impl_->surroundings, counters, gate,
-                                                       impl_->random()));
+            auto& own = counters[settings.name];
+            if (!own) own = std::make_shared<DestinationCounters>();
+            lane = std::make_shared<Lane>(std::move(settings), impl_->surroundings, own, gate, impl_->random());
+            lane->start();
         }
-        for (auto& [name, lane] : impl_->lanes) {
+        const auto most_retired = impl_->retired.size() + impl_->lanes.size();
+        impl_->retired.reserve(most_retired);
+        finished.reserve(most_retired);
+        // Nothing below throws.
+        impl_->lanes.swap(lanes);
+        impl_->counters.swap(counters);
+        for (const auto& [name, lane] : lanes) {
+            const auto now = impl_->lanes.find(name);
+            if (now != impl_->lanes.end() && now->second == lane) continue;
             lane->retire();
-            impl_->retired.push_back(std::move(lane));
+            impl_->retired.push_back(lane);
         }
-        impl_->lanes = std::move(lanes);
         const auto done = std::ranges::partition(impl_->retired, [](const auto& lane) { return !lane->finished(); });
         finished.assign(done.begin(), done.end());
         impl_->retired.erase(done.begin(), done.end());

@@ -39,9 +39,7 @@ Lane::Lane(DestinationSettings settings, const LaneSurroundings& surroundings,
       rules_(settings_.retry, settings_.breaker != nullptr, seed),
       schedule_(schedule_settings(settings_, surroundings.options), gate, clock_) {
     schedule_.gate().set_limit(settings_.rate_limit);
-    running_ = settings_.max_in_flight;
-    threads_.reserve(running_);
-    for (std::size_t i = 0; i < settings_.max_in_flight; ++i) threads_.emplace_back([this] { run(); });
+    threads_.reserve(settings_.max_in_flight);
     wake_link_->lane = this;
     if (settings_.breaker) {
         breaker_events_ = settings_.breaker->subscribe([link = wake_link_](const CircuitBreaker&, const BreakerEvent&) {
@@ -49,6 +47,14 @@ Lane::Lane(DestinationSettings settings, const LaneSurroundings& surroundings,
             if (link->lane) link->lane->wake();
         });
     }
+}
+
+void Lane::start() {
+    {
+        const std::lock_guard lock(mutex_);
+        running_ = settings_.max_in_flight;
+    }
+    for (std::size_t i = 0; i < settings_.max_in_flight; ++i) threads_.emplace_back([this] { run(); });
 }
 
 Lane::~Lane() {

@@ -53,7 +53,7 @@ struct LaneSurroundings {
 
 /// The threads of one destination, as leader and followers: one idle thread at a time is the leader, which waits, looks
 /// at the outbox and leases rows into `ready_`; the other idle threads wait for a row or for the leadership.
-/// Life: constructed → retire → (cancel) → join. Thread-safe.
+/// Life: constructed → start → retire → (cancel) → join. Thread-safe.
 ///
 /// L1. `mutex_` guards the members from `rules_` down to `record_until_`. It is not held while the outbox, the sender
 ///     or a listener is called.
@@ -66,8 +66,8 @@ struct LaneSurroundings {
 ///     two cannot lose the page.
 /// L6. Order of locks: `WakeLink::mutex`, then `mutex_`, then the breaker's own (`circuit` asks the breaker under
 ///     `mutex_`). The breaker calls its listener, which takes the first two, with no lock of its own held.
-/// L7. `threads_` and `breaker_events_` are touched by the constructor, by join() and by the destructor; the dispatcher
-///     lets one thread join a lane. `stop_sends_` needs no lock.
+/// L7. `threads_` and `breaker_events_` are touched by the constructor, by start(), by join() and by the destructor;
+///     the dispatcher lets one thread at a time call these. `stop_sends_` needs no lock.
 /// L8. Nothing that is thrown (memory that runs out, an outbox that throws) ends a thread or leaves it the leader: the
 ///     lane says so, pauses as after a failure of the store, and goes on. A row whose delivery was thrown out of is
 ///     leased again when its lease has ended.
@@ -82,6 +82,8 @@ public:
     Lane(const Lane&) = delete;
     Lane& operator=(const Lane&) = delete;
 
+    /// Once. Where it throws because there is no thread or no memory for one, only the destructor may be called.
+    void start();
     [[nodiscard]] const DestinationSettings& settings() const noexcept { return settings_; }
     /// Says that a row may be due.
     void wake();

@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "dispatcher_fixture.hpp"
+#include "support/allocations/allocations.hpp"
 
 namespace fusebox::test {
 
@@ -651,6 +652,46 @@ TEST_CASE("destinations come and go while it runs, and rows of one that went wai
     REQUIRE(world.wait_for(Kind::delivered, 3));
     CHECK(world.row(waiting).state == NotificationState::delivered);
     CHECK(dispatcher.stats().at("hook").delivered == 2);  // counters never go back
+}
+
+TEST_CASE("an update that finds no memory, wherever it does, changes nothing") {
+    DispatcherWorld world;
+    const auto sender = hook();
+    const auto other = std::make_shared<ScriptedSender>("other");
+    const auto next = hook();
+    auto stays = destination(std::make_shared<ScriptedSender>("stays"));
+    Dispatcher dispatcher{world.outbox, {destination(sender), stays}, world.options()};
+    bool taken = false;
+    std::size_t refused = 0;
+    for (std::size_t after = 0; !taken; ++after) {
+        REQUIRE(after < 10'000);
+        std::vector<DestinationSettings> wanted{destination(other), destination(next), stays};
+        {
+            const NoMemory scarce{after};
+            try {
+                dispatcher.update(std::move(wanted));
+                taken = true;
+            } catch (const std::bad_alloc&) {
+                ++refused;
+            }
+        }
+        if (taken) break;
+        CHECK_FALSE(dispatcher.stats().contains("other"));
+        const auto incident = "inc_" + std::to_string(after);
+        world.add("hook", incident);
+        world.add("stays", incident);
+        dispatcher.notify_all();
+        REQUIRE(world.wait_for(Kind::delivered, 2 * refused));
+    }
+    CHECK(sender->calls().size() == refused);
+    CHECK(next->calls().empty());
+    if (allocations_are_counted()) CHECK(refused > 20);
+    world.add("hook", "inc_last");
+    world.add("other", "inc_last");
+    dispatcher.notify_all();
+    REQUIRE(world.wait_for(Kind::delivered, 2 * refused + 2));
+    CHECK(next->calls().size() == 1);
+    CHECK(other->calls().size() == 1);
 }
 
 TEST_CASE("a reload does not wait for a send under way, and what changed holds for the next") {

@@ -67,7 +67,7 @@ public:
     /// Replaces the set of destinations while the dispatcher runs (SIGHUP). A destination whose settings are the same
     /// goes on untouched; a changed one goes on with its new settings, while its sends under way end with the old
     /// settings. A destination that was disabled by a 410 is tried again once its settings have changed. Throws like
-    /// the constructor, and then changes nothing; does nothing after `stop`.
+    /// the constructor, and then changes nothing, where memory or threads run out too; does nothing after `stop`.
     void update(std::vector<DestinationSettings> destinations);
 
     /// Leases nothing more, lets sends under way end within `grace`, then cancels those sends. Rows that were leased
