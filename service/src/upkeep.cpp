@@ -22,7 +22,10 @@ std::expected<UpkeepResult, std::string> Upkeep::run(const UpkeepJob& job) {
     } catch (...) {
         result = std::unexpected(std::string{"it threw what is no std::exception"});
     }
-    if (options_.on_run) options_.on_run(job, result);
+    try {
+        if (options_.on_run) options_.on_run(job, result);
+    } catch (...) {  // who could be told has just failed; the other jobs and the next runs go on
+    }
     return result;
 }
 

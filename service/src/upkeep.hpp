@@ -33,7 +33,7 @@ struct UpkeepJob {
 
 struct UpkeepOptions {
     std::vector<UpkeepJob> jobs;
-    /// After each run, on its thread: what it did, or why it failed.
+    /// After each run, on its thread: what it did, or why it failed. What this throws is dropped.
     std::function<void(const UpkeepJob&, const std::expected<UpkeepResult, std::string>&)> on_run{};
     const Clock* clock{&steady_clock()};              ///< must outlive the object
     Duration breath{std::chrono::milliseconds{100}};  ///< between batches of one job

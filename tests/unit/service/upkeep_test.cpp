@@ -105,6 +105,18 @@ TEST_CASE("a failure is told and tried again, and does not keep other jobs from 
     CHECK(others == 4);
 }
 
+TEST_CASE("a listener that throws ends neither upkeep nor the process") {
+    Rig rig;
+    auto options = rig.options({.name = "expire", .every = 10s});
+    options.on_run = [](const UpkeepJob&, const Result&) { throw std::runtime_error("out of memory"); };
+    Upkeep upkeep{options};
+    for (int i = 0; i < 3; ++i) {
+        CHECK(upkeep.run_due() == 10s);
+        rig.clock.advance(10s);
+    }
+    CHECK(rig.runs == 3);
+}
+
 TEST_CASE("the thread runs what is due, ends at once, and runs a last time what is to run at the stop") {
     std::mutex mutex;
     std::condition_variable changed;
