@@ -4,6 +4,7 @@
 
 #include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/middleware/problem.hpp>
+#include <fusebox/text/rfc3339.hpp>
 
 #include "api/alert_json.hpp"
 #include "api/api.hpp"
@@ -61,6 +62,26 @@ void tell_of(const AlertBatch& batch, const Request& request, IntakeCounters& co
     }
 }
 
+/// Whoever sends by a clock that is behind ours by more than an alert's lifetime sends ends only: nobody is paged, and
+/// nobody would know why.
+void tell_of_unknown_ends(std::span<const Alert> alerts, std::span<const IntakeResult> results,
+                          const Request& request) {
+    const Alert* first = nullptr;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < alerts.size(); ++i) {
+        if (!results[i].incident_id.empty()) continue;
+        ++count;
+        if (!first) first = &alerts[i];
+    }
+    if (!first) return;
+    log(Level::warning, "alerts_over_unheard",
+        {{"alerts", count},
+         {"first", first->title},
+         {"ended_at", first->ends_at ? text::to_rfc3339(*first->ends_at) : "not said"},
+         {"peer", request.remote_address},
+         {"why", "they ended before any message that they fire: such a message was lost, or a clock is wrong"}});
+}
+
 void count_refused(const middleware::Problem& problem, IntakeCounters& counters) {
     const auto reason = problem.errors.empty() ? RejectReason::shape : reason_of(problem.errors.front().field);
     counters.rejected.at(static_cast<std::size_t>(reason))->Increment();
@@ -85,6 +106,7 @@ middleware::Handler intake(const ApiContext& context, IntakeCounters::Input& cou
         tell_of(*batch, request, context.counters);
         const auto results = store(context, counters, batch->alerts);
         if (!results) return results.error();
+        tell_of_unknown_ends(batch->alerts, *results, request);
         if (!batch->errors.empty()) {
             counters.refused.Increment();
             return middleware::problem_response(rejection_problem(std::move(*batch)));

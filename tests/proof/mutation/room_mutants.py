@@ -328,6 +328,10 @@ MUTANTS = [
     mutant("service: rejected alerts are not counted", API_ALERTS,
            "        if (batch.rejected.at(i) > 0) counters", "        if (false) counters"),
     # ---- storage: what is acknowledged is there ----
+    mutant("storage: a notification that cannot be read stops its destination", SQLITE_OUTBOX,
+           "unreadable.push_back({.sequence = sequence, .why = failure.error().message});", "throw;"),
+    mutant("storage: an incident that cannot be read ends every list of it", "storage/src/sqlite/incident_list.cpp",
+           "            unreadable = failure.error().message;\n            continue;", "            throw;"),
     mutant("storage: a COMMIT that fails is answered as stored", GROUP_COMMIT,
            '    connection_.prepare("COMMIT").run();\n    return true;',
            '    try {\n        connection_.prepare("COMMIT").run();\n    } catch (const Failure&) {\n    }\n'
@@ -419,7 +423,8 @@ MUTANTS = [
     mutant("service: a stop gives sends no time", APP, "dispatcher_->stop(grace);", "dispatcher_->stop({});"),
     mutant("service: everybody sees the details of health", APP,
            "return access()->may_see_details(request);", "return access() && request.path.size() > 0;"),
-    mutant("service: a damaged file is no matter of health", APP, "    if (!damage) return {};", "    return {};"),
+    mutant("service: a damaged file is no matter of health", APP,
+           "if (const auto damage = store_->damage()) {", "if (const auto damage = std::optional<std::string>{}) {"),
     mutant("service: a refused reload changes the breakers", APP,
            "    // What needs a token stays so",
            "    registry_.load(config.breakers);\n    // What needs a token stays so"),

@@ -52,6 +52,19 @@ url = "https://hooks.example/a-secret-path"
         self.assertEqual(len(lines) + sum(left_out), 200)
         self.assertNotIn('guessed', service.daemon.output())
 
+    def test_alerts_that_are_over_before_anybody_heard_of_them_are_a_line_of_the_log(self):
+        service = self.incidentd()
+        alert = {'labels': {'alertname': 'Behind'}, 'startsAt': '2020-01-01T00:00:00Z'}
+        self.assertEqual(service.post('/api/v2/alerts', [alert | {'endsAt': '2020-01-01T00:04:00Z'}]).status, 200)
+        self.assertEqual(service.post('/api/v2/alerts', [alert]).status, 200)
+        ended = [alert | {'endsAt': '2020-01-01T00:05:00Z'}]
+        self.assertEqual(service.post('/api/v2/alerts', ended).status, 200)
+        service.stop()
+        lines = [line for line in service.daemon.output().splitlines() if 'alerts_over_unheard' in line]
+        self.assertEqual(len(lines), 1, lines)
+        for part in ('alerts=1', 'first=Behind', 'ended_at=2020-01-01T00:04:00Z', 'peer=127.0.0.1', 'a clock is wrong'):
+            self.assertIn(part, lines[0])
+
     def test_a_reader_of_the_log_that_stops_reading_stops_neither_requests_nor_the_end(self):
         where = self.folder / 'listen'
         (self.folder / 'x.toml').write_text('[log]\nlevel = "debug"\n[store]\nurl = "memory:"\n')
