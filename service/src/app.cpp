@@ -56,7 +56,15 @@ SharedCheck::Answer check_writable(storage::Store& store) {
 }  // namespace
 
 App::App(ServiceConfig config)
-    : config_(std::move(config)), writable_([this] { return check_writable(*store_); }, std::chrono::seconds{1}) {}
+    : config_(std::move(config)),
+      writable_(
+          [this]() -> SharedCheck::Answer {
+              if (identify_store_file(opened_url_) == opened_store_file_) return check_writable(*store_);
+              return std::unexpected(
+                  "the file of the store was moved, deleted or replaced while incidentd runs, so that "
+                  "what it takes now may be lost: see docs/operations.md");
+          },
+          std::chrono::seconds{1}) {}
 
 App::~App() { stop(std::chrono::seconds{0}); }
 
@@ -243,6 +251,8 @@ std::expected<ListenAddress, std::string> App::start() {
     store_ = std::make_shared<storage::CircuitBreakerStore>(
         std::move(*opened), registry_.get_or_create("store", store_breaker_defaults(), Criticality::critical),
         registry_.get_or_create("store-reads", store_reads_breaker_defaults(), Criticality::degraded));
+    opened_url_ = config_.store_url;
+    opened_store_file_ = identify_store_file(opened_url_);
     for (const auto& upgrade : store_->upgrades())
         log(Level::info, "store_upgraded", {{"store", config_.store_url}, {"what", upgrade}});
 

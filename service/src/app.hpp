@@ -22,6 +22,7 @@
 #include "request_log.hpp"
 #include "service_metrics.hpp"
 #include "shared_check.hpp"
+#include "store_file.hpp"
 #include "store_lock.hpp"
 #include "upkeep.hpp"
 
@@ -86,6 +87,8 @@ private:
     Registry registry_;
     std::vector<Subscription> subscriptions_;
     StoreLock store_lock_;
+    std::string opened_url_;         // of the store; only start writes it
+    StoreFileId opened_store_file_;  // what opened_url_ led to when the store was opened
     std::shared_ptr<storage::Store> store_;
     SharedCheck writable_;  // of store_
     RequestLog request_log_;

@@ -33,6 +33,7 @@ std::vector<middleware::HealthCheck> delivery_health(
             reasons[name].push_back(fmt::format("{} wait for it, and it is not configured", waiting));
     }
     std::vector<middleware::HealthCheck> checks;
+    checks.reserve(reasons.size());
     for (const auto& [name, sentences] : reasons) {
         checks.push_back({.name = "destination:" + name,
                           .component_type = "component",

@@ -271,6 +271,20 @@ open_timeout = "soon"
         service.kill()
         service.start()
 
+    def test_it_is_not_ready_once_the_file_of_its_store_is_another_one(self):
+        service = self.incidentd()
+        service.post('/v1/alerts', {'title': 'before'})
+        file, aside = self.folder / 'data' / 'incidentd.db', self.folder / 'aside.db'
+        self.assertEqual(service.get('/readyz').status, 200)
+        file.rename(aside)
+        wait_until(lambda: service.get('/readyz').status == 503, 5, 'the file is missed')
+        self.assertIn('moved, deleted or replaced', service.get('/readyz').json['output'])
+        file.write_bytes(aside.read_bytes())
+        time.sleep(1.1)  # the answer serves for a second
+        self.assertEqual(service.get('/readyz').status, 503, 'another file of the same name')
+        aside.rename(file)
+        wait_until(lambda: service.get('/readyz').status == 200, 5, 'the file is back')
+
     def test_an_alert_that_expires_says_so_in_the_log(self):
         service = self.incidentd('[incidents]\nresend_period = "1s"\n')
         end = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2))
