@@ -20,6 +20,9 @@ public:
         too_large,
     };
 
+    /// What a decoder holds besides the decoded text: tables that the coded text chooses, and a window onto the text.
+    static constexpr std::size_t most_bytes = 512U << 10U;
+
     ContentDecoder() = default;
     ContentDecoder(const ContentDecoder&) = delete;
     ContentDecoder& operator=(const ContentDecoder&) = delete;

@@ -79,6 +79,8 @@ public:
     After run() {
         MemoryBudget::Share share{serving_.memory};
         check_before_body();
+        if (decoder_ && !share.grow(ContentDecoder::most_bytes))
+            refusal_ = busy("too many bodies are being read at once");
         if (head_.has_body()) {
             // Who asked before sending, and is refused, does not send.
             complete_ = !(refusal_ && (head_.expects_continue || read_nothing_)) && ask_for_body() && read_body(share);

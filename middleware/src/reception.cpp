@@ -18,7 +18,9 @@ using Step = Connection::Step;
 
 constexpr milliseconds stop_grace{3000};
 /// After the system had no descriptor for a connection.
-constexpr milliseconds accept_pause{50};
+constexpr milliseconds accept_pause{10};
+/// So many of those who are here make room then, so that the store finds a descriptor too.
+constexpr int room_when_exhausted = 16;
 /// Then those who are here have their turn, however many come.
 constexpr int accepts_a_round = 64;
 
@@ -167,7 +169,7 @@ void Reception::accept_all() {
         auto accepted = accept_next(listener_);
         if (accepted.exhausted) {
             accept_again_ = Clock::now() + accept_pause;
-            if (!here_.empty()) make_room();
+            for (int room = 0; room < room_when_exhausted && !here_.empty(); ++room) make_room();
             return;
         }
         if (accepted.socket.get() < 0) return;

@@ -42,6 +42,8 @@ std::expected<TlsContext, std::string> make_tls_context(const std::string& certi
     auto* tls = context.get();
     SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
     SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    // Tickets resume sessions; a cache here would keep memory for each client that was here once.
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     // All ciphers of TLS 1.3 are AEAD ciphers; these are those of TLS 1.2.
     SSL_CTX_set_cipher_list(tls, "ECDHE+AESGCM:ECDHE+CHACHA20");
     SSL_CTX_set_default_passwd_cb(tls, no_passphrase);

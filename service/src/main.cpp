@@ -1,4 +1,7 @@
 // incidentd: reads its arguments and configuration, runs the service until a signal says otherwise.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -61,6 +64,16 @@ std::string file_name(const Arguments& arguments) {
 void log_warnings(const ServiceConfig& config, const Arguments& arguments) {
     for (const auto& warning : config.warnings)
         log(Level::warning, "configuration_warning", {{"where", describe(warning, file_name(arguments))}});
+}
+
+/// Connections take descriptors, and so do the store and deliveries. The usual soft limit of 1024 is made for
+/// select(2), which nothing here uses.
+void raise_descriptor_limit() noexcept {
+    constexpr rlim_t enough = 16'384;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= enough) return;
+    limit.rlim_cur = std::min(limit.rlim_max, enough);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// Whoever waits for the file finds a whole address in it, never a part.
@@ -143,12 +156,14 @@ void reload(App& app, const Arguments& arguments, const std::optional<ListenAddr
 }
 
 /// As `app.start()`. To open the store may take long (another process has it locked, an older one is upgraded):
-/// SIGTERM or SIGINT meanwhile ends the process at once, since nothing was acknowledged yet. SIGHUP is left out, as the
-/// file was read just now.
-std::expected<ListenAddress, std::string> start(App& app, Signals& signals) {
-    const std::jthread watch{[&signals](const std::stop_token& started) {
+/// SIGTERM or SIGINT meanwhile ends the process at once, since nothing was acknowledged yet. SIGHUP meanwhile sets
+/// `reload_wanted`: the file may have changed since it was read.
+std::expected<ListenAddress, std::string> start(App& app, Signals& signals, bool& reload_wanted) {
+    const std::jthread watch{[&](const std::stop_token& started) {  // joined before `reload_wanted` is read
         while (!started.stop_requested()) {
-            if (signals.wait_for(std::chrono::milliseconds{20}) != Signals::Kind::stop) continue;
+            const auto signal = signals.wait_for(std::chrono::milliseconds{20});
+            if (signal == Signals::Kind::reload) reload_wanted = true;
+            if (signal != Signals::Kind::stop) continue;
             log(Level::warning, "stopped_before_it_ran");
             flush_log(last_lines_limit);
             std::_Exit(failed);
@@ -198,10 +213,12 @@ int run(const Arguments& arguments) {
         return ok;
     }
 
+    raise_descriptor_limit();
     Signals signals;  // before any thread
     const auto server = *config;
     App app{std::move(*config)};
-    const auto address = start(app, signals);
+    bool reload_wanted = false;
+    const auto address = start(app, signals, reload_wanted);
     if (!address) {
         fmt::print(stderr, "incidentd: {}\n", text::printable(address.error()));
         return failed;
@@ -211,6 +228,7 @@ int run(const Arguments& arguments) {
         {{"address", to_string(*address)}, {"store", server.store_url}, {"version", FUSEBOX_VERSION}});
     greet(server, *address);
     if (!arguments.listen_file.empty()) write_listen_file(arguments.listen_file, to_string(*address));
+    if (reload_wanted) reload(app, arguments, listen, *address);
     while (signals.wait() == Signals::Kind::reload) reload(app, arguments, listen, *address);
     stop(app, signals);
     return ok;
@@ -221,6 +239,7 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
     using namespace fusebox::service;
+    hold_reload_signal();
     CLI::App options{"incidentd: takes alerts, keeps incidents, delivers notifications", "incidentd"};
     Arguments arguments;
     options.add_option("--config", arguments.config_file, "configuration file (TOML); none: built-in defaults");

@@ -4,6 +4,13 @@
 
 namespace fusebox::service {
 
+void hold_reload_signal() {
+    sigset_t reload;
+    sigemptyset(&reload);
+    sigaddset(&reload, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &reload, nullptr);
+}
+
 Signals::Signals() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGTERM);

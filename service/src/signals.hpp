@@ -7,6 +7,9 @@
 
 namespace fusebox::service {
 
+/// Keeps SIGHUP for a later `Signals`; else SIGHUP ends a process that has not made one yet, as SIGTERM does.
+void hold_reload_signal();
+
 /// Blocks SIGTERM, SIGINT and SIGHUP for this thread and those that it starts, and ignores SIGPIPE. Make it before any
 /// thread. One per process.
 class Signals {

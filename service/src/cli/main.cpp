@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <fusebox/middleware/json_guard.hpp>
 #include <fusebox/storage/open_store.hpp>
 #include <fusebox/text/ascii.hpp>
 #include <fusebox/text/file.hpp>
@@ -90,7 +91,7 @@ public:
         auto answer = client_.get(path);
         if (!answer) throw Failure{answer.error()};
         if (!answer->ok() && !(unhealthy_is_ok && answer->status == 503)) throw Failure{describe_problem(*answer)};
-        return std::move(answer->body);
+        return checked(std::move(answer->body));
     }
 
     /// GETs `path`, prints the answer, and returns its JSON.
@@ -102,11 +103,18 @@ public:
         auto answer = client_.post(path, std::move(body));
         if (!answer) throw Failure{answer.error()};
         if (!answer->ok()) throw Failure{describe_problem(*answer)};
-        return std::move(answer->body);
+        return checked(std::move(answer->body));
     }
 
     nlohmann::json post(const std::string& path, std::string body, View view) {
         return print(post(path, std::move(body)), view);
+    }
+
+    /// Whoever writes nested JSON again takes a frame of the stack for each level.
+    static std::string checked(std::string body) {
+        if (middleware::measure_json(body).depth > middleware::max_json_depth)
+            throw Failure{"the answer is not what incidentd gives: it is nested too deeply"};
+        return body;
     }
 
     nlohmann::json print(const std::string& body, View view) {

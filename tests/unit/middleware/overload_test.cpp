@@ -17,6 +17,7 @@
 #include <fusebox/middleware/problem.hpp>
 #include <fusebox/transport/http_client.hpp>
 
+#include "content_coding.hpp"
 #include "raw_client.hpp"
 #include "support/awaited_count.hpp"
 #include "support/catch.hpp"
@@ -339,8 +340,8 @@ TEST_CASE("a connection that sends request upon request gives its thread to who 
 }
 
 TEST_CASE("a body that drips has its thread while nobody waits for one, and then gives it up") {
-    Rig rig{{.threads = 4, .thread_timeout = 2s}};
-    Drip drip{rig.port, 4, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    Rig rig{{.threads = 1, .thread_timeout = 2s}};
+    Drip drip{rig.port, 1, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
     CHECK_FALSE(drip.at(0).closes_within(1500));  // longer than half of thread_timeout
     CHECK(rig.ask(request("GET", "/hello")).body == "hello");
     const auto refused = drip.at(0).receive();
@@ -377,6 +378,15 @@ TEST_CASE("what is built from a body's text counts as well as its values") {
     Rig rig{{.max_held_bytes = 100'000}};
     CHECK(rig.ask(request("POST", "/echo", '"' + std::string(15'000, 'x') + '"')).status == 200);
     CHECK(rig.ask(request("POST", "/echo", '"' + std::string(25'000, 'x') + '"')).status == 503);
+}
+
+TEST_CASE("what decompressing needs counts as well") {
+    const auto gzip = [](std::size_t most) {
+        Rig rig{{.max_held_bytes = most}};
+        return rig.ask(request("POST", "/echo", to_gzip("hello").value(), "Content-Encoding: gzip\r\n")).status;
+    };
+    CHECK(gzip(ContentDecoder::most_bytes) == 503);
+    CHECK(gzip(ContentDecoder::most_bytes + 1000) == 200);
 }
 
 TEST_CASE("large answers count as bodies do; small ones always go out") {

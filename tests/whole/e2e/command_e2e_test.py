@@ -5,6 +5,8 @@ import json
 import os
 import sqlite3
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from e2e import ADMIN_TOKEN, FUSEBOX, Case, main, wait_until
 
@@ -173,6 +175,32 @@ class Command(Case):
         self.assertIn("there is no option '--bogus'", self.fusebox('--bogus', code=2).stderr)
         self.assertIn('--bogus', self.fusebox('list', '--bogus', code=2).stderr)
         self.assertIn('NAME', self.fusebox('show', code=2).stderr)
+
+    def test_an_answer_that_is_nested_without_end_is_refused(self):
+        deep = b'[' * 1_000_000 + b']' * 1_000_000
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = b'{"incidents":[{"id":' + deep + b'}],"next_cursor":null}'
+                self.send_response(200)
+                self.send_header('Content-Length', str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *args):
+                pass
+
+        server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        for command in (['incidents'], ['--json', 'incidents'], ['health'], ['ack', 'x']):
+            ended = subprocess.run([FUSEBOX, '--url', f'http://127.0.0.1:{server.server_port}', *command],
+                                   capture_output=True, text=True, timeout=30)
+            self.assertEqual(ended.returncode, 2, command)
+            self.assertIn('nested too deeply', ended.stderr)
 
     def test_check_config_needs_no_server(self):
         good, bad = self.folder / 'good.toml', self.folder / 'bad.toml'

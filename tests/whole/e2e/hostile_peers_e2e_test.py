@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -124,6 +125,24 @@ class HostilePeers(Case):
             for peer in peers:
                 peer.close()
         wait_until(lambda: service.get('/v1/incidents', check=False).status == 200, 10, 'threads are free again')
+
+    def test_half_heads_do_not_take_the_last_descriptor(self):
+        usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, usual[1]))
+        try:
+            service = self.incidentd()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        peers = [socket.create_connection(('127.0.0.1', service.port), timeout=5) for _ in range(400)]
+        try:
+            for peer in peers:
+                peer.sendall(b'GET / HT')
+            self.check_alive(service)
+            service.post('/v1/alerts', {'title': 'x'})
+            self.assertEqual(len(service.incidents()), 1)
+        finally:
+            for peer in peers:
+                peer.close()
 
     def test_a_smuggled_request_is_never_served(self):
         service = self.incidentd()

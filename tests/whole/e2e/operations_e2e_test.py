@@ -8,8 +8,9 @@ import sqlite3
 import ssl
 import subprocess
 import time
+from pathlib import Path
 
-from e2e import INCIDENTD, WEBHOOK_SECRET, Case, http, main, wait_until
+from e2e import INCIDENTD, WEBHOOK_SECRET, Case, Daemon, http, main, wait_until
 
 HOOK = '''
 [[destinations]]
@@ -21,6 +22,16 @@ allow_private_addresses = true
 [[routes]]
 to = ["hook"]
 '''
+
+
+def open_files(pid):
+    names = ''
+    for fd in Path(f'/proc/{pid}/fd').iterdir():
+        try:
+            names += f'{os.readlink(fd)}\n'
+        except FileNotFoundError:
+            pass  # closed by now
+    return names
 
 
 class Operations(Case):
@@ -70,6 +81,22 @@ class Operations(Case):
         self.assertTrue(service.daemon.alive())
         service.post('/v1/alerts', {'title': 'still running'})
         wait_until(lambda: len(receiver.accepted()) == 2, 10, 'and still delivering')
+
+    def test_sighup_during_the_start_is_a_reload_after_it(self):
+        service = self.incidentd()
+        service.stop()
+        lock = sqlite3.connect(self.folder / 'data' / 'incidentd.db', isolation_level=None)
+        lock.execute('BEGIN EXCLUSIVE')
+        daemon = Daemon('incidentd', [INCIDENTD, '--config', service.config, '--listen', '127.0.0.1:0'],
+                        self.folder / 'second.log', cwd=self.folder, env=service.env)
+        self.addCleanup(daemon.stop)
+        wait_until(lambda: 'incidentd.db' in open_files(daemon.process.pid), 10, 'the store is being opened')
+        service.config.write_text('[log]\nlevel = "debug"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        lock.execute('COMMIT')
+        lock.close()
+        wait_until(lambda: 'changed=log.level' in daemon.output() or not daemon.alive(), 15, 'the reload')
+        self.assertTrue(daemon.alive(), daemon.output())
 
     def test_a_folder_whose_name_is_not_utf_8_survives_sighup(self):
         where = os.fsdecode(b'caf\xe9')
