@@ -55,6 +55,8 @@ std::string_view to_string(NextMove move) noexcept {
             return "retry";
         case NextMove::retry_after:
             return "retry_after";
+        case NextMove::retry_briefly:
+            return "retry_briefly";
         case NextMove::give_up:
             return "give_up";
         case NextMove::reconfigure:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,8 @@ namespace {
 constexpr Duration longest_hint = std::chrono::hours{24};
 // How long a row is put off where nobody named a time.
 constexpr Duration short_pause = std::chrono::seconds{1};
+// How long a row is tried where each answer is a refusal that may pass (NextMove::retry_briefly).
+constexpr Duration longest_refusal = std::chrono::minutes{10};
 // Rows that wait for the same moment are spread over at most this.
 constexpr Duration widest_spread = std::chrono::seconds{5};
 
@@ -28,6 +31,16 @@ WallTime later(WallTime now, Duration by) { return now + std::chrono::ceil<micro
 
 bool refused_by_breaker(const DeliveryError& error) {
     return error.error_class == "circuit_open" || error.error_class == "too_many_probes";
+}
+
+/// When the run of answers of this status began that the last attempts got; none where this is the first.
+std::optional<WallTime> refused_since(const incidents::Notification& notification, const DeliveryError& error) {
+    std::optional<WallTime> since;
+    for (const auto& attempt : std::views::reverse(notification.attempt_log)) {
+        if (attempt.status != error.status) break;
+        since = attempt.at;
+    }
+    return since;
 }
 
 Decision untried(DeliveryResult::Kind kind, WallTime now, WallTime next, std::string error_class, std::string message) {
@@ -87,8 +100,13 @@ Decision DeliveryRules::decide(const incidents::Notification& notification, cons
             break;
         case NextMove::retry_after:
             result.kind = DeliveryResult::Kind::retry;
-            decision.close_gate = hint.value_or(backoff_ceiling(notification.attempts));
+            // A time that is near or past must not make the destination be asked again and again.
+            decision.close_gate = std::max(hint.value_or(Duration::zero()), backoff_ceiling(notification.attempts));
             pause = spread(*decision.close_gate);
+            break;
+        case NextMove::retry_briefly:
+            result.kind = DeliveryResult::Kind::retry;
+            pause = jitter(backoff_ceiling(notification.attempts));
             break;
         case NextMove::give_up:
         case NextMove::reconfigure:
@@ -101,13 +119,16 @@ Decision DeliveryRules::decide(const incidents::Notification& notification, cons
 
     const std::uint32_t attempts = notification.attempts + 1;
     const bool too_often = retry_.max_attempts != 0 && attempts >= retry_.max_attempts;
+    const bool brief = error.next_move == NextMove::retry_briefly;
     const bool too_long = notification.first_failed_at && now - *notification.first_failed_at >= retry_.max_age;
-    if (too_often || too_long) {
+    const bool refused_too_long = brief && now - refused_since(notification, error).value_or(now) >= longest_refusal;
+    if (too_often || too_long || refused_too_long) {
         result.kind = DeliveryResult::Kind::dead;
-        result.error->next_move = NextMove::give_up;
+        result.error->next_move = brief ? NextMove::reconfigure : NextMove::give_up;
+        const auto since = refused_too_long ? refused_since(notification, error) : notification.first_failed_at;
         result.error->message =
             "undelivered after " + std::to_string(attempts) + " attempts" +
-            (too_long ? " in " + text::format_rounded_duration(now - *notification.first_failed_at) : "") +
+            (too_long || refused_too_long ? " in " + text::format_rounded_duration(now - *since) : "") +
             "; the last: " + error.message;
     }
     return decision;

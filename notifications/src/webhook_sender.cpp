@@ -79,9 +79,13 @@ DeliveryError error_of(const transport::HttpResponse& response, std::string_view
         error.next_move = NextMove::retry;
         error.error_class = "http_4xx";
     } else if (status >= 400 && status < 500) {
-        constexpr std::array ours{401, 402, 403,
-                                  404, 405, 407};  // credentials and address; the rest is about the payload
-        error.next_move = std::ranges::find(ours, status) != ours.end() ? NextMove::reconfigure : NextMove::give_up;
+        const auto is_one_of = [status](const auto& list) { return std::ranges::find(list, status) != list.end(); };
+        // Credentials and address; the rest is about the payload.
+        constexpr std::array passing{401, 403, 404};
+        constexpr std::array lasting{402, 405, 407};
+        error.next_move = is_one_of(passing)   ? NextMove::retry_briefly
+                          : is_one_of(lasting) ? NextMove::reconfigure
+                                               : NextMove::give_up;
         error.error_class = "http_4xx";
     } else {
         error.counts_as_failure = true;

@@ -18,6 +18,9 @@ Level level_of(const notifications::DeliveryEvent& event) {
         case deferred:
             return Level::debug;
         case retry:
+            // What an operator must mend is told at the first refusal, not when the page is lost.
+            return event.error && event.error->next_move == incidents::NextMove::retry_briefly ? Level::error
+                                                                                               : Level::warning;
         case fallback:
             return Level::warning;
         case dead:

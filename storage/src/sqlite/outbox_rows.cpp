@@ -37,8 +37,8 @@ Json json_of(const DeliveryError& error) {
 }
 
 NextMove next_move_of(std::string_view text) {
-    constexpr std::array moves{NextMove::retry, NextMove::retry_after, NextMove::give_up, NextMove::reconfigure,
-                               NextMove::defer};
+    constexpr std::array moves{NextMove::retry,   NextMove::retry_after, NextMove::retry_briefly,
+                               NextMove::give_up, NextMove::reconfigure, NextMove::defer};
     for (const auto move : moves)
         if (to_string(move) == text) return move;
     throw Failure{Kind::corrupt, "unknown next_move"};

@@ -34,11 +34,12 @@ TEST_CASE("states of notifications are read as they are written") {
 TEST_CASE("next moves and store errors have distinct names") {
     using Kind = StoreError::Kind;
     std::set<std::string_view> moves;
-    for (const auto move :
-         {NextMove::retry, NextMove::retry_after, NextMove::give_up, NextMove::reconfigure, NextMove::defer}) {
+    for (const auto move : {NextMove::retry, NextMove::retry_after, NextMove::retry_briefly, NextMove::give_up,
+                            NextMove::reconfigure, NextMove::defer}) {
         moves.insert(to_string(move));
     }
-    CHECK(moves == std::set<std::string_view>{"retry", "retry_after", "give_up", "reconfigure", "defer"});
+    CHECK(moves ==
+          std::set<std::string_view>{"retry", "retry_after", "retry_briefly", "give_up", "reconfigure", "defer"});
     std::set<std::string_view> kinds;
     for (const auto kind : {Kind::unavailable, Kind::timeout, Kind::conflict, Kind::not_found, Kind::invalid,
                             Kind::corrupt, Kind::rejected}) {

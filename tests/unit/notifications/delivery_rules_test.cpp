@@ -103,6 +103,37 @@ TEST_CASE("429 without a time waits for the whole backoff") {
     CHECK(decision.result.next_attempt_at >= now + 8s);
 }
 
+TEST_CASE("429 with a time that is near or past waits for the whole backoff all the same") {
+    const auto hint = GENERATE(0ms, 1ms, 7999ms);
+    const auto decision = rules().decide(tried(3), failure(NextMove::retry_after, "rate_limited", hint), now, 0ms);
+    CHECK(decision.close_gate == 8s);
+    CHECK(decision.result.next_attempt_at >= now + 8s);
+}
+
+TEST_CASE("a refusal that may pass is tried again for 10 minutes, and is then a dead letter for an operator") {
+    auto refusal = failure(NextMove::retry_briefly, "http_4xx");
+    refusal.error().status = 404;
+    auto row = tried(1, 3h);
+    const auto attempt = [&](Duration ago, int status) {
+        const auto at = now - std::chrono::duration_cast<std::chrono::microseconds>(ago);
+        row.attempt_log.push_back(
+            {.at = at, .took = 1ms, .delivered = false, .error_class = "", .message = "", .status = status});
+    };
+    attempt(3h, 404);  // of an earlier run
+    attempt(11min, 500);
+    CHECK(rules().decide(row, refusal, now, 0ms).result.kind == Kind::retry);
+    attempt(10min - 1us, 404);
+    attempt(1min, 404);
+    const auto last_try = rules().decide(row, refusal, now, 0ms);
+    CHECK(last_try.result.kind == Kind::retry);
+    CHECK(last_try.result.error->next_move == NextMove::retry_briefly);
+    CHECK_FALSE(last_try.close_gate);
+    const auto dead = rules().decide(row, refusal, now + 1us, 0ms);
+    CHECK(dead.result.kind == Kind::dead);
+    CHECK(dead.result.error->next_move == NextMove::reconfigure);
+    CHECK(dead.result.error->message == "undelivered after 2 attempts in 10m; the last: it broke");
+}
+
 TEST_CASE("no destination can put a delivery off for more than a day") {
     const auto decision = rules().decide(tried(0), failure(NextMove::retry_after, "rate_limited", 24h * 365), now, 0ms);
     CHECK(decision.close_gate == 24h);

@@ -278,7 +278,7 @@ class Incidents(Case):
 
 class Delivery(Case):
     def test_a_dead_letter_says_why_and_goes_out_again(self):
-        receiver = self.receiver().set(404)
+        receiver = self.receiver().set(405)
         service = self.incidentd(f'''
 [[destinations]]
 name = "hook"
@@ -292,8 +292,8 @@ to = ["hook"]
         service.post('/v1/alerts', {'title': 'x'})
         dead = wait_until(lambda: service.get('/v1/notifications?state=dead').json['notifications'], 15,
                           'a dead letter')[0]
-        self.assertEqual((dead['attempts'], dead['last_error']['status'], dead['next_attempt_at']), (1, 404, None))
-        self.assertIn('404', dead['last_error']['message'])
+        self.assertEqual((dead['attempts'], dead['last_error']['status'], dead['next_attempt_at']), (1, 405, None))
+        self.assertIn('405', dead['last_error']['message'])
         self.assertEqual(service.breaker('notify:hook')['state'], 'closed', 'a configuration error is neutral')
         receiver.set(200)
         back = service.post(f"/v1/notifications/{dead['id']}/replay", admin=True)

@@ -24,11 +24,13 @@ enum class NotificationState : std::uint8_t { pending, leased, delivered, dead }
 
 /// What the sender's failure asks for next.
 enum class NextMove : std::uint8_t {
-    retry,        ///< passing fault: again, with backoff
-    retry_after,  ///< the destination named a time (429 …): not before; neutral for the breaker
-    give_up,      ///< no repeat can succeed (410, payload refused): dead letter
-    reconfigure,  ///< credentials, address, certificate: dead letter and a configuration alarm
-    defer,        ///< not tried at all (breaker open, rate gate closed, cancelled): later, no attempt burnt
+    retry,          ///< passing fault: again, with backoff
+    retry_after,    ///< the destination named a time (429 …): not before; neutral for the breaker
+    retry_briefly,  ///< 401, 403, 404: a configuration alarm at once; again, with backoff, for some minutes, since a
+                    ///< proxy or a deployment in between may say so for a while; then a dead letter
+    give_up,        ///< no repeat can succeed (410, payload refused): dead letter
+    reconfigure,    ///< credentials, address, certificate: dead letter and a configuration alarm
+    defer,          ///< not tried at all (breaker open, rate gate closed, cancelled): later, no attempt burnt
 };
 [[nodiscard]] std::string_view to_string(NextMove move) noexcept;
 

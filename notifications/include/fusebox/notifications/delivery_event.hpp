@@ -17,6 +17,7 @@ struct DeliveryEvent {
         retry,     ///< the send failed; the next one is at `next_attempt_at`
         deferred,  ///< nothing was sent; the next try is at `next_attempt_at`
         dead,      ///< the notification is a dead letter; `error->next_move` is reconfigure where an operator must act
+                   ///< (of a retry: retry_briefly)
         fallback,  ///< the notification was stored for `fallback_destination` as well
         destination_disabled,  ///< the destination answered 410 (Gone): nothing is sent until it is configured anew
         store_failing,         ///< the outbox cannot be read or written; once per run of failures
