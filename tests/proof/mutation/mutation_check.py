@@ -70,13 +70,14 @@ CORE = Suite("core", CORE_MUTANTS,
              ["-DFUSEBOX_ONLY_MODULES=core;testkit"], lambda mutant: CORE_CHECKS)
 
 # A mistake in a room is noticed by the room's own tests, or by a test of the service as a whole.
+SERVICE_TEST = unit("service_test", FUSEBOX_SOURCE_DIR="{source}")
 ROOM_CHECKS = {
-    "incidents": [unit("incidents_test"), unit("storage_test"), unit("service_test")],
+    "incidents": [unit("incidents_test"), unit("storage_test"), SERVICE_TEST],
     "transport": [unit("transport_test")],
-    "storage": [unit("storage_test"), unit("service_test")],
-    "notifications": [unit("notifications_test"), unit("service_test")],
-    "middleware": [unit("middleware_test"), unit("service_test")],
-    "service": [unit("service_test")],
+    "storage": [unit("storage_test"), SERVICE_TEST],
+    "notifications": [unit("notifications_test"), SERVICE_TEST],
+    "middleware": [unit("middleware_test"), SERVICE_TEST],
+    "service": [SERVICE_TEST],
 }
 WHOLE_CHECKS = [end_to_end(name) for name in ("api_e2e_test", "operations_e2e_test", "bad_input_e2e_test")]
 ROOMS = Suite("rooms", ROOM_MUTANTS,
