@@ -1,9 +1,11 @@
 """A real Prometheus and a real Alertmanager, a receiver that fails in every way, and nothing is lost."""
 
+import datetime
 import json
 import os
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from e2e import SOURCE, WEBHOOK_SECRET, Case, free_port, header, http, main, signature_is_valid, wait_until
@@ -29,6 +31,11 @@ operation_timeout = "1s"
 '''
 
 BREAKER = 'notify:ops-hook'
+
+
+def at(seconds):
+    """A time of Unix as RFC 3339."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
 
 
 class Exporter:
@@ -97,6 +104,29 @@ alerting:
 ''')
         self.daemon('prometheus', ['prometheus', f'--config.file={config}', f'--storage.tsdb.path={self.folder}/tsdb',
                                    f'--web.listen-address=127.0.0.1:{port}', '--rules.alert.resend-delay=2s'])
+
+    def test_two_replicas_behind_one_alertmanager_are_heard_while_one_of_them_fires(self):
+        service = self.incidentd()
+        alertmanager = self.start_alertmanager(service)
+        wait_until(lambda: ready(f'http://127.0.0.1:{alertmanager}/-/ready'), 15, 'Alertmanager is ready')
+
+        def send(start, ends_in):
+            alert = {'labels': {'alertname': 'Replicated'}, 'startsAt': at(start), 'endsAt': at(ends_in)}
+            self.assertEqual(http('POST', f'http://127.0.0.1:{alertmanager}/api/v2/alerts', [alert]).status, 200)
+
+        def state_is(state):
+            def reached():
+                incidents = service.get('/v1/incidents').json['incidents']
+                return [i['state'] for i in incidents] == [state]
+            wait_until(reached, 15, f'the incident is {state}')
+
+        began = time.time() - 60
+        # The replica that fires on has the same start as the one that has ended, and then an earlier one.
+        for start in (began, began, began - 15):
+            send(start, time.time() + 240)
+            state_is('detected')
+            send(start, time.time())
+            state_is('resolved')
 
     def test_an_alert_survives_every_way_a_receiver_can_fail(self):
         receiver = self.receiver().down()
