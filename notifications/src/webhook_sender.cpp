@@ -192,7 +192,8 @@ std::expected<void, DeliveryError> WebhookSender::send(const incidents::Notifica
                                    .headers = {{"content-type", "application/json"},
                                                {"webhook-id", draft.id},
                                                {"webhook-timestamp", std::to_string(seconds)}},
-                                   .body = std::move(*body)};
+                                   .body = std::move(*body),
+                                   .status_decides = true};
     if (!impl_->secrets.empty()) {
         request.headers.emplace_back("webhook-signature",
                                      webhook_signature(impl_->secrets, draft.id, now, request.body));

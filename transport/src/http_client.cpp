@@ -37,6 +37,9 @@ std::unexpected<HttpError> error(Kind kind, std::string message) {
     return std::unexpected(HttpError{.kind = kind, .message = std::move(message)});
 }
 
+/// HttpRequest::status_decides
+constexpr auto body_grace = 1s;
+
 // --- one transfer ----------------------------------------------------------------------------------------------------
 
 /// What libcurl's callbacks know and learn during one transfer.
@@ -48,6 +51,8 @@ struct Transfer {
     bool too_large{false};
     bool refused_address{false};
     bool allowed_address{false};
+    bool is_interim{false};                ///< the head that is being read, or was read last, is that of a 1xx
+    std::optional<TimePoint> head_came{};  ///< when the head of the answer was whole
     std::array<char, CURL_ERROR_SIZE> detail{};
 
     bool fits(std::size_t more) noexcept {
@@ -63,10 +68,14 @@ void read_header_line(Transfer& transfer, std::string_view line) {
     if (line.starts_with("HTTP/") && (transfer.in_headers || transfer.response.body.empty())) {
         headers.clear();  // an interim response went before
         transfer.in_headers = true;
+        const auto blank = line.find(' ');
+        transfer.is_interim = blank != line.npos && line.substr(blank + 1).starts_with('1');
+        transfer.head_came.reset();
     } else if (!transfer.in_headers) {
         return;  // a trailer
     } else if (text.empty()) {
         transfer.in_headers = false;
+        if (!transfer.is_interim) transfer.head_came = std::chrono::steady_clock::now();
     } else if (line.front() == ' ' || line.front() == '\t') {
         if (!headers.empty()) headers.back().second.append(" ").append(text);  // a folded line, RFC 9112 §5.2
     } else if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
@@ -154,7 +163,8 @@ private:
 
 /// Runs the transfer of `handle` until it is over, late or no longer wanted. A refusal is timeout, cancelled or
 /// internal.
-std::expected<CURLcode, Kind> run(const Handle& handle, TimePoint deadline, const std::stop_token& stop) {
+std::expected<CURLcode, Kind> run(const Handle& handle, const Transfer& transfer, bool status_decides,
+                                  TimePoint deadline, const std::stop_token& stop) {
     CURLM* multi = handle.multi.get();
     CURL* easy = handle.easy.get();
     if (curl_multi_add_handle(multi, easy) != CURLM_OK) return std::unexpected(Kind::internal);
@@ -170,7 +180,9 @@ std::expected<CURLcode, Kind> run(const Handle& handle, TimePoint deadline, cons
         int left = 0;
         if (const CURLMsg* message = curl_multi_info_read(multi, &left)) return message->data.result;
         if (stop.stop_requested()) return std::unexpected(Kind::cancelled);
-        const Duration remaining = deadline - std::chrono::steady_clock::now();
+        const bool has_status = status_decides && transfer.head_came;
+        const TimePoint end = has_status ? std::min(deadline, *transfer.head_came + body_grace) : deadline;
+        const Duration remaining = end - std::chrono::steady_clock::now();
         if (remaining <= 0ns) return std::unexpected(Kind::timeout);
         const auto wait = std::chrono::ceil<std::chrono::milliseconds>(remaining).count();
         if (curl_multi_poll(multi, nullptr, 0, static_cast<int>(wait), nullptr) != CURLM_OK) {
@@ -359,8 +371,11 @@ std::expected<HttpResponse, HttpError> HttpClient::Impl::exchange(const Handle& 
     if (!set_options(handle, transfer, target, request, lines)) {
         return error(Kind::internal, "libcurl does not take its options");
     }
-    const std::expected<CURLcode, Kind> ended = run(handle, deadline, stop);
-    if (!ended) {
+    const std::expected<CURLcode, Kind> ended = run(handle, transfer, request.status_decides, deadline, stop);
+    long status = 0;
+    curl_easy_getinfo(handle.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    const bool is_decided = request.status_decides && transfer.head_came;
+    if (!ended && !is_decided) {
         switch (ended.error()) {
             case Kind::timeout:
                 return error(Kind::timeout, "no answer from " + target.place + " in time");
@@ -371,13 +386,11 @@ std::expected<HttpResponse, HttpError> HttpClient::Impl::exchange(const Handle& 
         }
     }
     CURL* easy = handle.easy.get();
-    if (*ended != CURLE_OK) return std::unexpected(describe(*ended, transfer, easy, target.place));
+    if (!is_decided && *ended != CURLE_OK) return std::unexpected(describe(*ended, transfer, easy, target.place));
     if (transfer.in_headers) {  // libcurl takes an end in the middle of the headers for the end of them
         return std::unexpected(describe(CURLE_PARTIAL_FILE, transfer, easy, target.place));
     }
 
-    long status = 0;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     const char* location = nullptr;
     curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &location);
     redirected_to = location ? location : "";

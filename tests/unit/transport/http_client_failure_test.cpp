@@ -130,6 +130,29 @@ TEST_CASE("a response may be as large as the limit, and not a byte larger") {
     CHECK(failure_of(short_of_one, {.url = server.url()}).kind == Kind::response_too_large);
 }
 
+TEST_CASE("where the status decides, no body changes it") {
+    HttpTestServer server;
+    HttpClient client{{.timeout = 30s, .max_response_bytes = 1000}};
+    const HttpRequest request{.method = "POST", .url = server.url(), .body = "x", .status_decides = true};
+    const auto status_of = [&](ScriptedReply scripted) {
+        server.script({std::move(scripted)});
+        const auto response = client.send(request);
+        return response ? response->status : 0;
+    };
+    CHECK(status_of(endless()) == 200);
+    CHECK(status_of(truncated("half")) == 200);
+    CHECK(status_of(reply(503, std::string(2000, 'x'))) == 503);
+    CHECK(status_of(raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 202 OK\r\nContent-Length: 9\r\n\r\n")) == 202);
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(status_of(drip(20ms)) == 200);
+    CHECK(std::chrono::steady_clock::now() - began < 5s);
+
+    CHECK(status_of(raw("HTTP/1.1 200 OK\r\nX: y")) == 0);
+    CHECK(status_of(raw("HTTP/1.1 103 Early Hints\r\n\r\n")) == 0);
+    server.script({reply(200, "whole")});
+    CHECK(client.send(request)->body == "whole");
+}
+
 TEST_CASE("a port where nobody listens is a connect error that says why") {
     const RefusingPort port;
     HttpClient client;

@@ -28,6 +28,10 @@ struct HttpRequest {
     /// client; give none of them.
     Headers headers{};
     std::string body{};  ///< sent with any method but HEAD
+    /// For who asks for nothing but the status: once the head of the answer is there, neither a body that is too large
+    /// nor one that breaks off changes the answer, and a body that has not ended a second later is not waited for. The
+    /// answer then has the part of the body that came.
+    bool status_decides{false};
 };
 
 struct HttpResponse {
