@@ -10,6 +10,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -344,7 +345,15 @@ TEST_CASE("a body that drips has its thread while nobody waits for one, and then
     Drip drip{rig.port, 1, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
     CHECK_FALSE(drip.at(0).closes_within(1500));  // longer than half of thread_timeout
     CHECK(rig.ask(request("GET", "/hello")).body == "hello");
-    const auto refused = drip.at(0).receive();
+    // One thread is enough: whichever of the four sees first that somebody waits.
+    std::optional<std::size_t> cut_off;
+    for (const auto until = Clock::now() + 5s; !cut_off && Clock::now() < until;) {
+        for (std::size_t i = 0; i < 4 && !cut_off; ++i) {
+            if (drip.at(i).answers_within(10)) cut_off = i;
+        }
+    }
+    REQUIRE(cut_off);
+    const auto refused = drip.at(*cut_off).receive();
     CHECK(refused.status == 503);
     CHECK(refused.headers.at("retry-after") == "1");
     CHECK(refused.body.find("others waited") != std::string::npos);

@@ -64,6 +64,8 @@ bool RawClient::closes_within(int milliseconds) {
     return closed_;
 }
 
+bool RawClient::answers_within(int milliseconds) { return !buffer_.empty() || read_more(milliseconds); }
+
 RawAnswer RawClient::receive(bool head_only) {
     RawAnswer answer;
     std::size_t head_end = 0;

@@ -31,6 +31,8 @@ public:
     RawAnswer receive(bool head_only = false);
     /// True if the server closes within `milliseconds`.
     bool closes_within(int milliseconds);
+    /// True once a part of an answer is there, which `receive` gives whole.
+    bool answers_within(int milliseconds);
     [[nodiscard]] int socket() const { return socket_; }
 
 private:
