@@ -198,7 +198,10 @@ void Lane::run() {
 }
 
 void Lane::lead_once(std::unique_lock<std::mutex>& lock) {
-    if (std::exchange(woken_, false)) schedule_.look_now();
+    if (std::exchange(woken_, false)) {
+        schedule_.look_now();
+        schedule_.fallback_in(settings_.fallback_after);  // there may be a new row
+    }
     const LaneAction action = schedule_.next(in_flight_, circuit(), disabled_);
     switch (action.kind) {
         case LaneAction::Kind::wait:

@@ -107,7 +107,7 @@ void Lane::report_settled(const Notification& row, const DeliveryResult& result)
             counters_->add(&DestinationStats::retries);
             const Duration failing_for = result.at - row.first_failed_at.value_or(result.at);
             const std::lock_guard lock(mutex_);
-            schedule_.delivery_failed(settings_.fallback_after - failing_for);
+            schedule_.fallback_in(settings_.fallback_after - failing_for);
             break;
         }
         case DeliveryResult::Kind::defer:

@@ -14,7 +14,14 @@ using incidents::StoreError;
 
 namespace {
 constexpr std::size_t watch_page = 500;
+
+/// When the clock of the fallback began: when the row was due first, whatever has kept it from going out since then.
+incidents::WallTime due_since(const Notification& row) {
+    if (row.first_failed_at) return *row.first_failed_at;
+    return row.attempts == 0 ? row.draft.created_at : row.next_attempt_at;  // a dead letter was replayed
 }
+
+}  // namespace
 
 void Lane::watch_fallbacks(std::unique_lock<std::mutex>& lock) {
     schedule_.fallback_watch_begins();
@@ -27,7 +34,7 @@ void Lane::watch_fallbacks(std::unique_lock<std::mutex>& lock) {
     const auto failed = [this](Access access, const StoreError& error) {
         store_failed(access, error);
         const std::lock_guard relock(mutex_);
-        schedule_.delivery_failed(Duration::zero());
+        schedule_.fallback_in(Duration::zero());
     };
     std::vector<Notification> due;
     std::set<std::string, std::less<>> stored_and_pending;  // takes the place of fallback_stored_
@@ -46,12 +53,11 @@ void Lane::watch_fallbacks(std::unique_lock<std::mutex>& lock) {
                 stored_and_pending.insert(row.draft.id);
                 continue;
             }
-            std::optional<Duration> left;
-            if (row.first_failed_at) left = settings_.fallback_after - Duration{now - *row.first_failed_at};
-            if (open || (left && *left <= Duration::zero())) {
+            const Duration left = settings_.fallback_after - Duration{now - due_since(row)};
+            if (open || left <= Duration::zero()) {
                 due.push_back(std::move(row));
-            } else if (left) {
-                next_in = std::min(next_in.value_or(*left), *left);
+            } else {
+                next_in = std::min(next_in.value_or(left), left);
             }
         }
         more = page->next_cursor.has_value();

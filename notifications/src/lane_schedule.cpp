@@ -82,16 +82,16 @@ void LaneSchedule::store_failed(std::optional<Duration> hint, double share) noex
         clock_->now() + std::max(jittered, std::min(hint.value_or(Duration::zero()), longest_store_pause));
 }
 
-void LaneSchedule::delivery_failed(Duration fallback_in) noexcept {
+void LaneSchedule::fallback_in(Duration time) noexcept {
     if (!settings_.fallback_after) return;
-    const TimePoint at = clock_->now() + std::max(Duration::zero(), fallback_in);
+    const TimePoint at = clock_->now() + std::max(Duration::zero(), time);
     watch_at_ = watch_at_ ? std::min(*watch_at_, at) : at;
 }
 
 void LaneSchedule::fallback_watched(Duration took, std::optional<Duration> next_in) noexcept {
     store_failures_ = 0;
     watch_open_circuit_at_ = clock_->now() + std::max(watch_pause, took * watch_share);
-    if (next_in) delivery_failed(std::max(watch_pause, *next_in));
+    if (next_in) fallback_in(std::max(watch_pause, *next_in));
 }
 
 }  // namespace fusebox::notifications

@@ -58,11 +58,11 @@ public:
     /// A call of the outbox failed: no call for a pause that grows with each failure, or for `hint` if that is longer.
     /// `share`, in [0, 1], is the jitter: the pause is between its half and its whole.
     void store_failed(std::optional<Duration> hint, double share) noexcept;
-    /// A delivery failed: its fallback is due in `fallback_in`, unless the notification is delivered before.
-    void delivery_failed(Duration fallback_in) noexcept;
+    /// A row waits or has failed: its fallback is due in `time`, unless the notification is delivered before.
+    void fallback_in(Duration time) noexcept;
     /// A watch of fallbacks begins. A delivery that fails from here on is not seen by this watch and needs another one.
     void fallback_watch_begins() noexcept { watch_at_.reset(); }
-    /// The watch took `took`; the next fallback is due in `next_in`; none: no pending row is failing.
+    /// The watch took `took`; the next fallback is due in `next_in`; none: no pending row has one.
     void fallback_watched(Duration took, std::optional<Duration> next_in) noexcept;
 
     [[nodiscard]] RateGate& gate() noexcept { return gate_; }

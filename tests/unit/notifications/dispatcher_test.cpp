@@ -569,6 +569,31 @@ TEST_CASE("a P1 that has failed for two minutes is told to the fallback as well,
     CHECK(row.state != NotificationState::delivered);
 }
 
+TEST_CASE("a P0 that a closed gate or a rate limit holds back is told to the fallback by its age, and not before") {
+    FallbackWorld world;
+    auto destinations = world.destinations();
+    SECTION("the destination named a time a day away") {
+        world.main->script({failed(NextMove::retry_after, "rate_limited", false, 24h)});
+        world.add("hook", "inc_0", "incident.triggered", Severity::p3);
+    }
+    SECTION("one page an hour is let through, and another goes first") {
+        destinations[0].rate_limit = {.permits = 1, .per = 1h};
+        world.add("hook", "inc_0", "incident.triggered", Severity::p3);
+    }
+    Dispatcher dispatcher{world.outbox, destinations, world.options()};
+    REQUIRE(world.main->wait_for_calls(1));
+    const auto id = world.add("hook", "inc_1", "incident.triggered", Severity::p0);
+    const auto added_at = world.row(id).draft.created_at;
+    dispatcher.notify("hook");
+    REQUIRE(world.pass_time_until(dispatcher, Kind::fallback));
+    const auto rows = world.rows_of("mail");
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].draft.fallback_for == id);
+    CHECK(rows[0].draft.created_at >= added_at + 2min);
+    CHECK(rows[0].draft.created_at <= added_at + 3min);
+    CHECK(world.main->calls().size() == 1);
+}
+
 TEST_CASE("a P0 that is given up is told to the fallback before it is a dead letter") {
     FallbackWorld world;
     world.main->script({failed(NextMove::reconfigure, "http_4xx")});

@@ -142,8 +142,8 @@ TEST_CASE("a failed delivery brings the watch when its fallback is due, and no w
     lane.schedule.fallback_watched(0s, {});
     lane.schedule.due_in({});
     check_waits(lane.next(), 1h);
-    lane.schedule.delivery_failed(2min);
-    lane.schedule.delivery_failed(3min);
+    lane.schedule.fallback_in(2min);
+    lane.schedule.fallback_in(3min);
     check_waits(lane.next(), 2min);
     lane.clock.advance(2min);
     CHECK(lane.next().kind == Kind::watch_fallback);
@@ -151,14 +151,14 @@ TEST_CASE("a failed delivery brings the watch when its fallback is due, and no w
 
     Lane without{{.poll = 1h}};
     without.schedule.due_in({});
-    without.schedule.delivery_failed(2min);
+    without.schedule.fallback_in(2min);
     check_waits(without.next(), 1h);
 }
 
 TEST_CASE("a failure that comes while fallbacks are watched is not forgotten") {
     Lane lane{{.poll = 1h, .fallback_after = 2min}};
     lane.schedule.fallback_watch_begins();
-    lane.schedule.delivery_failed(2min);
+    lane.schedule.fallback_in(2min);
     lane.schedule.fallback_watched(0s, {});
     lane.schedule.due_in({});
     check_waits(lane.next(), 2min);

@@ -35,8 +35,8 @@ struct DestinationSettings {
     std::size_t max_in_flight{4};  ///< sends at once, a thread each; 1 … 64
     RateLimit rate_limit{};        ///< how many sends may begin in a time
     /// Name of another destination that gets a P0 or P1 notification as well when this destination's breaker is open,
-    /// when the notification has failed for `fallback_after`, or when it becomes a dead letter; empty = none. The
-    /// notification for the fallback destination has no fallback itself.
+    /// when the notification has waited for `fallback_after`, whatever it waits for, or when it becomes a dead letter;
+    /// empty = none. The notification for the fallback destination has no fallback itself.
     std::string fallback{};
     Duration fallback_after{std::chrono::minutes{2}};  ///< ≥ 0
     RetryPolicy retry{};
