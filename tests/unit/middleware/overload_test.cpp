@@ -341,8 +341,8 @@ TEST_CASE("a connection that sends request upon request gives its thread to who 
 }
 
 TEST_CASE("a body that drips has its thread while nobody waits for one, and then gives it up") {
-    Rig rig{{.threads = 1, .thread_timeout = 2s}};
-    Drip drip{rig.port, 1, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
+    Rig rig{{.threads = 4, .thread_timeout = 2s}};
+    Drip drip{rig.port, 4, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"};
     CHECK_FALSE(drip.at(0).closes_within(1500));  // longer than half of thread_timeout
     CHECK(rig.ask(request("GET", "/hello")).body == "hello");
     // One thread is enough: whichever of the four sees first that somebody waits.
