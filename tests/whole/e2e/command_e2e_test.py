@@ -141,7 +141,7 @@ class Command(Case):
         self.assertIn(f'https://{self.service.url}', self.fusebox('list', code=2).stderr)
 
     def test_one_replay_that_is_refused_does_not_keep_the_others(self):
-        receiver = self.receiver().set(404)
+        receiver = self.receiver().set(400)
         self.service.stop()
         self.service.config.write_text('[[destinations]]\nname = "hook"\ntype = "webhook"\n'
                                        f'url = "{receiver.url}"\nallow_private_addresses = true\n')
