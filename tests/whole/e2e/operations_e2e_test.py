@@ -219,7 +219,7 @@ open_timeout = "soon"
         self.assertEqual(service.post('/v1/alerts', {'title': 'x'}, token='in2').status, 200)
 
     def test_who_did_what_is_in_the_log(self):
-        receiver = self.receiver().set(404)
+        receiver = self.receiver().set(400)
         service = self.incidentd(HOOK.format(url=receiver.url), env={'INCIDENTD_OPERATOR_TOKEN': 'op'})
         incident = service.post('/v1/alerts', {'title': 'x'}).json['incident_id']
         service.post(f'/v1/incidents/{incident}/acknowledge', {'actor': 'anna'}, token='op')
