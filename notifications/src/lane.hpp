@@ -62,8 +62,8 @@ struct LaneSurroundings {
 /// L3. `in_flight_` counts a row from its lease until `deliver` has ended; it never exceeds `max_in_flight`.
 /// L4. Settling a row names the lease's token, so that the store refuses it once another worker has the row. A failed
 ///     settling is repeated until the lease ends, and not beyond.
-/// L5. The notification for a fallback is stored before its original becomes a dead letter, so that a crash between the
-///     two cannot lose the page.
+/// L5. The notification for a fallback is stored before its original becomes a dead letter or, where it tells of the
+/// end of an incident, is settled as delivered, so that a crash between the two cannot lose the page.
 /// L6. Order of locks: `WakeLink::mutex`, then `mutex_`, then the breaker's own (`circuit` asks the breaker under
 ///     `mutex_`). The breaker calls its listener, which takes the first two, with no lock of its own held.
 /// L7. `threads_` and `breaker_events_` are touched by the constructor, by start(), by join() and by the destructor;
@@ -145,6 +145,8 @@ private:
     // ---- lane_fallback.cpp ----
     /// Stores the fallbacks that are due among the pending rows. Releases `lock` meanwhile (L1).
     void watch_fallbacks(std::unique_lock<std::mutex>& lock);
+    /// Where the fallback destination was told of the incident in place of this one, stores that it hears of the end.
+    [[nodiscard]] incidents::StoreResult<void> tell_fallback_of_end(const incidents::NotificationDraft& end);
     /// Stores the notification for the fallback destination; the original row stays as it is.
     [[nodiscard]] incidents::StoreResult<void> enqueue_fallback(const incidents::NotificationDraft& original);
 

@@ -17,6 +17,8 @@ using incidents::Notification;
 namespace {
 constexpr std::chrono::milliseconds first_record_pause{50};
 constexpr std::chrono::milliseconds longest_record_pause{1000};
+/// The kind of a notification after which nobody is told of the incident any more.
+constexpr std::string_view end_of_incident = "incident.resolved";
 }  // namespace
 
 void Lane::deliver(const Leased& leased) {
@@ -25,8 +27,12 @@ void Lane::deliver(const Leased& leased) {
     const DeliveryResult& result = outcome.decision.result;
 
     // L5
-    if (result.kind == DeliveryResult::Kind::dead && !settings_.fallback.empty() && deserves_fallback(draft)) {
-        const auto stored = record(leased.lease_end, [&] { return enqueue_fallback(draft); });
+    if (!settings_.fallback.empty() && draft.fallback_for.empty()) {
+        incidents::StoreResult<void> stored;
+        if (result.kind == DeliveryResult::Kind::dead && deserves_fallback(draft))
+            stored = record(leased.lease_end, [&] { return enqueue_fallback(draft); });
+        if (result.kind == DeliveryResult::Kind::delivered && draft.kind == end_of_incident)
+            stored = record(leased.lease_end, [&] { return tell_fallback_of_end(draft); });
         if (!stored && may_succeed_later(stored.error())) return counters_->add(&DestinationStats::lost_leases);
     }
     const auto settled = record(leased.lease_end, [&] {

@@ -76,6 +76,23 @@ void Lane::watch_fallbacks(std::unique_lock<std::mutex>& lock) {
     schedule_.fallback_watched(clock_.now() - began, next_in);
 }
 
+incidents::StoreResult<void> Lane::tell_fallback_of_end(const incidents::NotificationDraft& end) {
+    const auto page = surroundings_.outbox.list_notifications({.state = {},
+                                                               .incident_id = end.incident_id,
+                                                               .destination = settings_.fallback,
+                                                               .limit = watch_page,
+                                                               .cursor = {}},
+                                                              store_context());
+    if (!page) return std::unexpected(page.error());
+    const auto stands_in = [](const Notification& row) { return !row.draft.fallback_for.empty(); };
+    // A route may lead to the fallback destination as well; then the end has a row of its own there.
+    const auto is_told_anyway = [&](const Notification& row) {
+        return !stands_in(row) && row.draft.kind == end.kind && row.draft.created_at >= end.created_at;
+    };
+    if (std::ranges::none_of(page->items, stands_in) || std::ranges::any_of(page->items, is_told_anyway)) return {};
+    return enqueue_fallback(end);
+}
+
 incidents::StoreResult<void> Lane::enqueue_fallback(const incidents::NotificationDraft& original) {
     {
         const std::lock_guard lock(mutex_);

@@ -61,6 +61,8 @@ MUTANTS = [
            "            pause = spread(*std::exchange(decision.close_gate, std::nullopt));"),
     mutant("notifications: the clock of the fallback begins with a failure", LANE,
            "        schedule_.fallback_in(settings_.fallback_after);  // there may be a new row\n", ""),
+    mutant("notifications: a fallback never hears of the end", DELIVERY,
+           "draft.kind == end_of_incident)", "false)"),
     mutant("notifications: a Retry-After of 0 makes a hot loop", DELIVERY_RULES,
            "std::max(hint.value_or(Duration::zero()), backoff_ceiling(notification.attempts));",
            "hint.value_or(backoff_ceiling(notification.attempts));"),

@@ -551,6 +551,33 @@ TEST_CASE("while the breaker is open the fallback hears of a P0 once, and the or
     CHECK(world.events(Kind::fallback).front().fallback_destination == "mail");
 }
 
+TEST_CASE("who was told of an incident as a fallback hears of its end as well, once, and nobody else does") {
+    FallbackWorld world;
+    const auto breaker = breaker_on(world.clock, {});
+    breaker->force_open("operator", "test");
+    Dispatcher dispatcher{world.outbox, world.destinations(breaker), world.options()};
+    world.add("hook", "inc_1", "incident.triggered", Severity::p0);
+    world.add("hook", "inc_2", "incident.triggered", Severity::p2);
+    dispatcher.notify("hook");
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered, 1));  // to mail
+    breaker->reset("operator", "done");
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered, 3));
+
+    const auto end = world.add("hook", "inc_1", "incident.resolved", Severity::p3);  // less severe by now
+    world.add("hook", "inc_2", "incident.resolved", Severity::p2);
+    SECTION("no route leads to the fallback") {}
+    SECTION("a route leads to the fallback as well") { world.add("mail", "inc_1", "incident.resolved", Severity::p3); }
+    dispatcher.notify("hook");
+    dispatcher.notify("mail");
+    REQUIRE(world.pass_time_until(dispatcher, Kind::delivered, 6));
+    CHECK(world.main->calls().size() == 4);
+    const auto told = world.mail->calls();
+    REQUIRE(told.size() == 2);
+    CHECK(told[1].kind == "incident.resolved");
+    CHECK((told[1].fallback_for == end || told[1].fallback_for.empty()));
+    CHECK(world.rows_of("mail").size() == 2);
+}
+
 TEST_CASE("a P1 that has failed for two minutes is told to the fallback as well, and not before") {
     FallbackWorld world;
     world.main->script(std::deque<SendResult>(1000, unreachable()));
