@@ -24,8 +24,8 @@ using nlohmann::json;
 /// Before this, a time means "not given": Go's zero time is 0001-01-01T00:00:00Z.
 constexpr WallTime first_real_time = std::chrono::sys_days{std::chrono::year{2} / 1 / 1};
 
-/// Of a text that is cut rather than refused; the body has a limit of its own.
-constexpr std::size_t any_length = std::numeric_limits<std::size_t>::max();
+/// Of a text that is mended rather than refused, so that it never costs a page; the body has a limit of its own.
+constexpr TextRule any_text{.longest = std::numeric_limits<std::size_t>::max(), .nul_is_replaced = true};
 
 bool has_control(std::string_view text) { return std::ranges::any_of(text, text::is_control); }
 
@@ -67,7 +67,7 @@ Labels read_labels(ObjectReader& reader, const char* field, TextRule rule, Field
 }
 
 Labels read_annotations(ObjectReader& reader, FieldErrors& errors) {
-    Labels annotations = read_labels(reader, "annotations", {.longest = any_length}, errors);
+    Labels annotations = read_labels(reader, "annotations", any_text, errors);
     for (auto& [name, text] : annotations) text = shortened(std::move(text));
     return annotations;
 }
@@ -141,7 +141,7 @@ Alert read_alertmanager_alert(const json& value, const std::string& path, const 
     if (alert.labels.empty() && errors.empty()) reader.error("labels", "must hold at least one label");
     alert.annotations = read_annotations(reader, errors);
     // A link that is cut leads nowhere.
-    alert.generator_url = reader.text("generatorURL", {.longest = any_length}).value_or("");
+    alert.generator_url = reader.text("generatorURL", any_text).value_or("");
     if (alert.generator_url.size() > AlertLimits::annotation) alert.generator_url.clear();
     const auto status = envelope.is_webhook ? read_status(reader) : std::nullopt;
     read_span(reader, "startsAt", "endsAt", status ? status : envelope.status, envelope.now, alert);
@@ -230,7 +230,7 @@ Parsed<Alert> parse_native_alert(std::string_view body, WallTime now) {
     alert.labels = read_labels(reader, "labels", {.longest = AlertLimits::label_value}, errors);
     if (alert.labels.empty()) alert.labels.emplace("alertname", alert.title);
     alert.annotations = read_annotations(reader, errors);
-    if (auto description = reader.text("description", {.longest = any_length}); description && !description->empty()) {
+    if (auto description = reader.text("description", any_text); description && !description->empty()) {
         alert.annotations.insert_or_assign("description", shortened(std::move(*description)));
     }
     constexpr std::size_t longest_word = 64;

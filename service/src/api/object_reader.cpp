@@ -9,6 +9,15 @@
 #include "api/quick_json.hpp"
 
 namespace fusebox::service {
+namespace {
+
+std::string without_nul(std::string_view text) {
+    std::string out;
+    for (const char c : text) c == '\0' ? out.append("\uFFFD") : out.append(1, c);
+    return out;
+}
+
+}  // namespace
 
 ObjectReader::ObjectReader(const nlohmann::json& object, std::string path, FieldErrors& errors)
     : object_(object), path_(std::move(path)), errors_(errors) {}
@@ -46,6 +55,7 @@ std::optional<std::string> ObjectReader::text(const char* field, TextRule rule) 
         return std::nullopt;
     }
     if (text.find('\0') != std::string::npos) {
+        if (rule.nul_is_replaced) return without_nul(text);
         error(field, "must not hold the character U+0000");
         return std::nullopt;
     }

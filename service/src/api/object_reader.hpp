@@ -22,6 +22,7 @@ struct TextRule {
     std::size_t longest{};  ///< in bytes
     bool may_be_empty{true};
     bool required{false};
+    bool nul_is_replaced{false};  ///< by U+FFFD; else U+0000 is a mistake
 };
 
 /// A getter reports a value of the wrong type or size, and then answers as if the field were not there. A null counts

@@ -274,6 +274,24 @@ TEST_CASE("an annotation beyond the limit is cut between characters and says how
     CHECK(native->annotations.at("description").ends_with("x… (cut from 16386 bytes)"));
 }
 
+TEST_CASE("a character that no text may hold costs an annotation that character, and no page") {
+    const auto batch = parse_alertmanager_alerts(
+        R"([{"labels": {"alertname": "A"}, "annotations": {"summary": "a\u0000b"}, "generatorURL": "http://p\u0000"}])",
+        now);
+    REQUIRE(batch);
+    CHECK(batch->errors.empty());
+    REQUIRE(batch->alerts.size() == 1);
+    CHECK(batch->alerts.front().annotations.at("summary") == "a\uFFFDb");
+    CHECK(batch->alerts.front().title == "a\uFFFDb");
+    const auto native = parse_native_alert(R"({"title": "t", "description": "\u0000"})", now);
+    REQUIRE(native);
+    CHECK(native->annotations.at("description") == "\uFFFD");
+    // Labels are the identity of an alert: nothing is changed there.
+    const auto label = parse_alertmanager_alerts(R"([{"labels": {"alertname": "A\u0000"}}])", now);
+    REQUIRE(label);
+    CHECK(label->alerts.empty());
+}
+
 TEST_CASE("Grafana's own webhook is taken, and what a webhook left out is known") {
     const auto batch = parse_alertmanager_webhook(R"({"receiver": "incidents", "status": "firing", "orgId": 1,
         "alerts": [{"status": "firing", "labels": {"alertname": "HighCpu", "grafana_folder": "infra"},
