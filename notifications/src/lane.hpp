@@ -63,7 +63,7 @@ struct LaneSurroundings {
 /// L4. Settling a row names the lease's token, so that the store refuses it once another worker has the row. A failed
 ///     settling is repeated until the lease ends, and not beyond.
 /// L5. The notification for a fallback is stored before its original becomes a dead letter or, where it tells of the
-/// end of an incident, is settled as delivered, so that a crash between the two cannot lose the page.
+///     end of an incident, is settled as delivered, so that a crash between the two cannot lose the page.
 /// L6. Order of locks: `WakeLink::mutex`, then `mutex_`, then the breaker's own (`circuit` asks the breaker under
 ///     `mutex_`). The breaker calls its listener, which takes the first two, with no lock of its own held.
 /// L7. `threads_` and `breaker_events_` are touched by the constructor, by start(), by join() and by the destructor;

@@ -277,7 +277,9 @@ Parsed<AlertBatch> parse_alertmanager_webhook(std::string_view body, WallTime no
         {.source = version == "1" ? "grafana" : "alertmanager", .status = status, .is_webhook = true, .now = now});
     const auto* truncated = reader.value("truncatedAlerts");
     if (batch && truncated && truncated->is_number_unsigned()) {
-        batch->truncated = truncated->get<std::uint64_t>();
+        // Nobody leaves out more; an absurd number would spoil the counter for good.
+        constexpr std::uint64_t most = 1'000'000;
+        batch->truncated = std::min(truncated->get<std::uint64_t>(), most);
         for (auto& alert : batch->alerts) alert.truncated = batch->truncated;
     }
     return batch;

@@ -120,7 +120,7 @@ MUTANTS = [
            "closed_until_ = std::max(closed_until_, clock_->now() + time);", "closed_until_ = clock_->now() + time;"),
     # ---- notifications: a lane at work ----
     mutant("notifications: a dead P0 has no fallback", DELIVERY,
-           "if (result.kind == DeliveryResult::Kind::dead && !settings_.fallback.empty()", "if (false"),
+           "if (result.kind == DeliveryResult::Kind::dead && deserves_fallback(draft))", "if (false)"),
     mutant("notifications: a retired lane goes on sending", DELIVERY,
            "        if (retiring_) return {.decision = DeliveryRules::release(now)};\n", ""),
     mutant("notifications: a destination that is off is sent to", DELIVERY,

@@ -350,4 +350,11 @@ TEST_CASE("of very many mistakes the first are named") {
     CHECK(native.error().errors.size() == max_field_errors);
 }
 
+TEST_CASE("a number of left-out alerts that cannot be does not spoil the counter") {
+    const auto batch = parse_alertmanager_webhook(
+        R"({"version": "4", "truncatedAlerts": 18446744073709551615, "alerts": [{"labels": {"a": "b"}}]})", now);
+    REQUIRE(batch);
+    CHECK(batch->truncated == 1'000'000);
+}
+
 }  // namespace fusebox::test
