@@ -226,6 +226,18 @@ void App::on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std:
     }
 }
 
+/// A process that was killed in the middle of a send has left its pages leased for as long as a send may take. Nobody
+/// sends them any more where this process alone has the store.
+void App::take_over_leases() {
+    if (!store_lock_.held()) return;
+    const auto released = store_->release_leases(wall_now(), request_context());
+    if (!released) {
+        log(Level::warning, "leases_not_released", {{"reason", released.error().message}});
+    } else if (*released > 0) {
+        log(Level::info, "leases_released", {{"notifications", *released}});
+    }
+}
+
 std::expected<ListenAddress, std::string> App::start() {
     const bool on_loopback = is_loopback(config_.server.listen);
     if (const auto open = unguarded(config_.server); !on_loopback && !open.empty()) {
@@ -255,6 +267,7 @@ std::expected<ListenAddress, std::string> App::start() {
     opened_store_file_ = identify_store_file(opened_url_);
     for (const auto& upgrade : store_->upgrades())
         log(Level::info, "store_upgraded", {{"store", config_.store_url}, {"what", upgrade}});
+    take_over_leases();
 
     incident_service_ =
         std::make_unique<incidents::IncidentService>(*store_, config_.routing, config_.rules, wall_now,

@@ -72,6 +72,7 @@ private:
     void log_breakers();
     std::vector<UpkeepJob> upkeep_jobs();
     void on_upkeep(const UpkeepJob& job, const std::expected<UpkeepResult, std::string>& result);
+    void take_over_leases();
     /// Whether the store can be written.
     std::expected<void, std::string> check_ready();
     /// What /health says beside readiness and breakers: damage in the store, and destinations that are not told.

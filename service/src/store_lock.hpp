@@ -20,6 +20,8 @@ public:
         return *this;
     }
     ~StoreLock();
+    /// Whether nobody else can have the store.
+    [[nodiscard]] bool held() const noexcept { return descriptor_ >= 0; }
 
     /// Waits for another process to end for `patience`, then says which one has the store. Other stores than `sqlite:`
     /// have no lock; where the lock's file cannot be made, there is none either, and opening the store says why.

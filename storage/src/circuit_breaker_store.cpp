@@ -147,6 +147,9 @@ StoreResult<std::map<IncidentState, std::uint64_t>> CircuitBreakerStore::inciden
 StoreResult<void> CircuitBreakerStore::check_writable(const RequestContext& context) {
     return forward<Access::write>(&Store::check_writable, context);
 }
+StoreResult<std::uint64_t> CircuitBreakerStore::release_leases(WallTime now, const RequestContext& context) {
+    return forward<Access::write>(&Store::release_leases, context, now);
+}
 StoreResult<std::vector<Notification>> CircuitBreakerStore::lease(std::string_view destination, WallTime now,
                                                                   std::chrono::milliseconds lease_for,
                                                                   std::size_t limit, const RequestContext& context) {

@@ -78,6 +78,20 @@ StoreResult<std::vector<Notification>> SqliteStore::lease(std::string_view desti
     return rows;
 }
 
+StoreResult<std::uint64_t> SqliteStore::release_leases(WallTime now, const RequestContext& context) {
+    return impl_->write(context, [&](Connection& connection) {
+        connection
+            .prepare(
+                "UPDATE outbox SET state = 0, lease_token = '', lease_until = NULL,"
+                " next_attempt_at = min(next_attempt_at, ?)"
+                " WHERE sequence IN (SELECT sequence FROM outbox INDEXED BY outbox_waiting WHERE state < 2 AND state = "
+                "1)")
+            .bind(now)
+            .run();
+        return static_cast<std::uint64_t>(connection.changes());
+    });
+}
+
 StoreResult<void> SqliteStore::settle(std::string_view id, std::string_view lease_token, const DeliveryResult& result,
                                       const RequestContext& context) {
     return impl_->write(context, [&](Connection& connection) {

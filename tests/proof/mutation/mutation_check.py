@@ -49,7 +49,8 @@ def unit(program, seconds=120, **environment):
 def end_to_end(name, seconds=180):
     program = "{source}/tests/whole/e2e/" + name + ".py"
     return Check(name, ("incidentd", "fusebox"), (sys.executable, program, "--failfast"), seconds,
-                 {"FUSEBOX_SOURCE_DIR": "{source}", "FUSEBOX_BIN_DIR": "{build}/bin"})
+                 {"FUSEBOX_SOURCE_DIR": "{source}", "FUSEBOX_BIN_DIR": "{build}/bin",
+                  "PYTHONPATH": "{source}/tests/support"})
 
 
 class Suite(NamedTuple):

@@ -452,4 +452,7 @@ MUTANTS = [
     mutant("service: a negative number is a large one", QUICK_JSON,
            "number < 0 ? json(number) : json(static_cast<std::uint64_t>(number))",
            "json(static_cast<std::uint64_t>(number))"),
+    mutant("service: what a killed process was sending waits for its lease", APP, "    take_over_leases();\n\n", ""),
+    mutant("storage: a lease of a process that is gone keeps its time", SQLITE_OUTBOX,
+           "\" next_attempt_at = min(next_attempt_at, ?)\"", "\" next_attempt_at = next_attempt_at + 0 * ?\""),
 ]

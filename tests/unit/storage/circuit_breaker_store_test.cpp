@@ -70,6 +70,9 @@ public:
     StoreResult<std::optional<WallTime>> next_due(std::string_view, const RequestContext& context) override {
         return answer<std::optional<WallTime>>(context);
     }
+    StoreResult<std::uint64_t> release_leases(WallTime, const RequestContext& context) override {
+        return answer<std::uint64_t>(context);
+    }
     StoreResult<Notification> get_notification(std::string_view, const RequestContext& context) override {
         return answer<Notification>(context);
     }
@@ -135,6 +138,7 @@ struct Guarded {
         note(store.replay("", new_year, context));
         note(store.enqueue({}, context));
         note(store.counts(context));
+        note(store.release_leases(new_year, context));
         return kinds;
     }
 };
@@ -167,7 +171,7 @@ TEST_CASE("a store that keeps failing opens the breaker, which then answers for 
 
 TEST_CASE("every call of the store goes through the breaker") {
     Guarded guarded;
-    constexpr std::size_t members = 18;
+    constexpr std::size_t members = 19;
     CHECK(guarded.call_everything() == std::vector<std::optional<Kind>>(members));
     CHECK(guarded.inner->calls == members);
     CHECK(guarded.breaker->metrics().totals.successes == members);

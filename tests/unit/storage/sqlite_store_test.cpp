@@ -46,6 +46,33 @@ int in_child(Body body) {
 
 }  // namespace
 
+TEST_CASE("who alone has the file takes over at once what a process before had leased") {
+    const SqliteFile file;
+    std::string token;
+    {
+        const auto store = file.open();
+        for (const auto* id : {"inc_1", "inc_2", "inc_3"}) REQUIRE(add(*store, id));
+        const auto leased = store->lease("hook", new_year, 30s, 2, {}).value();
+        REQUIRE(leased.size() == 2);
+        token = leased[0].lease_token;
+        REQUIRE(store->settle("msg-inc_2", token, {.kind = DeliveryResult::Kind::delivered, .at = new_year}, {}));
+    }
+    const auto store = file.open();
+    CHECK(store->lease("hook", new_year + 1s, 30s, 10, {}).value().size() == 1);  // inc_3
+    CHECK(store->release_leases(new_year + 1s, {}).value() == 2);
+    CHECK(store->counts({}).value().at("hook").at(NotificationState::pending) == 2);
+    const auto taken = store->lease("hook", new_year + 1s, 30s, 10, {}).value();
+    REQUIRE(taken.size() == 2);
+    CHECK(taken[0].draft.id == "msg-inc_1");
+    CHECK(taken[0].attempts == 0);
+    CHECK(
+        store->settle("msg-inc_1", token, {.kind = DeliveryResult::Kind::delivered, .at = new_year}, {}).error().kind ==
+        StoreError::Kind::conflict);
+    // A clock that was set back puts nothing off.
+    CHECK(store->release_leases(new_year - 1h, {}).value() == 2);
+    CHECK(store->lease("hook", new_year - 1h, 30s, 10, {}).value().size() == 2);
+}
+
 TEST_CASE("a reopened file holds everything that was stored") {
     const SqliteFile file;
     Incident stored;

@@ -31,6 +31,18 @@ to = ["ops-hook"]
 
 
 class Kill(Case):
+    def test_a_page_that_was_being_sent_goes_out_within_two_seconds_of_the_restart(self):
+        receiver = self.receiver().set('hang')
+        service = self.incidentd(CONFIG.format(url=receiver.url))
+        self.assertEqual(service.post('/v1/alerts', {'title': 'payments down', 'severity': 'P0'}).status, 200)
+        wait_until(lambda: receiver.requests, 10, 'the page is being sent')
+        service.kill()
+        receiver.set(200)
+        service.start()
+        wait_until(receiver.accepted, 2, 'the page goes out')
+        self.assertEqual(len({header(record, 'webhook-id') for record in receiver.requests}), 1)
+        self.assertIn('leases_released', service.daemon.output())
+
     def test_no_acknowledged_alert_is_lost_and_none_is_doubled(self):
         seed = int(os.environ.get('FUSEBOX_SEED', time.time_ns() % 1_000_000))
         print(f'seed {seed} (FUSEBOX_SEED={seed} repeats it)')

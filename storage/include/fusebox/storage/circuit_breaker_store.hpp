@@ -33,6 +33,8 @@ public:
     ~CircuitBreakerStore() override;
     [[nodiscard]] std::vector<std::string> upgrades() const override { return store_->upgrades(); }
     [[nodiscard]] std::optional<std::string> damage() const override { return store_->damage(); }
+    incidents::StoreResult<std::uint64_t> release_leases(incidents::WallTime now,
+                                                         const incidents::RequestContext& context) override;
 
     incidents::StoreResult<void> commit(std::span<const incidents::IncidentWrite> writes,
                                         const incidents::RequestContext& context) override;

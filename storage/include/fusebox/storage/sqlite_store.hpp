@@ -42,6 +42,8 @@ public:
     static bool spare_memory_statistics() noexcept;
     [[nodiscard]] std::vector<std::string> upgrades() const override;
     [[nodiscard]] std::optional<std::string> damage() const override;
+    incidents::StoreResult<std::uint64_t> release_leases(incidents::WallTime now,
+                                                         const incidents::RequestContext& context) override;
 
     incidents::StoreResult<void> commit(std::span<const incidents::IncidentWrite> writes,
                                         const incidents::RequestContext& context) override;
