@@ -36,8 +36,8 @@ public:
     [[nodiscard]] virtual std::vector<std::string> upgrades() const { return {}; }
     /// The latest damage that a call has met since the store was opened; none: none was met. Costs no read.
     [[nodiscard]] virtual std::optional<std::string> damage() const { return std::nullopt; }
-    /// For a process that alone uses the store, before it leases anything itself: what a process before it had leased is
-    /// pending again and due at `now`. How many rows there were; none in a store that does not outlive its process.
+    /// For a process that alone uses the store, before it leases anything itself: what a process before it had leased
+    /// is pending again and due at `now`. How many rows there were; none in a store that does not outlive its process.
     virtual incidents::StoreResult<std::uint64_t> release_leases([[maybe_unused]] incidents::WallTime now,
                                                                  const incidents::RequestContext&) {
         return 0;
