@@ -84,22 +84,35 @@ def load(url, per_request, kind, word, seconds):
     return seen
 
 
+def notify_all(url, limit=60):
+    """Waits until incidentd has sent what the alerts so far gave to send; Alertmanager has nothing to send here."""
+    waiting = re.compile(r'^\w+_notifications{.*state="(?:pending|leased)"} (\d+)', re.M)
+    for _ in range(limit * 10):
+        with urllib.request.urlopen(f"{url}/metrics", timeout=5) as response:
+            if not any(int(count) for count in waiting.findall(response.read().decode())):
+                return
+        time.sleep(0.1)
+    raise report.Wrong(f"notifications still wait after {limit} s")
+
+
 def measure(server, seconds, number):
-    """Title of a load → what came of it."""
-    found = {}
-    with server() as (process, url):
-        for title, per_request, kind, _ in LOADS:
-            word = f"{kind}-{per_request}"
+    """Title of a load → what came of it. Each load meets a server of its own, so that none is measured beside what the
+    one before left to do."""
+    found = {"memory": 0}
+    for title, per_request, kind, _ in LOADS:
+        word = f"{kind}-{per_request}"
+        with server() as (process, url):
             if kind == "repeat":
                 load(url, per_request, kind, word, 1)  # now all of them are known
+                notify_all(url)
             before = written(process.pid)
             seen = load(url, per_request, kind, word, seconds)
             alerts = seen["requests"] * per_request
             found[title] = {"rate": alerts / seen["seconds"], "p50": seen["p50_us"], "p99": seen["p99_us"],
                             "written": (written(process.pid) - before) / alerts}
-            print(f"round {number}, {server.__name__}, {title}: {found[title]['rate']:,.0f} a second", file=sys.stderr,
-                  flush=True)
-        found["memory"] = resident(process.pid)
+            found["memory"] = max(found["memory"], resident(process.pid))
+        print(f"round {number}, {server.__name__}, {title}: {found[title]['rate']:,.0f} a second", file=sys.stderr,
+              flush=True)
     return found
 
 
