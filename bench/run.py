@@ -12,6 +12,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 
 import peers
 import report
@@ -118,7 +119,7 @@ def write_page(page, where, parts, broken, begin_mark=BEGIN, end_mark=END):
     _, end, after = rest.partition(end_mark)
     if not begin or not end:
         raise report.Wrong(f"{page} has no block between '{begin_mark}' and '{end_mark}'")
-    block = [begin_mark, f"Measured {where}."]
+    block = [begin_mark, textwrap.fill(f"Measured {where}.", 120)]
     block += [f"### {title}\n\n{report.markdown(lines)}" for title, lines in parts]
     block.append("Not as promised in this run:\n\n" + "\n".join(f"- {line}" for line in broken)
                  if broken else "Every bound was met in this run.")
