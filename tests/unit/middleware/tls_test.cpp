@@ -148,7 +148,8 @@ TEST_CASE("a certificate or key that cannot be used is named, and nobody waits f
         REQUIRE_FALSE(no_key);
         CHECK(no_key.error().find(bad) != std::string::npos);
     }
-    const auto nothing = tls_server("", "")->read_tls();
+    const auto without_tls = tls_server("", "");
+    const auto nothing = without_tls->read_tls();
     REQUIRE(nothing);
     (*nothing)();
 }
