@@ -16,7 +16,8 @@
 
 /// For standalone asio 1.22 or newer (with Clang an old asio needs ASIO_HAS_CO_AWAIT=1). The race ends when both have
 /// ended: where the timer is first asio cancels the call, and an operation that does not listen to that is waited for
-/// all the same.
+/// all the same. Where several threads run the io_context, spawn the coroutine on a strand
+/// (`asio::co_spawn(asio::make_strand(io), …)`): asio does not let call and timer cancel each other from two threads.
 struct AsioRuntime {
     template <class T>
     asio::awaitable<fusebox::RaceResult<T>> race(asio::awaitable<T> call, fusebox::Duration time) const {
