@@ -397,6 +397,18 @@ TEST_CASE("options out of range are refused by name") {
           "taken");
 }
 
+TEST_CASE("who sets nothing has the limits that the header promises") {
+    using namespace std::chrono_literals;
+    const HttpServerOptions options;
+    CHECK(options.keep_alive == 2s);
+    CHECK(options.io_timeout == 5s);
+    CHECK(options.head_timeout == 10s);
+    CHECK(options.request_timeout == 60s);
+    CHECK(options.thread_timeout == 2s);
+    CHECK(options.max_body_bytes == 4 * 1024 * 1024);
+    CHECK(options.max_held_bytes == 256 * 1024 * 1024);
+}
+
 TEST_CASE("a certificate that cannot be read is named") {
     HttpServer server{Router{}, {.tls_certificate_file = "/nonexistent.pem", .tls_key_file = "/nonexistent.key"}};
     const auto bound = server.start();

@@ -420,6 +420,8 @@ TEST_CASE("a stop waits for peers that drip, and not longer than 3 s in all") {
     }};
     RawClient late{rig.port};
     late.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nl");
+    RawClient half_a_head{rig.port};
+    half_a_head.send("GET /hello HTTP/1.1\r\nX-A: a");
     CHECK_FALSE(late.closes_within(200));
     const auto began = Clock::now();
     auto stopped = std::async(std::launch::async, [&] { rig.server->stop(); });

@@ -1,7 +1,10 @@
 // Several writes in one transaction.
 #include "sqlite/group_commit.hpp"
 
+#include <future>
 #include <stdexcept>
+#include <stop_token>
+#include <thread>
 
 #include "failing_files.hpp"
 #include "sqlite_file.hpp"
@@ -143,6 +146,26 @@ TEST_CASE("a request that is cancelled while it waits is not run") {
                                       contexts);
     CHECK_FALSE(failures[0]);
     CHECK(kind_of(failures[1]) == Kind::timeout);
+    CHECK(meeting.names() == "a");
+}
+
+TEST_CASE("a request that is cancelled while it waits has its answer at once, however long the others wait") {
+    Meeting meeting;
+    std::stop_source stop;
+    meeting.outside.execute("BEGIN IMMEDIATE");
+    std::jthread leader{[&] { meeting.commits.run([](Connection& connection) { insert(connection, "a"); }, {}); }};
+    while (meeting.commits.waiting() < 1) std::this_thread::yield();
+    auto cancelled = std::async(std::launch::async, [&] {
+        meeting.commits.run([](Connection& connection) { insert(connection, "b"); },
+                            {.deadline = {}, .stop = stop.get_token()});
+    });
+    while (meeting.commits.waiting() < 2) std::this_thread::yield();
+    stop.request_stop();
+    const bool at_once = cancelled.wait_for(10s) == std::future_status::ready;
+    meeting.outside.execute("ROLLBACK");
+    CHECK(at_once);
+    CHECK_THROWS_AS(cancelled.get(), Failure);
+    leader.join();
     CHECK(meeting.names() == "a");
 }
 

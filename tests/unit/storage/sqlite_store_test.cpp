@@ -73,6 +73,20 @@ TEST_CASE("who alone has the file takes over at once what a process before had l
     CHECK(store->lease("hook", new_year - 1h, 30s, 10, {}).value().size() == 2);
 }
 
+TEST_CASE("the index of labels holds what an incident has now, and nothing that it had") {
+    const SqliteFile file;
+    const auto store = file.open();
+    REQUIRE(add(*store, "inc_1"));
+    Incident changed = store->get("inc_1", {}).value();
+    changed.labels = {{"team", "network"}};
+    const IncidentWrite write{.incident = changed, .events = {}, .notifications = {}};
+    REQUIRE(store->commit({&write, 1}, {}));
+    CHECK(Sqlite{file.path()}.value("SELECT count(*) FROM incident_labels") == "1");
+    const auto found = store->list({.labels = {{"team", "network"}}}, {});
+    REQUIRE(found);
+    CHECK(found->items.size() == 1);
+}
+
 TEST_CASE("a reopened file holds everything that was stored") {
     const SqliteFile file;
     Incident stored;
