@@ -234,6 +234,11 @@ class TokenUnset(Case):
         for path in ('/livez', '/readyz'):
             self.assertEqual(service.get(path).json, {'status': 'pass'})
 
+    def test_who_comes_from_elsewhere_sees_no_details_of_health(self):
+        service = self.incidentd()
+        self.assertIn('checks', service.get('/health').json)
+        self.assertEqual(service.get('/health', headers={'X-Forwarded-For': '203.0.113.9'}).json, {'status': 'pass'})
+
 
 if __name__ == '__main__':
     main()

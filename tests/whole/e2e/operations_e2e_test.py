@@ -7,7 +7,9 @@ import socket
 import sqlite3
 import ssl
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from e2e import INCIDENTD, WEBHOOK_SECRET, Case, Daemon, http, main, wait_until
@@ -65,6 +67,43 @@ class Operations(Case):
         service.start()
         wait_until(receiver.accepted, 10, 'the delivery goes on after the restart')
         self.assertEqual(len({r['headers']['webhook-id'] for r in receiver.requests}), 1)
+
+    def test_a_send_that_is_under_way_at_a_stop_may_end(self):
+        began = threading.Event()
+
+        class Slow(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers['Content-Length']))
+                began.set()
+                time.sleep(1)
+                self.send_response(200)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        server = ThreadingHTTPServer(('127.0.0.1', 0), Slow)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        service = self.incidentd(HOOK.format(url=f'http://127.0.0.1:{server.server_port}/hook'))
+        service.post('/v1/alerts', {'title': 'x'})
+        self.assertTrue(began.wait(10), 'the send has begun')
+        self.assertEqual(service.stop(), 0)
+        with sqlite3.connect(self.folder / 'data' / 'incidentd.db') as database:
+            rows = database.execute('SELECT state, attempts FROM outbox').fetchall()
+        self.assertEqual(rows, [(2, 1)], 'delivered at the first attempt')
+
+    def test_a_page_goes_out_when_its_alert_is_stored_and_not_at_the_next_look(self):
+        receiver = self.receiver()
+        service = self.incidentd(HOOK.format(url=receiver.url))
+        for number in range(3):
+            began = time.monotonic()
+            service.post('/v1/alerts', {'title': f'alert {number}'})
+            wait_until(lambda: len(receiver.accepted()) == number + 1, 10, 'the page')
+            self.assertLess(time.monotonic() - began, 3, 'looks that nobody asks for are 5 s apart')
+            wait_until(lambda: all(n['state'] == 'delivered' for n in service.notifications()), 10, 'it is settled')
 
     def test_sighup_takes_a_good_file_and_refuses_a_bad_one(self):
         receiver = self.receiver()
@@ -206,12 +245,15 @@ open_timeout = "soon"
 
         check_closed()
         for lost in ('ingest', 'read', 'operator'):
-            service.config.write_text(''.join(line for line in closed.splitlines(True) if lost not in line))
+            fewer = ''.join(line for line in closed.splitlines(True) if lost not in line)
+            service.config.write_text(fewer + '[breakers.store]\nenabled = false\n')
             times = service.daemon.output().count('reload_refused')
             service.daemon.process.send_signal(signal.SIGHUP)
             wait_until(lambda: service.daemon.output().count('reload_refused') > times, 10, 'the reload is refused')
             self.assertIn(f'there is no {lost} token', service.daemon.output())
             check_closed()
+            store = service.get('/v1/circuit-breakers/store', token='reader').json
+            self.assertEqual(store['state'], 'closed', 'nothing of a refused file is in effect')
         service.config.write_text(closed.replace('"in"', '"in2"'))
         service.daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: ' reloaded' in service.daemon.output(), 10, 'it has reloaded')
