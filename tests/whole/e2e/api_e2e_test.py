@@ -295,6 +295,10 @@ to = ["hook"]
         self.assertEqual((dead['attempts'], dead['last_error']['status'], dead['next_attempt_at']), (1, 405, None))
         self.assertIn('405', dead['last_error']['message'])
         self.assertEqual(service.breaker('notify:hook')['state'], 'closed', 'a configuration error is neutral')
+        counter = '_deliveries_total{{destination="hook",outcome="{}"}} {}\n'
+        wait_until(lambda: counter.format('dead', 1) in service.metrics(), 10, 'the dead letter is counted')
+        for outcome in ('delivered', 'retried', 'deferred'):
+            self.assertIn(counter.format(outcome, 0), service.metrics())
         receiver.set(200)
         back = service.post(f"/v1/notifications/{dead['id']}/replay", admin=True)
         self.assertEqual((back.status, back.json['state']), (200, 'pending'))
