@@ -80,7 +80,7 @@ ROOM_CHECKS = {
     "middleware": [unit("middleware_test"), SERVICE_TEST],
     "service": [SERVICE_TEST],
 }
-WHOLE_CHECKS = [end_to_end(name) for name in ("api_e2e_test", "operations_e2e_test", "bad_input_e2e_test", "kill_e2e_test")]
+WHOLE_CHECKS = [end_to_end(f"{name}_e2e_test") for name in ("api", "operations", "bad_input", "kill")]
 ROOMS = Suite("rooms", ROOM_MUTANTS,
               ["."], [],
               lambda mutant: ROOM_CHECKS[mutant.edits[0].path.split("/")[0]] + WHOLE_CHECKS)
